@@ -1,0 +1,418 @@
+"""The experiment as data: cells, sweeps and their defaults, validated before anything runs.
+
+Pydantic is the source of truth. A cell is ``defaults`` overlaid with the cell's own lines; a sweep makes cells out of one.
+Every error names the cell, the key, the value received and what was expected, and all of them are reported at once.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from wgfpipe.assembly import GridSpec
+from wgfpipe.datasets import DATASETS
+from wgfpipe.datasets.base import DataError
+from wgfpipe.energies import ENERGIES
+from wgfpipe.energies.squared_loss import SquaredLoss
+from wgfpipe.expression import evaluate
+from wgfpipe.flow import Method, save_times
+from wgfpipe.initials import AnyInitial, Gaussian
+from wgfpipe.measure import Grid
+from wgfpipe.methods import METHODS
+from wgfpipe.parametrizations import PARAMETRIZATIONS
+from wgfpipe.parametrizations.signed import Signed
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
+"""What a cell, a sweep or a label may be called: it becomes a file name."""
+
+MAX_GRID_BYTES = 4 * 2**30
+"""Memory for the activations of a grid above which a cell is refused; a step holds them once."""
+
+
+def _union(classes: tuple[type, ...]) -> Any:
+    """Union of plug-ins told apart by their ``kind``."""
+    return Annotated[reduce(lambda a, b: a | b, classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
+
+
+AnyDataset = _union(DATASETS)
+AnyParametrization = _union(PARAMETRIZATIONS)
+AnyEnergy = _union(ENERGIES)
+AnyMethod = _union(METHODS)
+DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VerdictSpec(_Section):
+    """When a trajectory counts as following the reference."""
+
+    tolerance: float = Field(
+        0.1,
+        gt=0,
+        description="largest distance to the reference, as a share of what the reference travelled, that counts as following",
+    )
+
+
+class Cell(_Section):
+    """One experiment: a network to train, and the methods to compare."""
+
+    seed: int = Field(0, ge=0, description="source of all randomness")
+    data: AnyDataset = Field(description="where inputs and labels come from")  # pyright: ignore[reportInvalidTypeForm]
+    parametrization: AnyParametrization = Field(Signed(), description="the neuron model")  # pyright: ignore[reportInvalidTypeForm]
+    energy: AnyEnergy = Field(SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
+    grid: GridSpec = Field(GridSpec(), description="where grid methods live, and the atoms of the initial measure")
+    initial: AnyInitial = Field(Gaussian(), description="law of the neurons at time 0")
+    horizon: float = Field(2.0, gt=0, description="flow time to reach")
+    save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(21, description="number of saved times, or a list of them")
+    reference: str = Field(description="label of the method the others are measured against")
+    methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
+    distances: tuple[DistanceName, ...] = Field(
+        ("w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"), min_length=1, description="what to measure"
+    )
+    verdict: VerdictSpec = Field(VerdictSpec(), description="when a trajectory counts as following")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the cell as plain data with every default written out: what jobs receive and files store."""
+        return self.model_dump(mode="json")
+
+
+class Sweep(_Section):
+    """Cells made from one by varying some of its values."""
+
+    base: str = Field(description="cell to start from")
+    over: dict[str, list[Any]] = Field(min_length=1, description="dotted key -> values")
+    mode: Literal["product", "zip", "ablation"] = Field(
+        "product", description="every combination, values side by side, or one key at a time"
+    )
+
+
+class Problem(_Section):
+    """One thing wrong with a config."""
+
+    where: str
+    key: str
+    received: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.key}: got {self.received}, expected {self.expected}"
+
+
+class ConfigError(ValueError):
+    """A config with errors, all of them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        super().__init__("\n".join([f"the config has {count}; nothing was run:", *(f"  - {problem}" for problem in problems)]))
+        self.problems = problems
+
+
+class Experiment(BaseModel):
+    """All cells of a config, sweeps expanded, and which cells each sweep made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: dict[str, Cell]
+    sweeps: dict[str, dict[str, dict[str, Any]]]
+    """Sweep -> cell -> the values that were set."""
+
+
+def load(config: Mapping[str, Any], root: Path) -> Experiment:
+    """Validate a config and expand it.
+
+    Parameters
+    ----------
+    config : mapping
+        What the YAML file holds.
+    root : Path
+        Folder that relative paths of data files start from.
+
+    Raises
+    ------
+    ConfigError
+        With every error found.
+    """
+    problems: list[Problem] = []
+    for key in config:
+        if key not in ("defaults", "cells", "sweeps"):
+            problems.append(_problem("config", str(key), config[key], "one of the keys defaults, cells, sweeps"))
+    defaults = _mapping(config.get("defaults"), "defaults", problems)
+    raw = _mapping(config.get("cells"), "cells", problems)
+    if not raw and not problems:
+        problems.append(_problem("config", "cells", config.get("cells"), "at least one cell, such as 'base: {}'"))
+    merged = {}
+    for name, overrides in raw.items():
+        _check_name("cell", name, problems)
+        merged[str(name)] = _merge(defaults, _mapping(overrides, f"cells.{name}", problems))
+    sweeps = _expand(_mapping(config.get("sweeps"), "sweeps", problems), merged, problems)
+    cells = {}
+    for name, values in merged.items():
+        cell = _validate(f"cell {name!r}", values, problems)
+        if cell is not None:
+            cells[name] = cell
+            problems += _check(f"cell {name!r}", cell, root)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return Experiment(cells=cells, sweeps=sweeps)
+
+
+def load_file(path: Path) -> Experiment:
+    """Read and validate a YAML config; data files are looked for beside it."""
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([_problem("config", "file", str(path), "an existing YAML file")]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([_problem("config", "file", str(path), f"valid YAML ({' '.join(str(error).split())})")]) from None
+    if not isinstance(config, Mapping):
+        raise ConfigError([_problem("config", "file", str(path), "a mapping with the keys defaults, cells, sweeps")])
+    return load(config, path.resolve().parent)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a config file, for editors: a cell may leave out what the defaults give."""
+    schema = TypeAdapter(Cell).json_schema(ref_template="#/$defs/{model}")
+    definitions = schema.pop("$defs")
+    sweep = TypeAdapter(Sweep).json_schema()
+    definitions = {name: _partial(definition) for name, definition in definitions.items()}
+    definitions["Cell"] = _partial(schema)
+    definitions["Cell"]["properties"]["methods"]["additionalProperties"] = {
+        "anyOf": [definitions["Cell"]["properties"]["methods"]["additionalProperties"], {"type": "null"}]
+    }
+    definitions["Sweep"] = sweep
+    cell = {"anyOf": [{"$ref": "#/$defs/Cell"}, {"type": "null"}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "wgfpipe config",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["cells"],
+        "properties": {
+            "defaults": cell,
+            "cells": {"type": "object", "additionalProperties": cell, "minProperties": 1},
+            "sweeps": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sweep"}},
+        },
+        "$defs": definitions,
+    }
+
+
+def _partial(node: Any) -> Any:
+    """Make every key optional and every tagged union open to partial overrides."""
+    if isinstance(node, list):
+        return [_partial(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    partial = {key: _partial(value) for key, value in node.items() if key not in ("required", "discriminator", "oneOf")}
+    if "oneOf" in node:
+        partial["anyOf"] = _partial(node["oneOf"])
+    return partial
+
+
+def _merge(base: Any, overrides: Any) -> Any:
+    """Overlay mappings key by key; null removes a key, and another ``kind`` starts from nothing."""
+    if not (isinstance(base, Mapping) and isinstance(overrides, Mapping)):
+        return overrides
+    if "kind" in overrides and overrides["kind"] != base.get("kind"):
+        return {key: value for key, value in overrides.items() if value is not None}
+    merged = dict(base)
+    for key, value in overrides.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged[key], value) if key in merged else _merge({}, value)
+    return merged
+
+
+def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Add the cells of every sweep to ``cells`` and say which they are."""
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    bases = dict(cells)
+    for name, raw in sweeps.items():
+        where = f"sweep {name!r}"
+        _check_name("sweep", name, problems)
+        try:
+            sweep = Sweep.model_validate(raw)
+        except ValidationError as error:
+            problems += _pydantic_problems(where, error)
+            continue
+        if sweep.base not in bases:
+            problems.append(_problem(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))
+            continue
+        lengths = {key: len(values) for key, values in sweep.over.items()}
+        if sweep.mode == "zip" and len(set(lengths.values())) > 1:
+            problems.append(_problem(where, "over", lengths, "lists of one length, as mode zip takes them side by side"))
+            continue
+        keys = list(sweep.over)
+        match sweep.mode:
+            case "product":
+                settings = [dict(zip(keys, values, strict=True)) for values in itertools.product(*sweep.over.values())]
+            case "zip":
+                settings = [dict(zip(keys, values, strict=True)) for values in zip(*sweep.over.values(), strict=True)]
+            case "ablation":
+                settings = [{key: value} for key in keys for value in sweep.over[key]]
+        made[str(name)] = {}
+        for setting in settings:
+            parts = [f"{key.rsplit('.', 1)[-1]}={_file_text(value)}" for key, value in setting.items()]
+            cell = "-".join([str(name), *parts])
+            if cell in cells:
+                problems.append(_problem(where, "over", setting, f"settings that differ; two of them would be cell {cell!r}"))
+                continue
+            overrides: dict[str, Any] = {}
+            for key, value in setting.items():
+                overrides = _merge(overrides, reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
+            cells[cell] = _merge(bases[sweep.base], overrides)
+            made[str(name)][cell] = setting
+    return made
+
+
+def _validate(where: str, values: Any, problems: list[Problem]) -> Cell | None:
+    try:
+        return Cell.model_validate(values)
+    except ValidationError as error:
+        problems += _pydantic_problems(where, error)
+        return None
+
+
+def _check(where: str, cell: Cell, root: Path) -> list[Problem]:
+    """Check what no single field can know."""
+    problems: list[Problem] = []
+    for label in cell.methods:
+        _check_name("label", label, problems, where)
+    if cell.reference not in cell.methods:
+        problems.append(_problem(where, "reference", cell.reference, f"one of the labels {', '.join(cell.methods)}"))
+    try:
+        save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
+    except ValueError as error:
+        problems.append(_problem(where, "save_at", cell.save_at, str(error)))
+    n_samples = 0
+    try:
+        source = None if cell.data.source is None else root / cell.data.source
+        x, _ = cell.data.generate(np.random.default_rng(0), source)
+        n_samples = len(x)
+    except DataError as error:
+        problems.append(_problem(where, f"data.{error.key}", error.value, error.expected))
+    n_parameters = len(cell.parametrization.parameter_names(cell.data.dimension + 1))
+    try:
+        grid = cell.grid.build(n_parameters, cell.parametrization.signs)
+    except ValueError as error:
+        return [*problems, _problem(where, "grid", cell.grid.model_dump(), str(error))]
+    size = grid.n_nodes * len(grid.signs) * max(n_samples, 1) * 8
+    if size > MAX_GRID_BYTES:
+        problems.append(
+            _problem(
+                where,
+                "grid.points_per_axis",
+                cell.grid.points_per_axis,
+                f"a grid whose activations fit in {MAX_GRID_BYTES / 2**30:.0f} GB; {n_parameters} parameters, "
+                f"{grid.n_nodes * len(grid.signs)} atoms and {n_samples} samples need {size / 2**30:.1f} GB",
+            )
+        )
+        return problems
+    problems += _check_initial(where, cell, grid)
+    for label, method in cell.methods.items():
+        problems += _check_expressions(where, label, method, grid.spacing)
+    return problems
+
+
+def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Problem]:
+    """Whether the grid holds the initial measure and resolves it."""
+    initial = cell.initial
+    widths = [float(min(axis[-1] for axis in axes)) for axes in grid.blocks]
+    spacings = [
+        float(max(np.diff(axis).max() for axis in axes))
+        for axes, width in zip(grid.blocks, widths, strict=True)
+        if width >= min(initial.extent, initial.resolution)
+    ]
+    problems = []
+    if initial.extent > max(widths) * (1 + 1e-12):
+        expected = f"at least {initial.extent:.3g}, the extent of the initial measure {initial.kind!r}; enlarge it or shrink the law"
+        problems.append(_problem(where, "grid.half_width", max(widths), expected))
+    finest = min(spacings, default=grid.spacing)
+    if initial.resolution < finest * (1 - 1e-12):
+        expected = (
+            f"a spacing of at most {initial.resolution:.3g}, the length on which the initial measure {initial.kind!r} varies, "
+            f"and this gives {finest:.3g}; take more points, or add a fine block under grid.blocks"
+        )
+        problems.append(_problem(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
+    return problems
+
+
+def _check_expressions(where: str, label: str, method: Method, spacing: float) -> list[Problem]:
+    """Whether expressions in h have a positive value on this grid."""
+    problems = []
+    for key, value in method.model_dump().items():
+        if key in ("dt", "epsilon") and isinstance(value, str) and not evaluate(value, spacing) > 0:
+            expected = f"a positive value; at h = {spacing:.4g} it is {evaluate(value, spacing):.4g}"
+            problems.append(_problem(where, f"methods.{label}.{key}", value, expected))
+    return problems
+
+
+def _check_name(what: str, name: Any, problems: list[Problem], where: str | None = None) -> None:
+    if not re.fullmatch(NAME, str(name)):
+        expected = "letters, digits and _ . + = - only, not starting with a dot: it becomes a file name"
+        problems.append(_problem(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
+
+
+def _mapping(value: Any, key: str, problems: list[Problem]) -> Mapping:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    problems.append(_problem("config", key, value, "a mapping"))
+    return {}
+
+
+_TAGGED = {"data": 1, "parametrization": 1, "energy": 1, "initial": 1, "methods": 2}
+"""Section -> where pydantic puts the tag of a union into an error's path, which is no key of the file."""
+
+_TYPE_NAMES = ("int", "float", "str", "constrained-int", "constrained-float", "constrained-str")
+
+
+def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
+    """Say pydantic's errors in terms of the file; what alternatives of one key expected is joined by "or"."""
+    found: dict[str, tuple[Any, list[str]]] = {}
+    for item in error.errors():
+        path = [str(part) for part in item["loc"]]
+        tag = _TAGGED.get(path[0]) if path else None
+        keys = [part for i, part in enumerate(path) if i != tag and "[" not in part and part not in _TYPE_NAMES]
+        received = None if item["type"] == "missing" else item["input"]
+        match item["type"]:
+            case "extra_forbidden":
+                expected = "no such key; a misspelling, or an option of another kind?"
+            case "missing":
+                expected = "a value; the key is missing"
+            case "union_tag_invalid":
+                expected = f"one of {item['ctx']['expected_tags']}"
+                received, keys = item["ctx"]["tag"], [*keys, "kind"]
+            case "union_tag_not_found":
+                expected = "a mapping with the key kind"
+            case "tuple_type" if not isinstance(item["input"], list) and len(path) > 1 and "[" in path[-1]:
+                continue  # the alternative of a single number, which has its own line
+            case _:
+                expected = item["msg"].removeprefix("Value error, ").removeprefix("expected ").removeprefix("Input should be ")
+        key = ".".join(keys) or "cell"
+        texts = found.setdefault(key, (received, []))[1]
+        if expected not in texts:
+            texts.append(expected)
+    return [_problem(where, key, received, " or ".join(texts)) for key, (received, texts) in found.items()]
+
+
+def _problem(where: str, key: str, received: Any, expected: str) -> Problem:
+    text = "nothing" if received is None else repr(received)
+    return Problem(where=where, key=key, received=text if len(text) <= 120 else text[:117] + "...", expected=expected)
+
+
+def _file_text(value: Any) -> str:
+    """Text of a swept value that can stand in a file name."""
+    if isinstance(value, Mapping):
+        value = value.get("kind", "-".join(map(str, value.values())))
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", str(value))

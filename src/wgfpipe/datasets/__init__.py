@@ -1,0 +1,10 @@
+"""Sources of data; adding one is a file here and a line in this list."""
+
+from wgfpipe.datasets.csv import CSV
+from wgfpipe.datasets.linear import Linear
+from wgfpipe.datasets.orthogonal import Orthogonal
+from wgfpipe.datasets.random import Random
+from wgfpipe.datasets.sinus import Sinus
+from wgfpipe.datasets.teacher import Teacher
+
+DATASETS = (Sinus, Linear, Random, Teacher, Orthogonal, CSV)

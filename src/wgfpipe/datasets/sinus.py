@@ -1,0 +1,30 @@
+"""A sine on equally spaced inputs, ``y = amplitude sin(pi frequency x) + noise`` on [-1, 1]: the notes' first example."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from wgfpipe.datasets.base import Dataset
+from wgfpipe.measure import Array
+
+
+class Sinus(Dataset):
+    """Samples of a sine."""
+
+    kind: Literal["sinus"] = "sinus"
+    n: int = Field(8, ge=2, description="number of samples")
+    amplitude: float = Field(1.0, description="amplitude of the sine")
+    frequency: float = Field(1.0, gt=0, description="half periods in a unit of x")
+    noise: float = Field(0.0, ge=0, description="standard deviation of Gaussian label noise")
+    title: ClassVar[str] = "sine"
+
+    @property
+    def dimension(self) -> int:  # noqa: D102
+        return 1
+
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+        x = np.linspace(-1.0, 1.0, self.n)
+        y = self.amplitude * np.sin(np.pi * self.frequency * x) + self.noise * rng.standard_normal(self.n)
+        return x[:, None], y

@@ -1,0 +1,6 @@
+"""Energies of a measure; adding one is a file here and a line in this list."""
+
+from wgfpipe.energies.quadratic import Quadratic
+from wgfpipe.energies.squared_loss import SquaredLoss
+
+ENERGIES = (SquaredLoss, Quadratic)

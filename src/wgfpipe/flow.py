@@ -1,0 +1,285 @@
+"""The problem, the contract of a method, and the one loop that turns a method into a trajectory.
+
+Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A method maps the symbols of its paper to it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+from pydantic import BaseModel, ConfigDict
+
+from wgfpipe import trajectory
+from wgfpipe.energies.base import Energy
+from wgfpipe.expression import PositiveExpression, evaluate
+from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.parametrizations.base import Parametrization
+from wgfpipe.status import Status
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network to train: data, parametrization, energy and the initial measure.
+
+    Attributes
+    ----------
+    x : Array, shape (sample, feature)
+        Inputs; the last feature is the constant 1.
+    y : Array, shape (sample,)
+        Labels.
+    parametrization : Parametrization
+    energy : Energy
+    initial : Measure
+        What particle methods start from. Unless neurons were sampled, these are the atoms of ``grid_weights``.
+    grid : Grid or None
+        Where grid methods live.
+    grid_weights : Array or None, shape (atom,)
+        Initial masses on the grid.
+    """
+
+    x: Array
+    y: Array
+    parametrization: Parametrization
+    energy: Energy
+    initial: Measure
+    grid: Grid | None = None
+    grid_weights: Array | None = None
+
+    @cached_property
+    def curvature(self) -> float:
+        """Curvature of the loss in one output; its slope is ``curvature * (f - y)``."""
+        return self.energy.curvature(len(self.y))
+
+    @cached_property
+    def grid_activations(self) -> Array:
+        """Outputs of the neuron at every grid atom, shape (sample, atom)."""
+        grid = self.require_grid()
+        return np.ascontiguousarray(self.parametrization.activations(grid.points, grid.sign, self.x))
+
+    @cached_property
+    def grid_potential(self) -> Array:
+        """Potential at every grid atom, shape (atom,)."""
+        return 0.5 * self.energy.potential_stiffness * (self.require_grid().points ** 2).sum(axis=1)
+
+    def require_grid(self) -> Grid:
+        """Return the grid.
+
+        Raises
+        ------
+        ValueError
+            If the problem has none.
+        """
+        if self.grid is None:
+            raise ValueError("this needs a problem with a grid, and this one has none: give Problem(grid=..., grid_weights=...)")
+        return self.grid
+
+    def grid_start(self) -> Measure:
+        """Initial measure of the grid methods."""
+        grid = self.require_grid()
+        if self.grid_weights is None:
+            raise ValueError("this problem has a grid and no initial masses on it: give Problem(grid_weights=...)")
+        return grid.measure(self.grid_weights)
+
+    def evaluate(self, expression: float | str) -> float:
+        """Value of a hyper-parameter that may be written in the grid spacing, such as ``h^2``."""
+        if isinstance(expression, str):
+            return evaluate(expression, self.require_grid().spacing)
+        return expression
+
+    def predict(self, measure: Measure, x: Array | None = None) -> Array:
+        """Outputs of the network on the data, or on other inputs ``x`` (sample, feature); shape (sample,)."""
+        inputs = self.x if x is None else x
+        return self.parametrization.activations(measure.points, measure.sign, inputs) @ measure.weights
+
+    def slope(self, prediction: Array) -> Array:
+        """Derivative of the loss with respect to the outputs, shape (sample,)."""
+        return self.curvature * (prediction - self.y)
+
+    def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
+        """Energy of a measure; pass its outputs on the data where they are known."""
+        outputs = self.predict(measure) if prediction is None else prediction
+        loss = 0.5 * self.curvature * float(((outputs - self.y) ** 2).sum())
+        stiffness = self.energy.potential_stiffness
+        if stiffness == 0.0:
+            return loss
+        return loss + 0.5 * stiffness * float(measure.weights @ (measure.points**2).sum(axis=1))
+
+    def velocity(self, measure: Measure, slope: Array) -> Array:
+        """Velocity ``-grad V`` of every atom for a slope of the loss, shape (atom, param)."""
+        force = self.parametrization.gradient(measure.points, measure.sign, self.x, slope)
+        return -force - self.energy.potential_stiffness * measure.points
+
+    def advance(self, points: Array, base: Array, weights: Array, sign: Array, slope: Array, dt: float) -> tuple[Array, Array]:
+        """Return ``base + dt velocity(points)`` and the outputs there: the building block of explicit schemes."""
+        stiffness = self.energy.potential_stiffness
+        if stiffness != 0.0:
+            base = base - dt * stiffness * points
+        return self.parametrization.advance(points, base, weights, sign, self.x, slope, dt)
+
+
+class Info(NamedTuple):
+    """What a person wants to know of a step; every field is stored. NaN means the quantity does not exist for the method."""
+
+    energy: float
+    inner_iterations: int = 0
+    residual: float = 0.0
+    kernel_applications: int = 0
+    plan_off_diagonal: float = math.nan
+    mass_error: float = 0.0
+    transport_cost: float = math.nan
+    status: Status = Status.OK
+
+
+class Method(BaseModel, ABC):
+    """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
+
+    To add one: a module in ``methods/`` with a subclass that sets the class variables and writes :meth:`init`,
+    :meth:`step` and :meth:`measure`, and one line in ``methods/__init__.py``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    dt: PositiveExpression
+    """Longest step in flow time; every interval between saved times is divided into equal steps no longer than this."""
+
+    title: ClassVar[str]
+    support: ClassVar[Literal["particles", "grid"]]
+    family: ClassVar[Literal["gradient descent", "Wasserstein gradient flow"]]
+    order: ClassVar[float]
+    """Order in dt of the distance to the exact flow, where the scheme has one."""
+    descends: ClassVar[bool] = False
+    """Whether the energy may never rise in a step, whatever dt is."""
+    references: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def init(self, problem: Problem, rng: np.random.Generator) -> Any:
+        """State at time 0: a NamedTuple of arrays and numbers."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: Any, dt: float) -> tuple[Any, Info]:
+        """Advance by ``dt`` of flow time."""
+
+    @abstractmethod
+    def measure(self, problem: Problem, state: Any) -> Measure:
+        """Measure that a state stands for."""
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why the method does not apply to a problem, or None if it does."""
+        if self.support == "grid" and problem.grid is None:
+            return "this method moves masses on a grid and the problem has none"
+        return None
+
+
+def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
+    """Times to save: ``save_at`` equally spaced ones from 0 to the horizon, or those listed with 0 put first.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two, or listed times do not increase from 0 to at most the horizon.
+    """
+    if isinstance(save_at, int):
+        if save_at < 2:
+            raise ValueError(f"save_at counts the saved times and needs at least 2 (start and end), got {save_at}")
+        return np.linspace(0.0, horizon, save_at)
+    times = np.asarray(save_at, float)
+    if len(times) and times[0] != 0.0:
+        times = np.concatenate([[0.0], times])
+    if len(times) < 2 or not np.all(np.diff(times) > 0) or times[-1] > horizon * (1 + 1e-12):
+        raise ValueError(f"save_at lists increasing times between 0 and the horizon {horizon}, got {list(save_at)}")
+    return times
+
+
+def solve(
+    problem: Problem,
+    method: Method,
+    horizon: float,
+    save_at: int | Sequence[float] = 21,
+    *,
+    seed: int | np.random.SeedSequence = 0,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 10.0,
+) -> xr.Dataset:
+    """Run a method from the problem's initial measure and return its trajectory.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    horizon : float
+        Flow time to reach.
+    save_at : int or sequence of float
+        Number of equally spaced saved times, or the times.
+    seed : int or SeedSequence
+        Source of all randomness of the method.
+    progress : callable, optional
+        Called as ``progress(steps_done, steps_in_all)`` after every step.
+    checkpoint : Path, optional
+        File to which a long run saves itself at saved times, at most every ``checkpoint_every`` seconds, and from which it
+        resumes; the result is the same to the last bit. The caller sees to it that the file belongs to this very run.
+
+    Returns
+    -------
+    xarray.Dataset
+        The trajectory in the schema of :mod:`wgfpipe.trajectory`. Failure is data: an unsupported problem gives the start
+        alone, a diverged run the times before, with ``status`` and ``advice`` in the attributes.
+    """
+    times = save_times(horizon, save_at)
+    reason = method.unsupported(problem)
+    if reason is not None:
+        start = problem.initial
+        recorder = trajectory.Recorder([0.0], [start], [problem.predict(start)], [problem.energy_of(start)])
+        return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method, reason)
+    longest = problem.evaluate(method.dt)
+    counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in zip(times, times[1:], strict=False)]
+    state = method.init(problem, np.random.default_rng(seed))
+    recorder = trajectory.Recorder()
+    if checkpoint is not None and checkpoint.exists():
+        state = trajectory.load_checkpoint(checkpoint, recorder, state)
+    else:
+        _save(problem, method, state, 0.0, recorder)
+    clock = trajectory.CheckpointClock(checkpoint, checkpoint_every)
+    done = len(recorder.infos)
+    for interval in range(len(recorder.times) - 1, len(counts)):
+        step = (times[interval + 1] - times[interval]) / counts[interval]
+        for number in range(counts[interval]):
+            energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
+            state, info = method.step(problem, state, step)
+            info = _judge(method, info, energy_before, recorder.energies[0])
+            recorder.infos.append(info)
+            recorder.step_times.append(times[interval] + (number + 1) * step)
+            done += 1
+            if progress is not None:
+                progress(done, sum(counts))
+            if info.status is Status.DIVERGED:
+                return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method)
+        _save(problem, method, state, times[interval + 1], recorder)
+        clock.tick(recorder, state)
+    return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method)
+
+
+def _judge(method: Method, info: Info, energy_before: float, energy_at_start: float) -> Info:
+    """Add to a step's status what the loop can see of any method."""
+    if not math.isfinite(info.energy):
+        return info._replace(status=Status.DIVERGED)
+    # Rounding moves the energy by some ulps of the labels' scale; 1e-12 of the start is thousands of them.
+    if method.family == "gradient descent" and info.energy > energy_before + 1e-12 * energy_at_start:
+        return info._replace(status=Status.worst(info.status, Status.ASCENT))
+    return info
+
+
+def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "trajectory.Recorder") -> None:
+    measure = method.measure(problem, state)
+    prediction = problem.predict(measure)
+    recorder.times.append(float(time))
+    recorder.measures.append(measure)
+    recorder.predictions.append(prediction)
+    recorder.energies.append(problem.energy_of(measure, prediction))

@@ -1,0 +1,160 @@
+"""Initial measures: densities over the neuron parameters, the same for every sign.
+
+Every method starts from the same atoms: the grid's nodes with the density as mass. ``sampled: m`` draws m neurons at random
+for the particle methods instead, as one would train a network; what that costs is then measured, as the distance at time 0.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from wgfpipe.measure import Array, Grid, Measure
+
+CUTOFF = 1e-6
+"""Where the density is below this share of its maximum the initial measure has no mass: part of its definition, so that
+particle methods need not carry thousands of atoms of no weight."""
+
+CUTOFF_RADIUS = float(np.sqrt(-2.0 * np.log(CUTOFF)))
+"""Distance, in standard deviations, at which a Gaussian falls to CUTOFF."""
+
+
+class Initial(BaseModel, ABC):
+    """A law of the neurons at time 0, half of the mass on each sign."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    sampled: int | None = Field(None, ge=1, description="draw this many neurons a sign for the particle methods")
+
+    @abstractmethod
+    def density(self, points: Array) -> Array:
+        """Density relative to its maximum, shape (atom,)."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
+        """Draw neurons, shape (n_atoms, n_parameters)."""
+
+    @property
+    @abstractmethod
+    def extent(self) -> float:
+        """Half width of a box around 0 that holds the measure."""
+
+    @property
+    @abstractmethod
+    def resolution(self) -> float:
+        """Smallest length on which the density varies: the grid must be at least as fine."""
+
+    def on_grid(self, grid: Grid) -> Array:
+        """Masses on the atoms of a grid, shape (atom,), total 1, equal for every sign."""
+        density = self.density(grid.nodes)
+        masses = np.where(density >= CUTOFF, density, 0.0) * grid.cell_volumes()
+        total = masses.sum()
+        if not total > 0:
+            raise ValueError(f"the initial measure {self.kind} has no mass on the nodes of the grid; refine or enlarge the grid")
+        return np.tile(masses / (total * len(grid.signs)), len(grid.signs))
+
+    def draw(self, rng: np.random.Generator, signs: tuple[int, ...], n_parameters: int) -> Measure:
+        """Measure of ``sampled`` neurons a sign with equal weights, total mass 1."""
+        if self.sampled is None:
+            raise ValueError("this initial measure is not sampled: set sampled to a number of neurons")
+        points = self.sample(rng, self.sampled * len(signs), n_parameters)
+        return Measure(points, np.full(len(points), 1.0 / len(points)), np.repeat(np.asarray(signs, np.int8), self.sampled))
+
+
+class Gaussian(Initial):
+    """Centred isotropic Gaussian."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    std: float = Field(0.5, gt=0, description="standard deviation of every parameter")
+
+    def density(self, points: Array) -> Array:  # noqa: D102
+        return np.exp(-(points**2).sum(axis=1) / (2 * self.std**2))
+
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+        return self.std * rng.standard_normal((n_atoms, n_parameters))
+
+    @property
+    def extent(self) -> float:  # noqa: D102
+        return CUTOFF_RADIUS * self.std
+
+    @property
+    def resolution(self) -> float:  # noqa: D102
+        return self.std
+
+
+class Uniform(Initial):
+    """Uniform on a box."""
+
+    kind: Literal["uniform"] = "uniform"
+    half_width: float = Field(1.0, gt=0, description="half the side of the box")
+
+    def density(self, points: Array) -> Array:  # noqa: D102
+        return (np.abs(points).max(axis=1) <= self.half_width).astype(float)
+
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+        return rng.uniform(-self.half_width, self.half_width, (n_atoms, n_parameters))
+
+    @property
+    def extent(self) -> float:  # noqa: D102
+        return self.half_width
+
+    @property
+    def resolution(self) -> float:  # noqa: D102
+        return self.half_width
+
+
+class Ring(Initial):
+    """Directions uniform, norms Gaussian around a radius: neurons near a sphere."""
+
+    kind: Literal["ring"] = "ring"
+    radius: float = Field(1.0, gt=0, description="norm of a typical neuron")
+    width: float = Field(0.15, gt=0, description="standard deviation of the norm")
+
+    def density(self, points: Array) -> Array:  # noqa: D102
+        return np.exp(-((np.linalg.norm(points, axis=1) - self.radius) ** 2) / (2 * self.width**2))
+
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+        directions = rng.standard_normal((n_atoms, n_parameters))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        # The density with respect to the volume is Gaussian in the norm: norms carry the factor r^(n_parameters - 1).
+        candidates = np.linspace(0.0, self.extent, 4097)[1:]
+        law = candidates ** (n_parameters - 1) * np.exp(-((candidates - self.radius) ** 2) / (2 * self.width**2))
+        quantiles = np.cumsum(law) / law.sum()
+        return directions * np.interp(rng.uniform(size=n_atoms), quantiles, candidates)[:, None]
+
+    @property
+    def extent(self) -> float:  # noqa: D102
+        return self.radius + CUTOFF_RADIUS * self.width
+
+    @property
+    def resolution(self) -> float:  # noqa: D102
+        return self.width
+
+
+class SmallScale(Initial):
+    """Uniform on a small ball: the start of the feature-learning regime. Give the grid a fine block of its size."""
+
+    kind: Literal["small_scale"] = "small_scale"
+    scale: float = Field(0.05, gt=0, description="radius of the ball")
+
+    def density(self, points: Array) -> Array:  # noqa: D102
+        return (np.linalg.norm(points, axis=1) <= self.scale).astype(float)
+
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+        directions = rng.standard_normal((n_atoms, n_parameters))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        return self.scale * directions * rng.uniform(size=(n_atoms, 1)) ** (1.0 / n_parameters)
+
+    @property
+    def extent(self) -> float:  # noqa: D102
+        return self.scale
+
+    @property
+    def resolution(self) -> float:  # noqa: D102
+        return self.scale
+
+
+INITIALS = (Gaussian, Uniform, Ring, SmallScale)
+AnyInitial = Annotated[Gaussian | Uniform | Ring | SmallScale, Field(discriminator="kind")]

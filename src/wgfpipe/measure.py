@@ -1,0 +1,189 @@
+"""Discrete measures over neuron parameters, and the product grids that carry them.
+
+A two-layer network is the measure ``mu = sum_i weights_i delta_{points_i}``; ``sign_i`` is the fixed output sign of neuron
+``i``. Mass never moves between signs, so every transport problem in the package splits into one problem a sign.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A weighted sum of Diracs over neuron parameters.
+
+    Attributes
+    ----------
+    points : Array, shape (atom, param)
+        Neuron parameters.
+    weights : Array, shape (atom,)
+        Non-negative masses.
+    sign : NDArray[np.int8], shape (atom,)
+        Output sign of each atom, +1 or -1.
+    """
+
+    points: Array
+    weights: Array
+    sign: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        n_atoms = len(self.weights)
+        if self.points.ndim != 2 or len(self.points) != n_atoms or self.sign.shape != (n_atoms,):
+            raise ValueError(
+                "a Measure takes points (atom, param), weights (atom,) and sign (atom,) of one length; "
+                f"got {self.points.shape}, {self.weights.shape} and {self.sign.shape}"
+            )
+
+    def mass(self, sign: int) -> float:
+        """Total mass of one sign."""
+        return float(self.weights[self.sign == sign].sum())
+
+    def of_sign(self, sign: int) -> "Measure":
+        """Restrict to the atoms of one sign."""
+        chosen = self.sign == sign
+        return Measure(self.points[chosen], self.weights[chosen], self.sign[chosen])
+
+    def trimmed(self, fraction: float) -> "Measure":
+        """Drop atoms lighter than ``fraction`` of the heaviest of their sign and restore each sign's mass.
+
+        A plan for the trimmed measure costs at most (dropped mass) x (diameter)^p less or more than one for the whole.
+        """
+        weights = self.weights.copy()
+        for sign in np.unique(self.sign):
+            of_sign = self.sign == sign
+            mass = weights[of_sign].sum()
+            weights[of_sign & (weights < fraction * weights[of_sign].max())] = 0.0
+            kept = weights[of_sign].sum()
+            if kept > 0:
+                weights[of_sign] *= mass / kept
+        chosen = weights > 0
+        return Measure(self.points[chosen], weights[chosen], self.sign[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A union of product blocks, the same for every sign.
+
+    Atoms are ordered by sign, then by block, then in C order within the block. Blocks of different spacing resolve several
+    scales at once; mass may move between the blocks of one sign.
+
+    Attributes
+    ----------
+    blocks : tuple of tuple of Array
+        For each block its axes, one strictly increasing array of at least two nodes for each parameter.
+    signs : tuple of int
+        The signs present, in the order of the atoms.
+    """
+
+    blocks: tuple[tuple[Array, ...], ...]
+    signs: tuple[int, ...] = (1, -1)
+
+    def __post_init__(self) -> None:
+        n_axes = {len(axes) for axes in self.blocks}
+        if len(n_axes) != 1:
+            raise ValueError(f"every block of a Grid needs one axis for each parameter; got {sorted(n_axes)} axes")
+        for axes in self.blocks:
+            for axis in axes:
+                if axis.ndim != 1 or len(axis) < 2 or not np.all(np.diff(axis) > 0):
+                    raise ValueError("an axis of a Grid is a strictly increasing array of at least two nodes")
+
+    @classmethod
+    def uniform(
+        cls,
+        half_width: float | Sequence[float],
+        points_per_axis: int | Sequence[int],
+        n_parameters: int = 2,
+        signs: tuple[int, ...] = (1, -1),
+    ) -> "Grid":
+        """Build one block of equally spaced nodes on [-half_width, half_width] in every parameter."""
+        widths = np.broadcast_to(np.asarray(half_width, float), n_parameters)
+        counts = np.broadcast_to(np.asarray(points_per_axis, int), n_parameters)
+        return cls((tuple(np.linspace(-w, w, n) for w, n in zip(widths, counts, strict=True)),), signs)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Number of parameters of a neuron."""
+        return len(self.blocks[0])
+
+    @cached_property
+    def block_sizes(self) -> tuple[int, ...]:
+        """Number of nodes of each block, for one sign."""
+        return tuple(int(np.prod([len(axis) for axis in axes])) for axes in self.blocks)
+
+    @cached_property
+    def n_nodes(self) -> int:
+        """Number of nodes for one sign."""
+        return sum(self.block_sizes)
+
+    @cached_property
+    def nodes(self) -> Array:
+        """Nodes of one sign, shape (n_nodes, param)."""
+        return np.concatenate(
+            [np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, self.n_parameters) for axes in self.blocks]
+        )
+
+    @cached_property
+    def points(self) -> Array:
+        """All atoms, shape (atom, param)."""
+        return np.tile(self.nodes, (len(self.signs), 1))
+
+    @cached_property
+    def sign(self) -> NDArray[np.int8]:
+        """Sign of every atom, shape (atom,)."""
+        return np.repeat(np.asarray(self.signs, np.int8), self.n_nodes)
+
+    @cached_property
+    def spacing(self) -> float:
+        """Largest gap between neighbouring nodes over all axes and blocks: the ``h`` of expressions such as ``h^2``."""
+        return float(max(np.diff(axis).max() for axes in self.blocks for axis in axes))
+
+    @cached_property
+    def boundary(self) -> Array:
+        """One for the atoms on the outer faces of the grid and zero for the others, shape (atom,)."""
+        low, high = self.nodes.min(axis=0), self.nodes.max(axis=0)
+        outer = ((self.nodes == low) | (self.nodes == high)).any(axis=1)
+        return np.tile(outer.astype(float), len(self.signs))
+
+    def cell_volumes(self) -> Array:
+        """Quadrature weights of the nodes of one sign, shape (n_nodes,).
+
+        Where blocks overlap, the finest block that covers a node owns the place: nodes of coarser blocks there weigh zero.
+        """
+        order = np.argsort([np.prod([np.diff(axis).mean() for axis in axes]) for axes in self.blocks])
+        volumes = []
+        for block, axes in enumerate(self.blocks):
+            gaps = [np.gradient(axis) for axis in axes]
+            volume = np.prod(np.meshgrid(*gaps, indexing="ij"), axis=0).ravel()
+            start = sum(self.block_sizes[:block])
+            nodes = self.nodes[start : start + self.block_sizes[block]]
+            for finer in order[: int(np.flatnonzero(order == block)[0])]:
+                low = np.array([axis[0] for axis in self.blocks[finer]])
+                high = np.array([axis[-1] for axis in self.blocks[finer]])
+                volume = np.where(((nodes >= low) & (nodes <= high)).all(axis=1), 0.0, volume)
+            volumes.append(volume)
+        return np.concatenate(volumes)
+
+    def measure(self, weights: Array) -> Measure:
+        """Return the measure with these masses on the atoms."""
+        return Measure(self.points, weights, self.sign)
+
+    def distance_to_nodes(self, points: Array) -> Array:
+        """Euclidean distance of each point to its nearest node, shape (len(points),).
+
+        The nearest node of a product block is found axis by axis. No measure on the grid is nearer to
+        ``sum_i w_i delta_{points_i}`` in W_p than ``(sum_i w_i distance_i^p)^(1/p)``: the quantization floor.
+        """
+        nearest = np.full(len(points), np.inf)
+        for axes in self.blocks:
+            squared = np.zeros(len(points))
+            for k, axis in enumerate(axes):
+                middles = (axis[1:] + axis[:-1]) / 2
+                squared += (points[:, k] - axis[np.searchsorted(middles, points[:, k])]) ** 2
+            nearest = np.minimum(nearest, squared)
+        return np.sqrt(nearest)

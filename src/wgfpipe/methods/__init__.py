@@ -1,0 +1,10 @@
+"""Ways of computing the flow; adding one is a file here and a line in this list."""
+
+from wgfpipe.methods.emd_prox import EMDProx
+from wgfpipe.methods.flow import Flow
+from wgfpipe.methods.gd import GradientDescent
+from wgfpipe.methods.jko_dykstra import JKODykstra
+from wgfpipe.methods.jko_entropic import JKOEntropic
+from wgfpipe.methods.prox import Prox
+
+METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic)

@@ -1,0 +1,133 @@
+"""What the entropic grid methods share: the kernel they apply, signs, and the certificates of a step."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from wgfpipe.flow import Problem
+from wgfpipe.kernels import MAX_EXPONENT_RANGE, GibbsKernel
+from wgfpipe.measure import Array, Grid
+from wgfpipe.status import Status
+
+EDGE_MASS = 1e-3
+"""Share of the total mass on the outer nodes that is reported; W1 errors of the size of the grid times this follow."""
+
+PINNED_MOBILITY = 0.9
+"""A lattice that loses more than a tenth of the drift is reported."""
+
+
+@lru_cache(maxsize=4)
+def _kernel(grid: Grid, epsilon: float) -> GibbsKernel:
+    return GibbsKernel(grid, epsilon)
+
+
+class CountingKernel:
+    """The Gibbs kernel of a grid, built once for a run, that counts its applications in a step."""
+
+    def __init__(self, grid: Grid, epsilon: float) -> None:
+        self.inner = _kernel(grid, epsilon)
+        self.epsilon = epsilon
+        self.applications = 0
+
+    def apply(self, values: Array, out: Array | None = None) -> Array:
+        """Apply in the plain domain."""
+        self.applications += 1
+        return self.inner.apply(values, out)
+
+    def apply_log(self, log_values: Array) -> Array:
+        """Apply in the log domain."""
+        self.applications += 1
+        return self.inner.apply_log(log_values)
+
+
+def log_of(values: Array) -> Array:
+    """Logarithm with log 0 = -inf, the value of an empty node."""
+    with np.errstate(divide="ignore"):
+        return np.log(values)
+
+
+def by_sign(grid: Grid, values: Array) -> Array:
+    """View values of atoms as (sign, node)."""
+    return values.reshape(len(grid.signs), -1)
+
+
+@lru_cache(maxsize=2)
+def workspace(grid: Grid, n_arrays: int) -> Array:
+    """Memory for the inner loops of a run, (n_arrays, atom): touching fresh pages costs more than the arithmetic on them."""
+    return np.empty((n_arrays, grid.n_nodes * len(grid.signs)))
+
+
+def potential_at_nodes(problem: Problem, outputs_error: Array, scale: float = 1.0, out: Array | None = None) -> Array:
+    """First variation ``V = curvature A^T v + potential`` of the energy at every grid atom, times ``scale``; (atom,)."""
+    result = np.matmul((scale * problem.curvature) * outputs_error, problem.grid_activations, out=out)
+    if problem.energy.potential_stiffness != 0.0:
+        result += scale * problem.grid_potential
+    return result
+
+
+def centre(grid: Grid, exponent: Array) -> Array:
+    """Shift an exponent in place so that each sign's largest and smallest values are opposite, and return it.
+
+    A constant factor of one sign's scaling changes no plan; centred scalings make the most of the floating-point range.
+    """
+    view = by_sign(grid, exponent)
+    view -= 0.5 * (view.max(axis=1, keepdims=True) + view.min(axis=1, keepdims=True))
+    return exponent
+
+
+def fits_plain(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale: float, dt: float) -> bool:
+    """Whether scalings exp(scale V) and a drift of dt |grad V| are exact in the plain domain.
+
+    Two bounds that need no pass over the nodes answer the common case; the exact values are computed where they do not.
+    """
+    grid = problem.require_grid()
+    spread, slope = _activation_bounds(problem)
+    force = problem.curvature * np.abs(outputs_error)
+    stiffness, farthest = problem.energy.potential_stiffness, float(np.abs(grid.nodes).max())
+    spread_bound = force @ spread + 0.5 * stiffness * grid.n_parameters * farthest**2
+    slope_bound = force @ slope + stiffness * farthest
+    if scale * spread_bound <= MAX_EXPONENT_RANGE and dt * slope_bound <= gibbs.reach():
+        return True
+    potential = potential_at_nodes(problem, outputs_error)
+    exact = float(np.ptp(by_sign(grid, potential), axis=1).max())
+    return scale * exact <= MAX_EXPONENT_RANGE and dt * steepest(grid, potential) <= gibbs.reach()
+
+
+@lru_cache(maxsize=2)
+def _activation_bounds(problem: Problem) -> tuple[Array, Array]:
+    """Range over a sign's nodes, and steepest slope, of every data point's activation; two of shape (sample,)."""
+    grid, activations = problem.require_grid(), problem.grid_activations
+    spread = np.array([np.ptp(by_sign(grid, row), axis=1).max() for row in activations])
+    return spread, np.array([steepest(grid, row) for row in activations])
+
+
+def steepest(grid: Grid, potential: Array) -> float:
+    """Largest slope of a function of the nodes along an axis of a block; |grad| is at most sqrt(param) times this."""
+    largest, start = 0.0, 0
+    values = by_sign(grid, potential)
+    for axes, size in zip(grid.blocks, grid.block_sizes, strict=True):
+        block = values[:, start : start + size].reshape(len(grid.signs), *(len(axis) for axis in axes))
+        for k, axis in enumerate(axes):
+            gaps = np.diff(axis).reshape([-1 if j == k + 1 else 1 for j in range(block.ndim)])
+            largest = max(largest, float(np.abs(np.diff(block, axis=k + 1) / gaps).max()))
+        start += size
+    return largest
+
+
+def mass_error(grid: Grid, before: Array, after: Array) -> float:
+    """Largest change of a sign's mass, relative to the total."""
+    change = by_sign(grid, after).sum(axis=1) - by_sign(grid, before).sum(axis=1)
+    return float(np.abs(change).max() / before.sum())
+
+
+def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs_error: Array, dt: float) -> Status:
+    """Status of what the lattice does to a step: mass at the edge, mass locked to nodes."""
+    grid = problem.require_grid()
+    status = Status.OK
+    if grid.boundary @ weights > EDGE_MASS * weights.sum():
+        status = Status.EDGE
+    if gibbs.mobility < PINNED_MOBILITY:
+        drift = dt * steepest(grid, potential_at_nodes(problem, outputs_error))
+        if drift < grid.spacing / 2:
+            status = Status.worst(status, Status.PINNED)
+    return status

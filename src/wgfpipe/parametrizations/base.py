@@ -1,0 +1,75 @@
+"""The contract of a parametrization: how a neuron's parameters make its output."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from wgfpipe.measure import Array
+
+Sign = NDArray[np.int8]
+
+
+class Parametrization(BaseModel, ABC):
+    """A neuron model ``m(theta; x)``.
+
+    Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
+    potential slope ``slope`` (sample,), the derivative of the loss with respect to the network's outputs. The potential
+    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    title: ClassVar[str]
+    signs: ClassVar[tuple[int, ...]] = (1,)
+    """Signs between which no mass moves; (1,) when the sign is a parameter."""
+    references: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:
+        """Names of the entries of ``theta`` for inputs of ``n_features`` features, the constant included."""
+
+    @abstractmethod
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:
+        """Outputs ``m(theta_i; x_j)`` of every neuron, shape (sample, atom).
+
+        Written with operators alone, so that torch tensors may be given in place of arrays and differentiated through.
+        """
+
+    @abstractmethod
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
+        """Gradient of V at every neuron, shape (atom, param)."""
+
+    @abstractmethod
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
+        """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
+
+    def advance(
+        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float
+    ) -> tuple[Array, Array]:
+        """Return ``base - dt grad V(points)`` and the outputs of the network there, shapes (atom, param) and (sample,).
+
+        The pair is what every explicit scheme asks for, and a parametrization may compute it in one pass over memory.
+        """
+        moved = base - dt * self.gradient(points, sign, x, slope)
+        return moved, self.activations(moved, sign, x) @ weights
+
+    def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
+        """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).
+
+        The general case is a damped fixed-point iteration, a contraction where dt times the local Lipschitz constant of
+        grad V is below 1; what it leaves is part of the residual its caller stores.
+        """
+        points = start
+        scale = 1.0 + np.abs(anchor).max()
+        for iteration in range(100):
+            target = anchor - dt * self.gradient(points, sign, x, slope)
+            damping = 1.0 if iteration < 5 else 0.5
+            change = damping * (target - points)
+            points = points + change
+            if np.abs(change).max() <= 1e-14 * scale:
+                break
+        return points

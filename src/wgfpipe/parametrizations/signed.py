@@ -1,0 +1,64 @@
+"""Fixed output signs: ``m(theta; x) = sign * relu(<theta, x>)``, theta = (w, b).
+
+The notes' two-dimensional setting: for one-dimensional data the measure lives on the (w, b) plane, one copy of the plane a
+sign. The model is 1-homogeneous, so a step ``lr`` on the parameters of ``f = (1/m) sum_i m(theta_i; x)`` moves flow time
+``lr / m``. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Chizat and Bach, NeurIPS 2018.
+"""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from wgfpipe.measure import Array
+from wgfpipe.parametrizations.base import Parametrization, Sign
+
+MAX_COMPILED_PARAMETERS = 8
+"""Up to this dimension the compiled loops beat two matrix products (measured in benchmarks/bench_gradient_descent.py)."""
+
+
+class Signed(Parametrization):
+    """Neurons sign * relu(<w, x> + b) with trained (w, b) and a fixed sign."""
+
+    kind: Literal["signed"] = "signed"
+    title: ClassVar[str] = "fixed sign, theta = (w, b)"
+    signs: ClassVar[tuple[int, ...]] = (1, -1)
+    references: ClassVar[tuple[str, ...]] = (
+        "Chizat and Bach, On the Global Convergence of Gradient Descent for Over-parameterized Models, NeurIPS 2018",
+    )
+
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:  # noqa: D102
+        if n_features == 2:
+            return ("w", "b")
+        return (*(f"w{k + 1}" for k in range(n_features - 1)), "b")
+
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+        inner = x @ points.T  # (sample, atom)
+        return inner * (inner > 0.0) * sign
+
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:  # noqa: D102
+        active = x @ points.T > 0.0  # (sample, atom)
+        return sign[:, None] * ((active * slope[:, None]).T @ x)
+
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+        present = weights > 0
+        active = (x @ points[present].T > 0.0).astype(float)  # (sample, atom)
+        return (x @ x.T) * ((active * weights[present]) @ active.T)
+
+    def advance(  # noqa: D102
+        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float
+    ) -> tuple[Array, Array]:
+        if points.shape[1] > MAX_COMPILED_PARAMETERS:
+            return super().advance(points, base, weights, sign, x, slope, dt)
+        from wgfpipe.parametrizations import relu_kernels
+
+        moved, prediction = relu_kernels.advance(
+            np.ascontiguousarray(points.T), np.ascontiguousarray(base.T), weights * sign, sign, x, slope, dt
+        )
+        return moved.T, prediction
+
+    def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:  # noqa: D102
+        from wgfpipe.parametrizations import relu_kernels
+
+        return relu_kernels.prox(
+            np.ascontiguousarray(anchor), np.ascontiguousarray(start), sign, x, slope, dt, 1e-15, 500, 50
+        )

@@ -1,0 +1,268 @@
+"""The stages of the workflow: typed specs and paths in, files out; the only place with input and output.
+
+A stage takes the part of a cell's resolved spec that it depends on, and nothing else, so that an edit of the config reruns
+what it touches. Its name and the plug-ins its spec names are the entries of its fingerprint (:func:`code_of`).
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
+
+from wgfpipe import assembly, trajectory  # noqa: E402 - the line above must come first
+from wgfpipe.assembly import seed_of  # noqa: E402
+from wgfpipe.datasets import DATASETS  # noqa: E402
+from wgfpipe.energies import ENERGIES  # noqa: E402
+from wgfpipe.flow import Problem, solve  # noqa: E402
+from wgfpipe.initials import INITIALS  # noqa: E402
+from wgfpipe.methods import METHODS  # noqa: E402
+from wgfpipe.parametrizations import PARAMETRIZATIONS  # noqa: E402
+from wgfpipe.provenance import fingerprint  # noqa: E402
+from wgfpipe.trajectory import atomic  # noqa: E402
+
+SECTIONS = {
+    "data": DATASETS,
+    "parametrization": PARAMETRIZATIONS,
+    "energy": ENERGIES,
+    "initial": INITIALS,
+    "method": METHODS,
+}
+
+
+def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Split a resolved cell into what each stage depends on; ``trajectory`` holds one spec a label.
+
+    Parameters
+    ----------
+    cell : mapping
+        What :meth:`wgfpipe.config.Cell.resolved` returns.
+    """
+    model = {key: cell[key] for key in ("parametrization", "energy")}
+    return {
+        "data": {"seed": cell["seed"], "data": cell["data"]},
+        "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")},
+        "trajectory": {
+            label: model
+            | {"seed": cell["seed"], "label": label, "horizon": cell["horizon"], "save_at": cell["save_at"], "method": method}
+            for label, method in cell["methods"].items()
+        },
+        "distances": model | {"reference": cell["reference"], "distances": cell["distances"]},
+        "figures": {"parametrization": cell["parametrization"], "reference": cell["reference"], "data": cell["data"]},
+        "summary": {"reference": cell["reference"], "tolerance": cell["verdict"]["tolerance"]},
+    }
+
+
+def code_of(stage: str, spec: Mapping[str, Any]) -> str:
+    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
+    plugins = [_class(section, spec[section]) for section in SECTIONS if section in spec and stage != "figures"]
+    return fingerprint((__name__, stage), *plugins)
+
+
+def data(spec: Mapping[str, Any], out: str, source: str | None = None) -> None:
+    """Make the training data of a cell."""
+    with work():
+        made = assembly.data_dataset(_plugin("data", spec), spec["seed"], None if source is None else Path(source))
+    trajectory.write(_stamped(made, "data", spec), out, "data")
+
+
+def grid(spec: Mapping[str, Any], data_path: str, out: str) -> None:
+    """Make the grid and the initial measure of a cell."""
+    n_features = trajectory.read(data_path, "data").sizes["feature"]
+    with work():
+        parametrization = _plugin("parametrization", spec)
+        names = parametrization.parameter_names(n_features)
+        nodes = assembly.GridSpec.model_validate(spec["grid"]).build(len(names), parametrization.signs)
+        made = assembly.grid_dataset(nodes, _plugin("initial", spec), names, spec["seed"])
+    trajectory.write(_stamped(made, "grid", spec), out, "grid")
+
+
+def run_method(spec: Mapping[str, Any], data_path: str, grid_path: str, out: str, checkpoint: str) -> None:
+    """Run one method of a cell, resuming from its checkpoint if that belongs to this very run."""
+    problem = _problem(spec, data_path, grid_path)
+    method = _plugin("method", spec)
+    stamp = {"spec": spec, "code": code_of("run_method", spec), "inputs": [_digest(data_path), _digest(grid_path)]}
+    saved, owner = Path(checkpoint), Path(f"{checkpoint}.json")
+    if not owner.exists() or json.loads(owner.read_text(encoding="utf-8")) != json.loads(json.dumps(stamp)):
+        saved.unlink(missing_ok=True)
+        with atomic(owner) as part:
+            part.write_text(json.dumps(stamp), encoding="utf-8")
+    if saved.exists():
+        print(f"resuming from {saved}")
+    save_at = spec["save_at"]
+    with work():
+        made = solve(
+            problem,
+            method,
+            spec["horizon"],
+            save_at,
+            seed=seed_of(spec["seed"], "trajectory", spec["label"]),
+            progress=Progress(f"{spec['label']} ({spec['method']['kind']})"),
+            checkpoint=saved,
+        )
+    print(f"{made.sizes['step']} steps, status {made.attrs['status']}: {made.attrs['advice']}")
+    trajectory.write(_stamped(made, "run_method", spec), out, "trajectory")
+    saved.unlink(missing_ok=True)
+    owner.unlink(missing_ok=True)
+
+
+def distances(spec: Mapping[str, Any], data_path: str, grid_path: str, trajectories: Mapping[str, str], out: str) -> None:
+    """Measure every trajectory of a cell against the reference."""
+    import ot  # noqa: F401 - imported here so that the time it takes does not count as work
+
+    from wgfpipe.distances import compare
+
+    problem = _problem(spec, data_path, grid_path)
+    loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    with work():
+        made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
+    trajectory.write(_stamped(made, "distances", spec), out, "distances")
+
+
+def figures(
+    spec: Mapping[str, Any], cell: str, data_path: str, grid_path: str, distances_path: str, trajectories: Mapping[str, str], out: str
+) -> None:
+    """Draw the figures of a cell into the folder ``out``."""
+    from wgfpipe import figures as draw
+
+    data_set, grid_set = trajectory.read(data_path, "data"), trajectory.read(grid_path, "grid")
+    measured = trajectory.read(distances_path, "distances")
+    loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    with work():
+        draw.draw_cell(cell, data_set, grid_set, measured, loaded, Path(out), Progress("figures"))
+
+
+def summary(
+    spec: Mapping[str, Any], distances_paths: Mapping[str, str], trajectories: Mapping[str, Mapping[str, str]], out: Mapping[str, str]
+) -> None:
+    """Sum up all cells: a flat table, a Dataset and the verdict.
+
+    ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
+    """
+    import pandas as pd
+
+    from wgfpipe import verdict
+
+    loaded = {
+        cell: (
+            trajectory.read(path, "distances"),
+            {label: trajectory.read(file, "trajectory") for label, file in trajectories[cell].items()},
+        )
+        for cell, path in distances_paths.items()
+    }
+    with work():
+        rows = pd.DataFrame(verdict.table(loaded))
+        answers = []
+        for cell, (measured, runs) in loaded.items():
+            part = spec["cells"][cell]
+            labels = [label for label in runs if label != part["reference"]]
+            methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
+            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"]))
+        dataset = verdict.summary_dataset(loaded)
+    with atomic(out["csv"]) as part:
+        rows.to_csv(part, index=False)
+    trajectory.write(_stamped(dataset, "summary", spec), out["netcdf"], "summary")
+    with atomic(out["verdict"]) as part:
+        part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
+
+
+def report(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: Mapping[str, str], out: str) -> None:
+    """Write the self-contained page; ``folders`` is cell -> its results folder, ``summary_paths`` the files of the summary."""
+    from wgfpipe import report as page
+
+    with work():
+        text = page.render(spec, summary_paths, folders)
+    with atomic(out) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def logged(log: str) -> Iterator[None]:
+    """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph."""
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", buffering=1) as stream:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            try:
+                yield
+            except BaseException as error:
+                traceback.print_exc()
+                print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
+                raise
+
+
+@contextlib.contextmanager
+def work() -> Iterator[None]:
+    """Time what a stage is for, without interpreter start and imports, and log it (``wgfpipe overhead`` adds it up)."""
+    start = time.perf_counter()
+    yield
+    print(f"work seconds: {time.perf_counter() - start:.3f}")
+
+
+class Progress:
+    """Progress of a loop: a bar with the time left on a terminal, a readable line now and then in the log."""
+
+    def __init__(self, what: str, every: float = 5.0) -> None:
+        self.what, self.every = what, every
+        self.start = self.last = time.monotonic()
+        self.bar = None
+
+    def __call__(self, done: int, in_all: int) -> None:
+        """Note that ``done`` of ``in_all`` parts are done."""
+        now = time.monotonic()
+        if sys.__stderr__ is not None and sys.__stderr__.isatty():
+            if self.bar is None and now - self.start > 1.0:
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=in_all, desc=self.what, file=sys.__stderr__, leave=False, initial=done)
+            elif self.bar is not None:
+                self.bar.update(done - self.bar.n)
+        if now - self.last >= self.every or done == in_all:
+            elapsed = now - self.start
+            left = elapsed * (in_all - done) / max(done, 1)
+            print(f"{self.what}: {done}/{in_all} ({done / in_all:.0%}), {elapsed:.1f} s, about {left:.0f} s left")
+            self.last = now
+        if done == in_all and self.bar is not None:
+            self.bar.close()
+
+
+def _class(section: str, values: Mapping[str, Any]) -> type:
+    for cls in SECTIONS[section]:
+        if cls.model_fields["kind"].default == values["kind"]:
+            return cls
+    raise KeyError(f"no {section} is called {values['kind']!r}")
+
+
+def _plugin(section: str, spec: Mapping[str, Any]) -> Any:
+    return _class(section, spec[section]).model_validate(spec[section])
+
+
+def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str) -> Problem:
+    return assembly.assemble(
+        trajectory.read(data_path, "data"),
+        trajectory.read(grid_path, "grid"),
+        _plugin("parametrization", spec),
+        _plugin("energy", spec),
+    )
+
+
+def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any]) -> xr.Dataset:
+    """Add where a file comes from: the spec and the code that made it."""
+    dataset.attrs.update(
+        trajectory.as_attributes({"wgfpipe_spec": dict(spec), "wgfpipe_code": code_of(stage, spec), "seed": spec.get("seed", 0)})
+    )
+    return dataset
+
+
+def _digest(path: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

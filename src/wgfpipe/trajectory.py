@@ -1,0 +1,307 @@
+"""The files between the stages: their schema, and how they are built, written, read and validated.
+
+NetCDF-4 through the netCDF4 engine. Nothing in a file depends on when or where it was made, so the same input gives the same
+bytes. A file is written under another name and renamed, so it is whole or absent.
+"""
+
+import json
+import os
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from wgfpipe.measure import Array, Measure
+from wgfpipe.status import Status
+
+SCHEMA_VERSION = "1"
+
+STEP_VARIABLES = {
+    "step_energy": ("energy", "energy F after the step", "1"),
+    "inner_iterations": ("inner_iterations", "iterations of the inner solver", "1"),
+    "residual": ("residual", "residual of the inner solver, root mean square in units of the outputs", "1"),
+    "kernel_applications": ("kernel_applications", "applications of the Gibbs kernel", "1"),
+    "plan_off_diagonal": ("plan_off_diagonal", "mass that the transport plan of the step moves between atoms", "1"),
+    "mass_error": ("mass_error", "largest violation of a sign's mass, relative to the total", "1"),
+    "transport_cost": ("transport_cost", "transport cost of the step, W2^2 / (2 dt)", "1"),
+}
+"""Per-step variable -> (field of Info, long name, units)."""
+
+_ATTRIBUTES = ("Conventions", "title", "source", "references", "wgfpipe_schema", "wgfpipe_version")
+
+# kind of file -> variable -> the dimension tuples allowed
+SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
+    "trajectory": {
+        "time": (("time",),),
+        "points": (("time", "atom", "param"), ("atom", "param")),
+        "weights": (("time", "atom"), ("atom",)),
+        "sign": (("atom",),),
+        "energy": (("time",),),
+        "prediction": (("time", "sample"),),
+        "step_time": (("step",),),
+        **{name: (("step",),) for name in STEP_VARIABLES},
+        "status": (("step",),),
+    },
+    "data": {"x": (("sample", "feature"),), "y": (("sample",),)},
+    "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "sign": (("atom",),)},
+    "distances": {
+        "time": (("time",),),
+        "value": (("method", "distance", "time"),),
+        "floor": (("distance", "time"),),
+        "travelled": (("distance", "time"),),
+        "labelled": (("method", "distance", "time"),),
+        "gap": (("method", "distance", "time"),),
+    },
+    "summary": {
+        "final": (("cell", "method", "distance"),),
+        "largest": (("cell", "method", "distance"),),
+        "floor": (("cell", "distance"),),
+        "travelled": (("cell", "distance"),),
+    },
+}
+
+
+class SchemaError(ValueError):
+    """A file breaks the schema."""
+
+
+@dataclass
+class Recorder:
+    """What :func:`wgfpipe.flow.solve` collects on the way."""
+
+    times: list[float] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
+    predictions: list[Array] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
+    infos: list[Any] = field(default_factory=list)
+    step_times: list[float] = field(default_factory=list)
+
+
+def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None) -> xr.Dataset:
+    """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
+    infos = recorder.infos
+    status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
+    first = recorder.measures[0]
+    dataset = xr.Dataset(
+        {
+            "points": _over_time([measure.points for measure in recorder.measures], "param"),
+            "weights": _over_time([measure.weights for measure in recorder.measures]),
+            "sign": ("atom", first.sign.astype(np.int8)),
+            "energy": ("time", np.asarray(recorder.energies, float)),
+            "prediction": (("time", "sample"), np.asarray(recorder.predictions, float)),
+            **{
+                name: ("step", np.asarray([getattr(info, source) for info in infos], float))
+                for name, (source, _, _) in STEP_VARIABLES.items()
+            },
+            "status": ("step", np.asarray([info.status.code for info in infos], np.int8)),
+        },
+        coords={
+            "time": ("time", np.asarray(recorder.times, float)),
+            "step_time": ("step", np.asarray(recorder.step_times, float)),
+            "param": ("param", np.asarray(parameter_names, dtype=object)),
+        },
+    )
+    describe(
+        dataset,
+        time="flow time t",
+        step_time="flow time at the end of the step",
+        param="entry of the neuron parameters theta",
+        points="neuron parameters theta of the atoms",
+        weights="masses of the atoms",
+        sign="fixed output sign of the atoms",
+        energy="energy F of the measure",
+        prediction="outputs of the network on the data",
+        status="outcome of the step",
+        **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
+    )
+    dataset["status"].attrs.update(
+        flag_values=np.asarray([status.code for status in Status], np.int8),
+        flag_meanings=" ".join(status.name.lower() for status in Status),
+    )
+    dataset.attrs.update(
+        title=f"Trajectory of {method.title}",
+        references="; ".join(method.references),
+        method_kind=method.kind,
+        method_title=method.title,
+        method_family=method.family,
+        method_support=method.support,
+        status=status.name.lower(),
+        advice=unsupported or status.value,
+    )
+    return dataset
+
+
+def _over_time(values: list[Array], *inner: str) -> tuple[tuple[str, ...], Array]:
+    if all(value is values[0] or np.array_equal(value, values[0]) for value in values[1:]):
+        return ("atom", *inner), np.ascontiguousarray(values[0])
+    return ("time", "atom", *inner), np.stack(values)
+
+
+def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
+    """Give variables their long name and units; everything in the package is dimensionless."""
+    for name, long_name in long_names.items():
+        dataset[name].attrs.update(long_name=long_name, units="1")
+    return dataset
+
+
+def measure_at(dataset: xr.Dataset, index: int) -> Measure:
+    """Measure of a trajectory at one saved time, an index into ``time``."""
+    points, weights = dataset["points"], dataset["weights"]
+    return Measure(
+        (points.isel(time=index) if "time" in points.dims else points).values,
+        (weights.isel(time=index) if "time" in weights.dims else weights).values,
+        dataset["sign"].values,
+    )
+
+
+def as_attributes(values: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Turn a mapping into what NetCDF can hold: nested values, booleans and None become canonical JSON text."""
+    return {
+        key: value
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else json.dumps(value, sort_keys=True, separators=(",", ":"))
+        for key, value in values.items()
+    }
+
+
+def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.Dataset:
+    """Check a Dataset against the schema of its kind and return it.
+
+    Raises
+    ------
+    SchemaError
+        Naming the file, every rule broken, and what was found instead.
+    """
+    broken = []
+    for name, allowed in SCHEMAS[kind].items():
+        if name not in dataset.variables:
+            broken.append(f"variable {name!r} is missing")
+            continue
+        variable = dataset[name]
+        if variable.dims not in allowed:
+            expected = " or ".join(str(dims) for dims in allowed)
+            broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
+        if variable.dtype.kind == "f" and variable.dtype != np.float64:
+            broken.append(f"variable {name!r} is {variable.dtype}, expected float64")
+    for name, variable in dataset.variables.items():
+        missing = [attribute for attribute in ("long_name", "units") if attribute not in variable.attrs]
+        if missing:
+            broken.append(f"variable {name!r} has no {' and no '.join(missing)}")
+    broken += [f"global attribute {name!r} is missing" for name in _ATTRIBUTES if name not in dataset.attrs]
+    found = dataset.attrs.get("wgfpipe_schema", SCHEMA_VERSION)
+    if found != SCHEMA_VERSION:
+        broken.append(f"schema version is {found}, this wgfpipe reads {SCHEMA_VERSION}")
+    if broken:
+        raise SchemaError(
+            f"{where} is not a {kind} file of wgfpipe: " + "; ".join(broken) + ". Delete it and let the workflow make it anew."
+        )
+    return dataset
+
+
+def write(dataset: xr.Dataset, path: str | Path, kind: str) -> None:
+    """Validate a Dataset and write it: first to ``PATH.*.part``, then renamed, so the file is whole or absent."""
+    import wgfpipe
+
+    dataset = dataset.copy()
+    dataset.attrs = {
+        "Conventions": "CF-1.11",
+        "source": "wgfpipe",
+        "references": "",
+        **dataset.attrs,
+        "wgfpipe_schema": SCHEMA_VERSION,
+        "wgfpipe_version": wgfpipe.__version__,
+    }
+    validate(dataset, kind, str(path))
+    encoding = {
+        name: {"_FillValue": None} for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"
+    }
+    with atomic(path) as part:
+        dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=encoding)
+
+
+def read(path: str | Path, kind: str) -> xr.Dataset:
+    """Read a file whole and validate it.
+
+    Raises
+    ------
+    SchemaError
+        If the file breaks the schema.
+    """
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return validate(dataset.load(), kind, str(path))
+
+
+class atomic:  # noqa: N801 - reads as a verb
+    """Context manager: a path to write to that becomes ``path`` when the block ends well and vanishes when it does not."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in self.path.parent.glob(f"{self.path.name}.*.part"):  # left by a killed run
+            stale.unlink(missing_ok=True)
+        return self.part
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+class CheckpointClock:
+    """Save a run to its checkpoint file when enough time has passed since the last time."""
+
+    def __init__(self, path: Path | None, every: float) -> None:
+        self.path, self.every, self.last = path, every, clock.monotonic()
+
+    def tick(self, recorder: Recorder, state: Any) -> None:
+        """Save now if it is time."""
+        if self.path is not None and clock.monotonic() - self.last >= self.every:
+            save_checkpoint(self.path, recorder, state)
+            self.last = clock.monotonic()
+
+
+def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
+    """Write a run's state and all it recorded so far, in arrays."""
+    infos = np.array([[*info[:-1], info.status.code] for info in recorder.infos], float)
+    with atomic(path) as part, part.open("wb") as stream:
+        np.savez(
+            stream,
+            times=recorder.times,
+            points=np.stack([measure.points for measure in recorder.measures]),
+            weights=np.stack([measure.weights for measure in recorder.measures]),
+            sign=recorder.measures[0].sign,
+            predictions=recorder.predictions,
+            energies=recorder.energies,
+            infos=infos,
+            step_times=recorder.step_times,
+            **{f"state_{name}": value for name, value in state._asdict().items()},
+        )
+
+
+def load_checkpoint(path: Path, recorder: Recorder, initial_state: Any) -> Any:
+    """Fill the recorder from a checkpoint and return the state saved there, of the type of ``initial_state``."""
+    from wgfpipe.flow import Info
+
+    with np.load(path, allow_pickle=False) as saved:
+        recorder.times = saved["times"].tolist()
+        recorder.measures = [
+            Measure(points, weights, saved["sign"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
+        ]
+        recorder.predictions = list(saved["predictions"])
+        recorder.energies = saved["energies"].tolist()
+        statuses = list(Status)
+        recorder.infos = [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]]
+        recorder.step_times = saved["step_times"].tolist()
+        fields = {
+            name: saved[f"state_{name}"] if isinstance(value, np.ndarray) else type(value)(saved[f"state_{name}"].item())
+            for name, value in initial_state._asdict().items()
+        }
+    return type(initial_state)(**fields)

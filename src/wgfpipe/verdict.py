@@ -1,0 +1,175 @@
+"""From distances to an answer: does the Wasserstein gradient flow follow gradient descent?
+
+A trajectory is judged by two numbers, both shares of what the reference travelled until the end: the largest distance of the
+network functions, which needs no grid; and the largest W1 distance of the measures, less the floor that the grid puts under
+it (by the triangle inequality that difference bounds from below the distance to the reference's own projection on the grid).
+Both within the tolerance: it follows. The first alone: it follows in function space. Neither: it does not follow.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from wgfpipe.status import Status
+from wgfpipe.trajectory import describe
+
+FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER = "follows", "follows in function space only", "does not follow", "no answer"
+_FUNCTION = ("function_gap", "data_gap", "energy_gap")
+_MEASURE = ("w1", "w2", "sliced_w2")
+
+
+def relative(distances: xr.Dataset) -> xr.Dataset:
+    """Largest and final distance of every method, floor and gap as shares of the distance travelled until the end."""
+    scale = distances["travelled"].isel(time=-1)
+    scale = scale.where(scale > 0)
+    return xr.Dataset(
+        {
+            "largest": distances["value"].max("time", skipna=True) / scale,
+            "final": distances["value"].isel(time=-1) / scale,
+            "floor": distances["floor"].isel(time=-1) / scale,
+            "excess": (distances["value"] - distances["floor"].fillna(0.0)).max("time", skipna=True).clip(min=0.0) / scale,
+        }
+    )
+
+
+def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tolerance: float) -> dict[str, Any]:
+    """Verdict on one method, with its evidence.
+
+    Returns
+    -------
+    dict
+        ``verdict``, ``status``, ``advice``, ``function`` and ``measure`` (shares of the distance travelled, or None), and a
+        ``sentence``.
+    """
+    status = Status[trajectory.attrs["status"].upper()]
+    on_grid = trajectory.attrs["method_support"] == "grid"
+    evidence: dict[str, Any] = {
+        "method": label,
+        "kind": trajectory.attrs["method_kind"],
+        "title": trajectory.attrs["method_title"],
+        "family": trajectory.attrs["method_family"],
+        "status": status.name.lower(),
+        "advice": trajectory.attrs["advice"],
+    }
+    if status in (Status.UNSUPPORTED, Status.DIVERGED):
+        return evidence | {
+            "verdict": NO_ANSWER,
+            "function": None,
+            "measure": None,
+            "sentence": f"{label} gives no answer ({status.name.lower()}): {trajectory.attrs['advice']}",
+        }
+    shares = relative(distances).sel({"method": label})  # sel(method=...) is an option of xarray
+    available = [str(name) for name in distances["distance"].values]
+    function_name = next((name for name in _FUNCTION if name in available), None)
+    measure_name = next((name for name in _MEASURE if name in available), None)
+    function = float(shares["largest"].sel(distance=function_name)) if function_name else math.nan
+    column = "excess" if on_grid else "largest"
+    measure = float(shares[column].sel(distance=measure_name)) if measure_name else math.nan
+    known = [share for share in (function, measure) if math.isfinite(share)]
+    if not known:
+        verdict = NO_ANSWER
+    elif all(share <= tolerance for share in known):
+        verdict = FOLLOWS
+    elif math.isfinite(function) and function <= tolerance:
+        verdict = FUNCTION_ONLY
+    else:
+        verdict = DOES_NOT_FOLLOW
+    parts = []
+    if math.isfinite(function):
+        parts.append(f"{function:.1%} apart in {function_name.replace('_', ' ')}")
+    if math.isfinite(measure):
+        beyond = " beyond the floor of the grid" if on_grid and measure_name != "sliced_w2" else ""
+        parts.append(f"{measure:.1%} in {measure_name.replace('_', ' ').upper()}{beyond}")
+    caveat = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {trajectory.attrs['advice']}"
+    return evidence | {
+        "verdict": verdict,
+        "function": function if math.isfinite(function) else None,
+        "measure": measure if math.isfinite(measure) else None,
+        "sentence": f"{label} {verdict}: at most " + " and ".join(parts or ["nothing measured"]) + caveat,
+    }
+
+
+def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float) -> dict[str, Any]:
+    """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow."""
+    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow" and m["method"] != reference]
+    counts = {verdict: [m["method"] for m in flows if m["verdict"] == verdict] for verdict in (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER)}
+    answered = len(flows) - len(counts[NO_ANSWER])
+    if answered == 0:
+        verdict = NO_ANSWER
+        text = "no discretization of the Wasserstein gradient flow gave an answer"
+    elif len(counts[FOLLOWS]) == answered:
+        verdict = FOLLOWS
+        text = f"the Wasserstein gradient flow follows {reference}"
+    elif len(counts[DOES_NOT_FOLLOW]) == answered:
+        verdict = DOES_NOT_FOLLOW
+        text = f"the Wasserstein gradient flow, as computed here, does not follow {reference}"
+    elif not counts[DOES_NOT_FOLLOW]:
+        verdict = FUNCTION_ONLY if not counts[FOLLOWS] else "follows in function space; in measure for some methods"
+        text = f"the Wasserstein gradient flow follows {reference} in function space"
+    else:
+        verdict = "methods disagree"
+        text = f"the discretizations of the Wasserstein gradient flow disagree about {reference}"
+    listed = "; ".join(f"{' and '.join(labels)} {verdict}" for verdict, labels in counts.items() if labels)
+    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled" + (f": {listed})." if listed else ").")
+    return {"cell": cell, "verdict": verdict, "sentence": sentence, "reference": reference, "tolerance": tolerance, "methods": methods}
+
+
+def table(cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]]) -> list[dict[str, Any]]:
+    """One row for every cell, method and distance: the flat table of the summary."""
+    rows = []
+    for cell, (distances, trajectories) in cells.items():
+        shares = relative(distances)
+        for label in distances["method"].values:
+            trajectory = trajectories[str(label)]
+            for name in distances["distance"].values:
+                at = {"method": label, "distance": name}
+                value = distances["value"].sel(at)
+                rows.append(
+                    {
+                        "cell": cell,
+                        "method": str(label),
+                        "kind": trajectory.attrs["method_kind"],
+                        "distance": str(name),
+                        "final": float(value.isel(time=-1)),
+                        "largest": float(value.max("time")),
+                        "travelled": float(distances["travelled"].sel(distance=name).isel(time=-1)),
+                        "floor": float(distances["floor"].sel(distance=name).isel(time=-1)),
+                        "final_relative": float(shares["final"].sel(at)),
+                        "largest_relative": float(shares["largest"].sel(at)),
+                        "energy": float(trajectory["energy"][-1]),
+                        "status": trajectory.attrs["status"],
+                        "largest_residual": float(np.max(trajectory["residual"].values, initial=0.0)),
+                    }
+                )
+    return rows
+
+
+def summary_dataset(cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]]) -> xr.Dataset:
+    """Final and largest distances, floors and distances travelled of all cells; NaN where a cell has no such entry."""
+    parts = []
+    for cell, (distances, _) in cells.items():
+        part = xr.Dataset(
+            {
+                "final": distances["value"].isel(time=-1, drop=True),
+                "largest": distances["value"].max("time"),
+                "floor": distances["floor"].isel(time=-1, drop=True),
+                "travelled": distances["travelled"].isel(time=-1, drop=True),
+            }
+        )
+        parts.append(part.expand_dims(cell=np.asarray([cell], dtype=object)))
+    dataset = xr.concat(parts, "cell", join="outer", coords="minimal", compat="override", combine_attrs="drop")
+    dataset = dataset.transpose("cell", "method", "distance")
+    dataset.attrs = {"title": "Distances of all cells"}
+    return describe(
+        dataset,
+        final="distance to the reference at the horizon",
+        largest="largest distance to the reference",
+        floor="distance of the reference to the nearest measure on the grid, at the horizon",
+        travelled="distance of the reference from its start, at the horizon",
+        cell="name of the cell",
+        method="label of the method",
+        distance="name of the distance",
+    )

@@ -1,0 +1,93 @@
+# Helpers only. The experiment is validated here, before any job is planned: a ConfigError lists every error and stops.
+import json
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from wgfpipe import config as wgfpipe_config
+from wgfpipe import stages
+
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
+FIGURES = ["energy", "distances", "measures", "fit", "certificates"]
+
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    EXPERIMENT = wgfpipe_config.load(config, ROOT)
+except wgfpipe_config.ConfigError as error:
+    raise WorkflowError(str(error))
+
+SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
+
+
+wildcard_constraints:
+    cell=wgfpipe_config.NAME,
+    label=wgfpipe_config.NAME,
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True)
+
+
+def spec_of(stage):
+    """Params function: the part of a cell's spec that a stage depends on."""
+
+    def lookup(wildcards):
+        return canonical(SPECS[wildcards.cell][stage])
+
+    return lookup
+
+
+def code_of(function, stage):
+    """Params function: the fingerprint of the code a stage runs for a cell."""
+
+    def lookup(wildcards):
+        return stages.code_of(function, SPECS[wildcards.cell][stage])
+
+    return lookup
+
+
+def trajectory_spec(wildcards):
+    return canonical(SPECS[wildcards.cell]["trajectory"][wildcards.label])
+
+
+def trajectory_code(wildcards):
+    return stages.code_of("run_method", SPECS[wildcards.cell]["trajectory"][wildcards.label])
+
+
+def source_of(wildcards):
+    """The file a cell's data are read from, if any."""
+    source = EXPERIMENT.cells[wildcards.cell].data.source
+    return [] if source is None else [str(ROOT / source)]
+
+
+def labels_of(cell):
+    return list(EXPERIMENT.cells[cell].methods)
+
+
+def trajectories_of(wildcards):
+    return expand("results/{cell}/trajectory/{label}.nc", cell=wildcards.cell, label=labels_of(wildcards.cell))
+
+
+def trajectories_of_all_cells():
+    return [file for cell in EXPERIMENT.cells for file in expand("results/{cell}/trajectory/{label}.nc", cell=cell, label=labels_of(cell))]
+
+
+def figures_of_all_cells():
+    files = expand("results/{cell}/figures/{name}.svg", cell=EXPERIMENT.cells, name=FIGURES)
+    return files + expand("results/{cell}/figures/flow.gif", cell=EXPERIMENT.cells)
+
+
+def summary_spec():
+    return {"cells": {name: specs["summary"] for name, specs in SPECS.items()}, "sweeps": EXPERIMENT.sweeps}
+
+
+def distances_by_cell(wildcards):
+    return {cell: f"results/{cell}/distances.nc" for cell in EXPERIMENT.cells}
+
+
+def trajectories_by_cell(wildcards):
+    return {cell: {label: f"results/{cell}/trajectory/{label}.nc" for label in labels_of(cell)} for cell in EXPERIMENT.cells}

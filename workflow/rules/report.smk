@@ -1,0 +1,65 @@
+# From distances to figures, the verdict and the report.
+
+
+rule figures:
+    input:
+        data="results/{cell}/data.nc",
+        grid="results/{cell}/grid.nc",
+        distances="results/{cell}/distances.nc",
+        trajectories=trajectories_of,
+    output:
+        energy=report("results/{cell}/figures/energy.svg", caption="../report/energy.rst", category="{cell}", labels={"figure": "energy"}),
+        distances=report(
+            "results/{cell}/figures/distances.svg", caption="../report/distances.rst", category="{cell}", labels={"figure": "distances"}
+        ),
+        measures=report(
+            "results/{cell}/figures/measures.svg", caption="../report/measures.rst", category="{cell}", labels={"figure": "measures"}
+        ),
+        fit=report("results/{cell}/figures/fit.svg", caption="../report/fit.rst", category="{cell}", labels={"figure": "fit"}),
+        certificates=report(
+            "results/{cell}/figures/certificates.svg",
+            caption="../report/certificates.rst",
+            category="{cell}",
+            labels={"figure": "certificates"},
+        ),
+        png=expand("results/{{cell}}/figures/{name}.png", name=FIGURES),
+        animation=report("results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}),
+    params:
+        spec=spec_of("figures"),
+        code=code_of("figures", "figures"),
+        folder="results/{cell}/figures",
+    log:
+        "results/logs/{cell}/figures.log",
+    benchmark:
+        "results/benchmarks/{cell}/figures.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    script:
+        "../scripts/figures.py"
+
+
+rule summary:
+    input:
+        distances=expand("results/{cell}/distances.nc", cell=EXPERIMENT.cells),
+        trajectories=trajectories_of_all_cells(),
+    output:
+        csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
+        netcdf="results/summary.nc",
+        verdict="results/verdict.json",
+    params:
+        spec=canonical(summary_spec()),
+        code=stages.code_of("summary", {}),
+        distances=distances_by_cell,
+        trajectories=trajectories_by_cell,
+    log:
+        "results/logs/summary.log",
+    benchmark:
+        "results/benchmarks/summary.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    script:
+        "../scripts/summary.py"

@@ -1,0 +1,11 @@
+"""Measure the trajectories of a cell against the reference."""
+
+import json
+from pathlib import Path
+
+from wgfpipe import stages
+
+with stages.logged(snakemake.log[0]):
+    files = snakemake.input
+    runs = {Path(path).name.removesuffix(".nc"): path for path in files.trajectories}
+    stages.distances(json.loads(snakemake.params.spec), files.data, files.grid, runs, snakemake.output[0])

@@ -1,0 +1,12 @@
+"""Draw the figures of a cell."""
+
+import json
+from pathlib import Path
+
+from wgfpipe import stages
+
+with stages.logged(snakemake.log[0]):
+    files = snakemake.input
+    runs = {Path(path).name.removesuffix(".nc"): path for path in files.trajectories}
+    spec, cell, folder = json.loads(snakemake.params.spec), snakemake.wildcards.cell, snakemake.params.folder
+    stages.figures(spec, cell, files.data, files.grid, files.distances, runs, folder)

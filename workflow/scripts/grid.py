@@ -1,0 +1,8 @@
+"""Make the grid and the initial measure of a cell."""
+
+import json
+
+from wgfpipe import stages
+
+with stages.logged(snakemake.log[0]):
+    stages.grid(json.loads(snakemake.params.spec), snakemake.input.data, snakemake.output[0])
