@@ -1,4 +1,4 @@
-"""wgfpipe: does the Wasserstein gradient flow of a two-layer ReLU network follow gradient descent?
+"""Numerics of wgfpipe: whether the Wasserstein gradient flow of a two-layer ReLU network follows gradient descent.
 
 The names below are loaded when first used, so that importing the package costs nothing::
 

@@ -22,17 +22,17 @@ class BlockSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     half_width: Annotated[float, Field(gt=0)] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        3.5, description="half the side of the grid, one number or one a parameter"
+        default=3.5, description="half the side of the grid, one number or one a parameter"
     )
     points_per_axis: Annotated[int, Field(ge=2)] | tuple[Annotated[int, Field(ge=2)], ...] = Field(
-        64, description="nodes on an axis, one number or one a parameter"
+        default=64, description="nodes on an axis, one number or one a parameter"
     )
 
 
 class GridSpec(BlockSpec):
     """The grid: one block, and further ones where several scales matter."""
 
-    blocks: tuple[BlockSpec, ...] = Field((), description="further blocks; mass may move between the blocks of a sign")
+    blocks: tuple[BlockSpec, ...] = Field(default=(), description="further blocks; mass may move between the blocks of a sign")
 
     def build(self, n_parameters: int, signs: tuple[int, ...]) -> Grid:
         """Make the grid for a number of neuron parameters.
@@ -82,7 +82,11 @@ def grid_dataset(grid: Grid, initial: Initial, names: tuple[str, ...], seed: int
     )
     made.attrs.update(title=f"Grid and initial measure: {initial.kind}", signs=np.asarray(grid.signs, np.int32))
     describe(
-        made, points="nodes of the grid, once a sign", weights="initial masses", sign="fixed output sign", param="neuron parameter"
+        made,
+        points="nodes of the grid, once a sign",
+        weights="initial masses",
+        sign="fixed output sign",
+        param="neuron parameter",
     )
     for k, name in enumerate(names):
         axes = [block[k] for block in grid.blocks]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -36,7 +36,8 @@ MAX_GRID_BYTES = 4 * 2**30
 
 def _union(classes: tuple[type, ...]) -> Any:
     """Union of plug-ins told apart by their ``kind``."""
-    return Annotated[reduce(lambda a, b: a | b, classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
+    union: Any = Union[classes]  # noqa: UP007 - the classes are data
+    return Annotated[union, Field(discriminator="kind")]
 
 
 AnyDataset = _union(DATASETS)
@@ -54,7 +55,7 @@ class VerdictSpec(_Section):
     """When a trajectory counts as following the reference."""
 
     tolerance: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         description="largest distance to the reference, as a share of what the reference travelled, that counts as following",
     )
@@ -63,20 +64,22 @@ class VerdictSpec(_Section):
 class Cell(_Section):
     """One experiment: a network to train, and the methods to compare."""
 
-    seed: int = Field(0, ge=0, description="source of all randomness")
+    seed: int = Field(default=0, ge=0, description="source of all randomness")
     data: AnyDataset = Field(description="where inputs and labels come from")  # pyright: ignore[reportInvalidTypeForm]
-    parametrization: AnyParametrization = Field(Signed(), description="the neuron model")  # pyright: ignore[reportInvalidTypeForm]
-    energy: AnyEnergy = Field(SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
-    grid: GridSpec = Field(GridSpec(), description="where grid methods live, and the atoms of the initial measure")
-    initial: AnyInitial = Field(Gaussian(), description="law of the neurons at time 0")
-    horizon: float = Field(2.0, gt=0, description="flow time to reach")
-    save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(21, description="number of saved times, or a list of them")
+    parametrization: AnyParametrization = Field(default=Signed(), description="the neuron model")  # pyright: ignore[reportInvalidTypeForm]
+    energy: AnyEnergy = Field(default=SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
+    grid: GridSpec = Field(default=GridSpec(), description="where grid methods live, and the atoms of the initial measure")
+    initial: AnyInitial = Field(default=Gaussian(), description="law of the neurons at time 0")
+    horizon: float = Field(default=2.0, gt=0, description="flow time to reach")
+    save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(
+        default=21, description="number of saved times, or a list of them"
+    )
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
     distances: tuple[DistanceName, ...] = Field(
-        ("w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"), min_length=1, description="what to measure"
+        default=("w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"), min_length=1, description="what to measure"
     )
-    verdict: VerdictSpec = Field(VerdictSpec(), description="when a trajectory counts as following")
+    verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
 
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store."""
@@ -334,7 +337,9 @@ def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Problem]:
     ]
     problems = []
     if initial.extent > max(widths) * (1 + 1e-12):
-        expected = f"at least {initial.extent:.3g}, the extent of the initial measure {initial.kind!r}; enlarge it or shrink the law"
+        expected = (
+            f"at least {initial.extent:.3g}, the extent of the initial measure {initial.kind!r}; enlarge it or shrink the law"
+        )
         problems.append(_problem(where, "grid.half_width", max(widths), expected))
     finest = min(spacings, default=grid.spacing)
     if initial.resolution < finest * (1 - 1e-12):
@@ -391,8 +396,9 @@ def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
             case "missing":
                 expected = "a value; the key is missing"
             case "union_tag_invalid":
-                expected = f"one of {item['ctx']['expected_tags']}"
-                received, keys = item["ctx"]["tag"], [*keys, "kind"]
+                context = item.get("ctx", {})
+                expected = f"one of {context['expected_tags']}"
+                received, keys = context["tag"], [*keys, "kind"]
             case "union_tag_not_found":
                 expected = "a mapping with the key kind"
             case "tuple_type" if not isinstance(item["input"], list) and len(path) > 1 and "[" in path[-1]:

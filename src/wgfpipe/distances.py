@@ -7,6 +7,7 @@ says how much of it any measure on the grid would have.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -62,7 +63,7 @@ def _sliced(problem: Problem, inputs: Array, first: Measure, second: Measure) ->
     for sign in np.unique(first.sign):
         a, b = first.of_sign(int(sign)).trimmed(TRIM), second.of_sign(int(sign)).trimmed(TRIM)
         mass = a.weights.sum()
-        value = ot.sliced_wasserstein_distance(
+        value: Any = ot.sliced_wasserstein_distance(
             a.points, b.points, a.weights / mass, b.weights / b.weights.sum(), n_projections=N_PROJECTIONS, p=2, seed=0
         )
         total += mass * float(value) ** 2
@@ -155,7 +156,9 @@ def compare(
             floor[d, : len(target)] = [_floor(problem, measure, distance.power) for measure in target]
         for m, label in enumerate(labels):
             for k, (mine, other) in enumerate(zip(measures[label], target, strict=False)):
-                value[m, d, k], gap[m, d, k] = (0.0, 0.0) if label == reference else distance.between(problem, inputs, mine, other)
+                value[m, d, k], gap[m, d, k] = (
+                    (0.0, 0.0) if label == reference else distance.between(problem, inputs, mine, other)
+                )
                 labelled[m, d, k] = _labelled(mine, other, distance.power)
             done += 1
             if progress is not None:

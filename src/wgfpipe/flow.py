@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from wgfpipe import trajectory
 from wgfpipe.energies.base import Energy
 from wgfpipe.expression import PositiveExpression, evaluate
-from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.parametrizations.base import Parametrization
 from wgfpipe.status import Status
 
@@ -76,7 +77,9 @@ class Problem:
             If the problem has none.
         """
         if self.grid is None:
-            raise ValueError("this needs a problem with a grid, and this one has none: give Problem(grid=..., grid_weights=...)")
+            raise ValueError(
+                "this needs a problem with a grid, and this one has none: give Problem(grid=..., grid_weights=...)"
+            )
         return self.grid
 
     def grid_start(self) -> Measure:
@@ -115,7 +118,7 @@ class Problem:
         force = self.parametrization.gradient(measure.points, measure.sign, self.x, slope)
         return -force - self.energy.potential_stiffness * measure.points
 
-    def advance(self, points: Array, base: Array, weights: Array, sign: Array, slope: Array, dt: float) -> tuple[Array, Array]:
+    def advance(self, points: Array, base: Array, weights: Array, sign: Sign, slope: Array, dt: float) -> tuple[Array, Array]:
         """Return ``base + dt velocity(points)`` and the outputs there: the building block of explicit schemes."""
         stiffness = self.energy.potential_stiffness
         if stiffness != 0.0:
@@ -174,6 +177,10 @@ class Method(BaseModel, ABC):
         """Why the method does not apply to a problem, or None if it does."""
         if self.support == "grid" and problem.grid is None:
             return "this method moves masses on a grid and the problem has none"
+        return None
+
+    def caveat(self, problem: Problem) -> str | None:
+        """Return a known, quantified bias of this configuration, or None: it is stored and kept apart in the verdict."""
         return None
 
 
@@ -239,9 +246,9 @@ def solve(
         recorder = trajectory.Recorder([0.0], [start], [problem.predict(start)], [problem.energy_of(start)])
         return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method, reason)
     longest = problem.evaluate(method.dt)
-    counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in zip(times, times[1:], strict=False)]
+    counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]
     state = method.init(problem, np.random.default_rng(seed))
-    recorder = trajectory.Recorder()
+    recorder = trajectory.Recorder(caveat=method.caveat(problem))
     if checkpoint is not None and checkpoint.exists():
         state = trajectory.load_checkpoint(checkpoint, recorder, state)
     else:

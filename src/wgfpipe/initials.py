@@ -26,7 +26,7 @@ class Initial(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    sampled: int | None = Field(None, ge=1, description="draw this many neurons a sign for the particle methods")
+    sampled: int | None = Field(default=None, ge=1, description="draw this many neurons a sign for the particle methods")
 
     @abstractmethod
     def density(self, points: Array) -> Array:
@@ -52,7 +52,9 @@ class Initial(BaseModel, ABC):
         masses = np.where(density >= CUTOFF, density, 0.0) * grid.cell_volumes()
         total = masses.sum()
         if not total > 0:
-            raise ValueError(f"the initial measure {self.kind} has no mass on the nodes of the grid; refine or enlarge the grid")
+            raise ValueError(
+                f"the initial measure {self.kind} has no mass on the nodes of the grid; refine or enlarge the grid"
+            )
         return np.tile(masses / (total * len(grid.signs)), len(grid.signs))
 
     def draw(self, rng: np.random.Generator, signs: tuple[int, ...], n_parameters: int) -> Measure:
@@ -67,20 +69,20 @@ class Gaussian(Initial):
     """Centred isotropic Gaussian."""
 
     kind: Literal["gaussian"] = "gaussian"
-    std: float = Field(0.5, gt=0, description="standard deviation of every parameter")
+    std: float = Field(default=0.5, gt=0, description="standard deviation of every parameter")
 
-    def density(self, points: Array) -> Array:  # noqa: D102
+    def density(self, points: Array) -> Array:
         return np.exp(-(points**2).sum(axis=1) / (2 * self.std**2))
 
-    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
         return self.std * rng.standard_normal((n_atoms, n_parameters))
 
     @property
-    def extent(self) -> float:  # noqa: D102
+    def extent(self) -> float:
         return CUTOFF_RADIUS * self.std
 
     @property
-    def resolution(self) -> float:  # noqa: D102
+    def resolution(self) -> float:
         return self.std
 
 
@@ -88,20 +90,20 @@ class Uniform(Initial):
     """Uniform on a box."""
 
     kind: Literal["uniform"] = "uniform"
-    half_width: float = Field(1.0, gt=0, description="half the side of the box")
+    half_width: float = Field(default=1.0, gt=0, description="half the side of the box")
 
-    def density(self, points: Array) -> Array:  # noqa: D102
+    def density(self, points: Array) -> Array:
         return (np.abs(points).max(axis=1) <= self.half_width).astype(float)
 
-    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
         return rng.uniform(-self.half_width, self.half_width, (n_atoms, n_parameters))
 
     @property
-    def extent(self) -> float:  # noqa: D102
+    def extent(self) -> float:
         return self.half_width
 
     @property
-    def resolution(self) -> float:  # noqa: D102
+    def resolution(self) -> float:
         return self.half_width
 
 
@@ -109,13 +111,13 @@ class Ring(Initial):
     """Directions uniform, norms Gaussian around a radius: neurons near a sphere."""
 
     kind: Literal["ring"] = "ring"
-    radius: float = Field(1.0, gt=0, description="norm of a typical neuron")
-    width: float = Field(0.15, gt=0, description="standard deviation of the norm")
+    radius: float = Field(default=1.0, gt=0, description="norm of a typical neuron")
+    width: float = Field(default=0.15, gt=0, description="standard deviation of the norm")
 
-    def density(self, points: Array) -> Array:  # noqa: D102
+    def density(self, points: Array) -> Array:
         return np.exp(-((np.linalg.norm(points, axis=1) - self.radius) ** 2) / (2 * self.width**2))
 
-    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
         directions = rng.standard_normal((n_atoms, n_parameters))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         # The density with respect to the volume is Gaussian in the norm: norms carry the factor r^(n_parameters - 1).
@@ -125,11 +127,11 @@ class Ring(Initial):
         return directions * np.interp(rng.uniform(size=n_atoms), quantiles, candidates)[:, None]
 
     @property
-    def extent(self) -> float:  # noqa: D102
+    def extent(self) -> float:
         return self.radius + CUTOFF_RADIUS * self.width
 
     @property
-    def resolution(self) -> float:  # noqa: D102
+    def resolution(self) -> float:
         return self.width
 
 
@@ -137,22 +139,22 @@ class SmallScale(Initial):
     """Uniform on a small ball: the start of the feature-learning regime. Give the grid a fine block of its size."""
 
     kind: Literal["small_scale"] = "small_scale"
-    scale: float = Field(0.05, gt=0, description="radius of the ball")
+    scale: float = Field(default=0.05, gt=0, description="radius of the ball")
 
-    def density(self, points: Array) -> Array:  # noqa: D102
+    def density(self, points: Array) -> Array:
         return (np.linalg.norm(points, axis=1) <= self.scale).astype(float)
 
-    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:  # noqa: D102
+    def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
         directions = rng.standard_normal((n_atoms, n_parameters))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         return self.scale * directions * rng.uniform(size=(n_atoms, 1)) ** (1.0 / n_parameters)
 
     @property
-    def extent(self) -> float:  # noqa: D102
+    def extent(self) -> float:
         return self.scale
 
     @property
-    def resolution(self) -> float:  # noqa: D102
+    def resolution(self) -> float:
         return self.scale
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Sign = NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,13 @@ class Measure:
         Neuron parameters.
     weights : Array, shape (atom,)
         Non-negative masses.
-    sign : NDArray[np.int8], shape (atom,)
+    sign : Sign, shape (atom,)
         Output sign of each atom, +1 or -1.
     """
 
     points: Array
     weights: Array
-    sign: NDArray[np.int8]
+    sign: Sign
 
     def __post_init__(self) -> None:
         n_atoms = len(self.weights)
@@ -134,7 +135,7 @@ class Grid:
         return np.tile(self.nodes, (len(self.signs), 1))
 
     @cached_property
-    def sign(self) -> NDArray[np.int8]:
+    def sign(self) -> Sign:
         """Sign of every atom, shape (atom,)."""
         return np.repeat(np.asarray(self.signs, np.int8), self.n_nodes)
 

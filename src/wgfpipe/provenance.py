@@ -2,9 +2,10 @@
 
 Snakemake does not see an edit of an imported package, so every job carries this digest among its parameters. It is computed
 from the source by following names: a stage function depends on the module-level definitions its body names, those on theirs,
-and so on through the package's imports. Docstrings, descriptions of fields, comments and layout do not count. The registries (``methods/__init__``
-and its like) are cut: they name every plug-in, and a stage depends only on those its spec names, which are given as further
-entries. Nothing else is dynamic in this package: an object's class is reached through whoever constructs it.
+and so on through the package's imports. Docstrings, descriptions of fields, comments and layout do not count. The registries
+(``methods/__init__`` and its like) are cut: they name every plug-in, and a stage depends only on those its spec names, which
+are given as further entries. Nothing else is dynamic in this package: an object's class is reached through whoever
+constructs it.
 """
 
 import ast
@@ -16,7 +17,9 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = "wgfpipe"
-REGISTRIES = frozenset(f"{PACKAGE}{suffix}" for suffix in ("", ".methods", ".parametrizations", ".energies", ".datasets", ".config"))
+REGISTRIES = frozenset(
+    f"{PACKAGE}{suffix}" for suffix in ("", ".methods", ".parametrizations", ".energies", ".datasets", ".config")
+)
 """Modules whose own definitions are cut: they name every plug-in."""
 
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "POT", "numba")
@@ -138,10 +141,11 @@ def _needs(statement: ast.stmt, imports: dict[str, tuple[str, str]], module: str
     for node in ast.walk(statement):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             target = imports.get(node.value.id)
-            if target is not None and target[1] == "*" and target[0] not in REGISTRIES:
-                if node.attr in _definitions(target[0]):
-                    needs.append((target[0], node.attr))
-                    refined.add(id(node.value))
+            if target is None or target[1] != "*" or target[0] in REGISTRIES:
+                continue
+            if node.attr in _definitions(target[0]):
+                needs.append((target[0], node.attr))
+                refined.add(id(node.value))
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and id(node) not in refined:
             if node.id in own:
@@ -152,15 +156,15 @@ def _needs(statement: ast.stmt, imports: dict[str, tuple[str, str]], module: str
 
 
 class _DocstringRemover(ast.NodeTransformer):
-    def visit_Call(self, node):  # noqa: N802
+    def visit_Call(self, node):
         self.generic_visit(node)
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]  # the docstring of a field
         return node
 
     def _strip(self, node):
         self.generic_visit(node)
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            if isinstance(node.body[0].value.value, str):
+        match node.body[0]:
+            case ast.Expr(value=ast.Constant(value=str())):
                 node.body = node.body[1:] or [ast.Pass()]
         return node
 

@@ -18,16 +18,16 @@ import xarray as xr
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
-from wgfpipe import assembly, trajectory  # noqa: E402 - the line above must come first
-from wgfpipe.assembly import seed_of  # noqa: E402
-from wgfpipe.datasets import DATASETS  # noqa: E402
-from wgfpipe.energies import ENERGIES  # noqa: E402
-from wgfpipe.flow import Problem, solve  # noqa: E402
-from wgfpipe.initials import INITIALS  # noqa: E402
-from wgfpipe.methods import METHODS  # noqa: E402
-from wgfpipe.parametrizations import PARAMETRIZATIONS  # noqa: E402
-from wgfpipe.provenance import fingerprint  # noqa: E402
-from wgfpipe.trajectory import atomic  # noqa: E402
+from wgfpipe import assembly, trajectory
+from wgfpipe.assembly import seed_of
+from wgfpipe.datasets import DATASETS
+from wgfpipe.energies import ENERGIES
+from wgfpipe.flow import Problem, solve
+from wgfpipe.initials import INITIALS
+from wgfpipe.methods import METHODS
+from wgfpipe.parametrizations import PARAMETRIZATIONS
+from wgfpipe.provenance import fingerprint
+from wgfpipe.trajectory import atomic
 
 SECTIONS = {
     "data": DATASETS,
@@ -128,7 +128,13 @@ def distances(spec: Mapping[str, Any], data_path: str, grid_path: str, trajector
 
 
 def figures(
-    spec: Mapping[str, Any], cell: str, data_path: str, grid_path: str, distances_path: str, trajectories: Mapping[str, str], out: str
+    spec: Mapping[str, Any],
+    cell: str,
+    data_path: str,
+    grid_path: str,
+    distances_path: str,
+    trajectories: Mapping[str, str],
+    out: str,
 ) -> None:
     """Draw the figures of a cell into the folder ``out``."""
     from wgfpipe import figures as draw
@@ -141,7 +147,10 @@ def figures(
 
 
 def summary(
-    spec: Mapping[str, Any], distances_paths: Mapping[str, str], trajectories: Mapping[str, Mapping[str, str]], out: Mapping[str, str]
+    spec: Mapping[str, Any],
+    distances_paths: Mapping[str, str],
+    trajectories: Mapping[str, Mapping[str, str]],
+    out: Mapping[str, str],
 ) -> None:
     """Sum up all cells: a flat table, a Dataset and the verdict.
 
@@ -189,14 +198,17 @@ def logged(log: str) -> Iterator[None]:
     """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph."""
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", buffering=1) as stream:
-        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-            try:
-                yield
-            except BaseException as error:
-                traceback.print_exc()
-                print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
-                raise
+    with (
+        path.open("w", encoding="utf-8", buffering=1) as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        try:
+            yield
+        except BaseException as error:
+            traceback.print_exc()
+            print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
+            raise
 
 
 @contextlib.contextmanager
@@ -257,7 +269,9 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str) -> Problem
 def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any]) -> xr.Dataset:
     """Add where a file comes from: the spec and the code that made it."""
     dataset.attrs.update(
-        trajectory.as_attributes({"wgfpipe_spec": dict(spec), "wgfpipe_code": code_of(stage, spec), "seed": spec.get("seed", 0)})
+        trajectory.as_attributes(
+            {"wgfpipe_spec": dict(spec), "wgfpipe_code": code_of(stage, spec), "seed": spec.get("seed", 0)}
+        )
     )
     return dataset
 

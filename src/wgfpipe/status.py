@@ -17,8 +17,8 @@ class Status(enum.Enum):
     )
     ASCENT = "the energy rose in a step: the explicit step is too long for this problem; lower dt."
     NOT_CONVERGED = (
-        "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise max_iterations "
-        "or raise epsilon."
+        "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise "
+        "max_iterations or raise epsilon."
     )
     DIVERGED = "the computation produced a non-finite number and was stopped there; lower dt or raise epsilon."
     UNSUPPORTED = "this method does not apply to this problem."

@@ -79,6 +79,7 @@ class Recorder:
     energies: list[float] = field(default_factory=list)
     infos: list[Any] = field(default_factory=list)
     step_times: list[float] = field(default_factory=list)
+    caveat: str | None = None
 
 
 def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None) -> xr.Dataset:
@@ -131,6 +132,7 @@ def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, uns
         method_support=method.support,
         status=status.name.lower(),
         advice=unsupported or status.value,
+        caveat=recorder.caveat or "",
     )
     return dataset
 
@@ -216,9 +218,7 @@ def write(dataset: xr.Dataset, path: str | Path, kind: str) -> None:
         "wgfpipe_version": wgfpipe.__version__,
     }
     validate(dataset, kind, str(path))
-    encoding = {
-        name: {"_FillValue": None} for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"
-    }
+    encoding = {name: {"_FillValue": None} for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"}
     with atomic(path) as part:
         dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=encoding)
 

@@ -129,10 +129,9 @@ def _solve_sign(source: Measure, target: Measure, sign: int, power: int) -> Sign
     a, b = source.weights[rows], target.weights[columns]
     mass = a.sum()
     a, b = a / mass, b / b.sum()
-    cost_matrix = ot.dist(source.points[rows], target.points[columns], metric="sqeuclidean")
+    cost_matrix = np.asarray(ot.dist(source.points[rows], target.points[columns], metric="sqeuclidean"), float)
     if power != 2:
-        np.maximum(cost_matrix, 0.0, out=cost_matrix)
-        cost_matrix **= power / 2
+        cost_matrix = np.maximum(cost_matrix, 0.0) ** (power / 2)  # rounding may leave -1e-16
     plan, log = ot.emd(a, b, cost_matrix, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
     cost = float(log["cost"])
     potential = log["u"]

@@ -1,4 +1,4 @@
-"""From distances to an answer: does the Wasserstein gradient flow follow gradient descent?
+"""From distances to an answer: whether the Wasserstein gradient flow follows gradient descent.
 
 A trajectory is judged by two numbers, both shares of what the reference travelled until the end: the largest distance of the
 network functions, which needs no grid; and the largest W1 distance of the measures, less the floor that the grid puts under
@@ -16,7 +16,10 @@ import xarray as xr
 from wgfpipe.status import Status
 from wgfpipe.trajectory import describe
 
-FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER = "follows", "follows in function space only", "does not follow", "no answer"
+FOLLOWS = "follows"
+FUNCTION_ONLY = "follows in function space only"
+DOES_NOT_FOLLOW = "does not follow"
+NO_ANSWER = "no answer"
 _FUNCTION = ("function_gap", "data_gap", "energy_gap")
 _MEASURE = ("w1", "w2", "sliced_w2")
 
@@ -53,6 +56,7 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         "family": trajectory.attrs["method_family"],
         "status": status.name.lower(),
         "advice": trajectory.attrs["advice"],
+        "caveat": trajectory.attrs["caveat"] or None,
     }
     if status in (Status.UNSUPPORTED, Status.DIVERGED):
         return evidence | {
@@ -78,9 +82,9 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
     else:
         verdict = DOES_NOT_FOLLOW
     parts = []
-    if math.isfinite(function):
+    if function_name and math.isfinite(function):
         parts.append(f"{function:.1%} apart in {function_name.replace('_', ' ')}")
-    if math.isfinite(measure):
+    if measure_name and math.isfinite(measure):
         beyond = " beyond the floor of the grid" if on_grid and measure_name != "sliced_w2" else ""
         parts.append(f"{measure:.1%} in {measure_name.replace('_', ' ').upper()}{beyond}")
     caveat = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {trajectory.attrs['advice']}"
@@ -93,9 +97,14 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
 
 
 def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float) -> dict[str, Any]:
-    """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow."""
-    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow" and m["method"] != reference]
-    counts = {verdict: [m["method"] for m in flows if m["verdict"] == verdict] for verdict in (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER)}
+    """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow.
+
+    A method with a caveat solves another flow by its own account: it is judged and listed, and has no say here.
+    """
+    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow" and not m["caveat"]]
+    biased = [m for m in methods if m["caveat"]]
+    verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER)
+    counts = {verdict: [m["method"] for m in flows if m["verdict"] == verdict] for verdict in verdicts}
     answered = len(flows) - len(counts[NO_ANSWER])
     if answered == 0:
         verdict = NO_ANSWER
@@ -112,9 +121,18 @@ def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, toleran
     else:
         verdict = "methods disagree"
         text = f"the discretizations of the Wasserstein gradient flow disagree about {reference}"
-    listed = "; ".join(f"{' and '.join(labels)} {verdict}" for verdict, labels in counts.items() if labels)
-    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled" + (f": {listed})." if listed else ").")
-    return {"cell": cell, "verdict": verdict, "sentence": sentence, "reference": reference, "tolerance": tolerance, "methods": methods}
+    listed = "; ".join(f"{verdict}: {', '.join(labels)}" for verdict, labels in counts.items() if labels)
+    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no methods'})."
+    for method in biased:
+        sentence += f" Apart from these, {method['method']} {method['verdict']}; it is {method['caveat']}."
+    return {
+        "cell": cell,
+        "verdict": verdict,
+        "sentence": sentence,
+        "reference": reference,
+        "tolerance": tolerance,
+        "methods": methods,
+    }
 
 
 def table(cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]]) -> list[dict[str, Any]]:

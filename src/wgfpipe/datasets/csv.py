@@ -17,19 +17,19 @@ class CSV(Dataset):
     path: str = Field(description="the file, relative to the Snakefile's folder or absolute")
     x: tuple[str, ...] = Field(min_length=1, description="feature columns")
     y: str = Field(description="label column")
-    standardize: bool = Field(True, description="shift and scale every column to mean 0 and standard deviation 1")
-    subsample: int | None = Field(None, ge=2, description="use this many rows, drawn without replacement with the seed")
+    standardize: bool = Field(default=True, description="shift and scale every column to mean 0 and standard deviation 1")
+    subsample: int | None = Field(default=None, ge=2, description="use this many rows, drawn without replacement with the seed")
     title: ClassVar[str] = "CSV file"
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return len(self.x)
 
     @property
-    def source(self) -> str | None:  # noqa: D102
+    def source(self) -> str | None:
         return self.path
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         table = self._read(Path(self.path) if source is None else source)
         if self.subsample is not None:
             if self.subsample > len(table):
@@ -57,8 +57,8 @@ class CSV(Dataset):
             for column in columns:
                 if column not in frame.columns:
                     raise DataError(key, column, f"a column of {self.path}: {', '.join(map(str, frame.columns))}")
-                numbers = pd.to_numeric(frame[column], errors="coerce")
-                bad = np.flatnonzero(~np.isfinite(numbers.to_numpy(float)))
+                numbers = np.asarray(pd.to_numeric(frame[column], errors="coerce"), float)
+                bad = np.flatnonzero(~np.isfinite(numbers))
                 if len(bad):
                     text = frame[column].iloc[bad[0]]
                     raise DataError(

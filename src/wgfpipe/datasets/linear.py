@@ -14,16 +14,16 @@ class Linear(Dataset):
     """Samples of a line."""
 
     kind: Literal["linear"] = "linear"
-    n: int = Field(8, ge=2, description="number of samples")
-    slope: float = Field(1.0, description="slope of the line")
-    intercept: float = Field(0.0, description="value at x = 0")
-    noise: float = Field(0.0, ge=0, description="standard deviation of Gaussian label noise")
+    n: int = Field(default=8, ge=2, description="number of samples")
+    slope: float = Field(default=1.0, description="slope of the line")
+    intercept: float = Field(default=0.0, description="value at x = 0")
+    noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "line"
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return 1
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         x = np.linspace(-1.0, 1.0, self.n)
         return x[:, None], self.slope * x + self.intercept + self.noise * rng.standard_normal(self.n)

@@ -25,8 +25,8 @@ class Orthogonal(Dataset):
     )
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return 1
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         return np.array([[-0.5], [2.0]]), np.array([-1.0, 1.0])

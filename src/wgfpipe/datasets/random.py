@@ -14,14 +14,14 @@ class Random(Dataset):
     """Labels independent of the inputs."""
 
     kind: Literal["random"] = "random"
-    n: int = Field(8, ge=2, description="number of samples")
-    features: int = Field(1, ge=1, description="number of input features")
+    n: int = Field(default=8, ge=2, description="number of samples")
+    features: int = Field(default=1, ge=1, description="number of input features")
     title: ClassVar[str] = "random labels"
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return self.features
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         x = rng.uniform(-1.0, 1.0, (self.n, self.features))
         return x, rng.standard_normal(self.n)

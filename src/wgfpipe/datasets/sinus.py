@@ -14,17 +14,17 @@ class Sinus(Dataset):
     """Samples of a sine."""
 
     kind: Literal["sinus"] = "sinus"
-    n: int = Field(8, ge=2, description="number of samples")
-    amplitude: float = Field(1.0, description="amplitude of the sine")
-    frequency: float = Field(1.0, gt=0, description="half periods in a unit of x")
-    noise: float = Field(0.0, ge=0, description="standard deviation of Gaussian label noise")
+    n: int = Field(default=8, ge=2, description="number of samples")
+    amplitude: float = Field(default=1.0, description="amplitude of the sine")
+    frequency: float = Field(default=1.0, gt=0, description="half periods in a unit of x")
+    noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "sine"
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return 1
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         x = np.linspace(-1.0, 1.0, self.n)
         y = self.amplitude * np.sin(np.pi * self.frequency * x) + self.noise * rng.standard_normal(self.n)
         return x[:, None], y

@@ -14,17 +14,17 @@ class Teacher(Dataset):
     """Labels given by a small ReLU teacher."""
 
     kind: Literal["teacher"] = "teacher"
-    n: int = Field(16, ge=2, description="number of samples")
-    features: int = Field(1, ge=1, description="number of input features")
-    n_neurons: int = Field(3, ge=1, description="neurons of the teacher, signs alternating")
-    noise: float = Field(0.0, ge=0, description="standard deviation of Gaussian label noise")
+    n: int = Field(default=16, ge=2, description="number of samples")
+    features: int = Field(default=1, ge=1, description="number of input features")
+    n_neurons: int = Field(default=3, ge=1, description="neurons of the teacher, signs alternating")
+    noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "ReLU teacher"
 
     @property
-    def dimension(self) -> int:  # noqa: D102
+    def dimension(self) -> int:
         return self.features
 
-    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:  # noqa: D102
+    def generate(self, rng: np.random.Generator, source: Path | None = None) -> tuple[Array, Array]:
         x = rng.uniform(-1.0, 1.0, (self.n, self.features))
         x = x[np.argsort(x[:, 0], kind="stable")]
         neurons = rng.standard_normal((self.n_neurons, self.features + 1))

@@ -16,11 +16,11 @@ class Quadratic(Energy):
 
     kind: Literal["quadratic"] = "quadratic"
     title: ClassVar[str] = "quadratic potential"
-    stiffness: float = Field(1.0, ge=0, description="the k of k |theta|^2 / 2")
+    stiffness: float = Field(default=1.0, ge=0, description="the k of k |theta|^2 / 2")
 
-    def curvature(self, n_samples: int) -> float:  # noqa: D102
+    def curvature(self, n_samples: int) -> float:
         return 0.0
 
     @property
-    def potential_stiffness(self) -> float:  # noqa: D102
+    def potential_stiffness(self) -> float:
         return self.stiffness

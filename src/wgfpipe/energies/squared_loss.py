@@ -16,11 +16,11 @@ class SquaredLoss(Energy):
 
     kind: Literal["squared_loss"] = "squared_loss"
     title: ClassVar[str] = "mean squared error"
-    weight_decay: float = Field(0.0, ge=0, description="strength of (weight_decay / 2) int |theta|^2 dmu")
+    weight_decay: float = Field(default=0.0, ge=0, description="strength of (weight_decay / 2) int |theta|^2 dmu")
 
-    def curvature(self, n_samples: int) -> float:  # noqa: D102
+    def curvature(self, n_samples: int) -> float:
         return 2.0 / n_samples
 
     @property
-    def potential_stiffness(self) -> float:  # noqa: D102
+    def potential_stiffness(self) -> float:
         return self.weight_decay

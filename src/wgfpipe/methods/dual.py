@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wgfpipe.flow import Problem
-from wgfpipe.measure import Array
+from wgfpipe.measure import Array, Sign
 
 
 class DualSolution(NamedTuple):
@@ -52,11 +52,11 @@ class DualSolution(NamedTuple):
     converged: bool
 
 
-def tangent_inverse(problem: Problem, points: Array, weights: Array, sign: Array, dt: float) -> Array:
+def tangent_inverse(problem: Problem, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
     """Inverse of ``I + curvature dt T``, the Jacobian of the dual equation to leading order in dt; (sample, sample)."""
     tangent = problem.parametrization.tangent_kernel(points, weights, sign, problem.x)
     shrink = problem.curvature * dt / (1.0 + problem.energy.potential_stiffness * dt)
-    return np.linalg.inv(np.eye(len(tangent)) + shrink * tangent)
+    return np.asarray(np.linalg.inv(np.eye(len(tangent)) + shrink * tangent), float)
 
 
 def solve_dual(

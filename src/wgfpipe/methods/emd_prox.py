@@ -6,12 +6,13 @@ strong Wolfe line search), until the plan no longer changes. Each half lowers th
 energy the identity coupling is optimal at small dt, and the step is the proximal point of :mod:`wgfpipe.methods.prox`; the
 stored ``plan_off_diagonal`` shows whether it was. Symbols: lambda of the notes = dt. ``residual`` is the distance of the
 neurons to their own proximal points, root mean square over the mass: zero at a minimum, on activation lines too, where the
-gradient jumps and L-BFGS stalls; a step counts as converged when that is a small share of what the neurons moved. Cost a step: two or more EMD solves a sign, O(atom^3) at worst. Order 1 in dt.
+gradient jumps and L-BFGS stalls; a step counts as converged when that is a small share of what the neurons moved. Order 1 in
+dt. Cost a step: at least one EMD solve a sign, O(atom^3) at worst.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Flamary et al., POT, JMLR 22 (2021).
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,20 +28,22 @@ class EMDProx(Method):
     """JKO step on particles: exact plans from POT, gradients from torch."""
 
     kind: Literal["emd_prox"] = "emd_prox"
-    tolerance: float = Field(0.05, gt=0, description="displacement left by the minimization, as a share of the step's own")
-    max_iterations: int = Field(200, ge=1, description="L-BFGS iterations for one plan")
-    max_plans: int = Field(10, ge=1, description="exact plans a step")
+    tolerance: float = Field(
+        default=0.05, gt=0, description="displacement left by the minimization, as a share of the step's own"
+    )
+    max_iterations: int = Field(default=200, ge=1, description="L-BFGS iterations for one plan")
+    max_plans: int = Field(default=10, ge=1, description="exact plans a step")
     title: ClassVar[str] = "JKO on particles (exact EMD, autograd)"
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
     references: ClassVar[tuple[str, ...]] = (
-        "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 29 (1998)",
+        "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Flamary et al., POT: Python Optimal Transport, JMLR 22 (2021)",
     )
 
-    def unsupported(self, problem: Problem) -> str | None:  # noqa: D102
+    def unsupported(self, problem: Problem) -> str | None:
         n_atoms = len(problem.initial.weights)
         if n_atoms > 20_000:
             return (
@@ -49,16 +52,16 @@ class EMDProx(Method):
             )
         return super().unsupported(problem)
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
 
-    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         weights, sign = problem.initial.weights, problem.initial.sign
         before = Measure(state.points, weights, sign)
-        points, iterations, residual, plans = state.points, 0, math.inf, 0
+        points, iterations, residual = state.points, 0, math.inf
         plan = identity_plan(before)
         status = Status.NOT_CONVERGED
-        for plans in range(1, self.max_plans + 1):
+        for _ in range(self.max_plans):
             points, done, residual = self._minimize(problem, points, plan.barycentres(state.points), dt)
             iterations += done
             new_plan = exact_plan(Measure(points, weights, sign), before)
@@ -88,8 +91,9 @@ class EMDProx(Method):
         import torch
 
         root = torch.from_numpy(np.sqrt(problem.initial.weights / problem.initial.weights.sum()))[:, None]
-        weights, sign = torch.from_numpy(problem.initial.weights), torch.from_numpy(problem.initial.sign)
-        x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
+        weights, y = torch.from_numpy(problem.initial.weights), torch.from_numpy(problem.y)
+        sign: Any = torch.from_numpy(problem.initial.sign)  # tensors where arrays are meant: see Parametrization.activations
+        x: Any = torch.from_numpy(problem.x)
         total = float(problem.initial.weights.sum())
         goal = torch.from_numpy(anchor)
         unknown = (root * torch.from_numpy(np.ascontiguousarray(start))).requires_grad_()
@@ -103,7 +107,7 @@ class EMDProx(Method):
 
         def closure():
             optimizer.zero_grad()
-            points = unknown / root
+            points: Any = unknown / root
             outputs = problem.parametrization.activations(points, sign, x) @ weights
             energy = 0.5 * problem.curvature * ((outputs - y) ** 2).sum()
             if problem.energy.potential_stiffness != 0.0:
@@ -128,5 +132,5 @@ class EMDProx(Method):
         answer = problem.parametrization.prox(anchor / shrink, points, sign, problem.x, slope, dt / shrink)
         return math.sqrt(weights @ ((answer - points) ** 2).sum(axis=1) / weights.sum())
 
-    def measure(self, problem: Problem, state: ParticleState) -> Measure:  # noqa: D102
+    def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

@@ -39,11 +39,11 @@ class Flow(Method):
         "Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, Springer 1993",
     )
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> FlowState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> FlowState:
         points, prediction = np.asfortranarray(problem.initial.points), problem.predict(problem.initial)
         return FlowState(points, prediction, points, prediction)
 
-    def step(self, problem: Problem, state: FlowState, dt: float) -> tuple[FlowState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: FlowState, dt: float) -> tuple[FlowState, Info]:
         start = problem.initial
         middle = _runge_kutta(problem, state.points, state.prediction, dt / 2)
         points, prediction = _runge_kutta(problem, *middle, dt / 2)
@@ -52,7 +52,7 @@ class Flow(Method):
         energy = problem.energy_of(Measure(points, start.weights, start.sign), prediction)
         return FlowState(points, prediction, coarse_points, coarse_prediction), Info(energy=energy, residual=distance)
 
-    def measure(self, problem: Problem, state: FlowState) -> Measure:  # noqa: D102
+    def measure(self, problem: Problem, state: FlowState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
 
 

@@ -35,15 +35,15 @@ class GradientDescent(Method):
         "NeurIPS 2018",
     )
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
-    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         start = problem.initial
         slope = problem.slope(state.prediction)
         points, prediction = problem.advance(state.points, state.points, start.weights, start.sign, slope, dt)
         energy = problem.energy_of(Measure(points, start.weights, start.sign), prediction)
         return ParticleState(points, prediction), Info(energy=energy)
 
-    def measure(self, problem: Problem, state: ParticleState) -> Measure:  # noqa: D102
+    def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

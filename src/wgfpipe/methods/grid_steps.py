@@ -131,3 +131,11 @@ def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs
         if drift < grid.spacing / 2:
             status = Status.worst(status, Status.PINNED)
     return status
+
+
+def diffusion_caveat(epsilon: float, dt: float) -> str:
+    """Say what a step that is not debiased adds to the flow."""
+    return (
+        f"not debiased: it is the flow of F + D * entropy with diffusion D = epsilon/(4 dt) = {epsilon / (4 * dt):.3g}, whose "
+        "twin is noisy gradient descent"
+    )

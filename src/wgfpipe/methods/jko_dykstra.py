@@ -8,8 +8,8 @@ stopped when ``|b * gibbs a - q|_1 / |q|_1`` for the a of one iteration and the 
 Symbols: epsilon = gamma of the notes, 2 dt = their tau, gibbs = their xi. The extra Dykstra variables cancel here: the
 second constraint is affine, and the first prox is taken of gibbs b itself. The KL-prox of the loss,
 ``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - y in R^n, found by Newton with the
-Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs 1)``: with b = 1 the first prox is
-badly scaled. Linear convergence, hundreds of iterations a step of two kernel applications each; kept to check
+Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs 1)``: with b = 1 the first
+prox is badly scaled. Linear convergence, hundreds of iterations a step of two kernel applications each; kept to check
 :mod:`wgfpipe.methods.jko_entropic`, which has the same minimizer (plain form).
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM J. Imaging Sci. 8 (2015), Algorithm 1;
 Chizat, Peyre, Schmitzer and Vialard, Math. Comp. 87 (2018).
@@ -23,8 +23,18 @@ from pydantic import Field
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.grid_steps import CountingKernel, by_sign, lattice_status, mass_error, potential_at_nodes
+from wgfpipe.methods.grid_steps import (
+    CountingKernel,
+    by_sign,
+    diffusion_caveat,
+    lattice_status,
+    mass_error,
+    potential_at_nodes,
+)
 from wgfpipe.status import Status
+
+MAX_NEWTON = 50
+"""Newton iterations of the prox; it needs 2-3, and what it leaves the outer iteration sees in the marginal."""
 
 
 class DykstraState(NamedTuple):
@@ -39,8 +49,8 @@ class JKODykstra(Method):
 
     kind: Literal["jko_dykstra"] = "jko_dykstra"
     epsilon: PositiveExpression = Field(description="entropic regularization in units of the squared distance, e.g. h^2")
-    tolerance: float = Field(1e-10, gt=0, description="relative violation of the marginal at which iterations stop")
-    max_iterations: int = Field(20_000, ge=1, description="scaling iterations a step")
+    tolerance: float = Field(default=1e-10, gt=0, description="relative violation of the marginal at which iterations stop")
+    max_iterations: int = Field(default=20_000, ge=1, description="scaling iterations a step")
     title: ClassVar[str] = "entropic JKO (Dykstra)"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
@@ -49,19 +59,19 @@ class JKODykstra(Method):
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015), Algorithm 1",
     )
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> DykstraState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> DykstraState:
         weights = problem.grid_start().weights
         return DykstraState(weights, problem.grid_activations @ weights - problem.y)
 
-    def step(self, problem: Problem, state: DykstraState, dt: float) -> tuple[DykstraState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: DykstraState, dt: float) -> tuple[DykstraState, Info]:
         grid, before = problem.require_grid(), state.weights
         epsilon = problem.evaluate(self.epsilon)
         gibbs = CountingKernel(grid, epsilon)
         total, error_of_outputs = before.sum(), state.outputs_error
         b = before / gibbs.apply(np.ones_like(before))
-        violation, iterations, status = np.inf, 0, Status.OK
+        violation, status = np.inf, Status.OK
         weights, a = before, np.ones_like(before)
-        for iterations in range(1, self.max_iterations + 1):
+        for _ in range(self.max_iterations):
             smooth = gibbs.apply(b)
             weights, error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon)
             a = weights / smooth
@@ -75,7 +85,7 @@ class JKODykstra(Method):
         after = grid.measure(weights)
         info = Info(
             energy=problem.energy_of(after, problem.grid_activations @ weights),
-            inner_iterations=iterations,
+            inner_iterations=gibbs.applications // 2,
             residual=violation,
             kernel_applications=gibbs.applications,
             plan_off_diagonal=1.0 - float(a @ b) / total,
@@ -84,7 +94,10 @@ class JKODykstra(Method):
         )
         return DykstraState(weights, error_of_outputs), info
 
-    def measure(self, problem: Problem, state: DykstraState) -> Measure:  # noqa: D102
+    def caveat(self, problem: Problem) -> str | None:
+        return diffusion_caveat(problem.evaluate(self.epsilon), problem.evaluate(self.dt))
+
+    def measure(self, problem: Problem, state: DykstraState) -> Measure:
         return problem.require_grid().measure(state.weights)
 
 
@@ -93,17 +106,18 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
     grid, activations = problem.require_grid(), problem.grid_activations
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
     outputs_error = start
-    for _ in range(50):
+    iteration = 0
+    while True:
+        iteration += 1
         exponent = by_sign(grid, -scale * potential_at_nodes(problem, outputs_error))
         tilted = by_sign(grid, reference) * np.exp(exponent - exponent.max(axis=1, keepdims=True))
         weights = (tilted * (masses / tilted.sum(axis=1, keepdims=True))).ravel()
         outputs = activations @ weights
         residual = outputs_error - (outputs - problem.y)
-        if np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
-            break
+        if iteration == MAX_NEWTON or np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
+            return weights, outputs - problem.y
         hessian = np.eye(len(residual)) + problem.curvature * scale * _covariance(grid, activations, weights, masses)
         outputs_error = outputs_error - np.linalg.solve(hessian, residual)
-    return weights, outputs - problem.y
 
 
 def _covariance(grid, activations: Array, weights: Array, masses: Array) -> Array:

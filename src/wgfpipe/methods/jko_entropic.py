@@ -7,15 +7,15 @@ v = f - y and V = curvature A^T v + potential, with A (sample x atom) the activa
 ``a = exp(-(2 dt/epsilon) V)``, ``b = q / gibbs a``, ``p = a * gibbs b``: two kernel applications, and ``p`` has the mass of q
 exactly. The root of v = A p(v) - y is found by :mod:`wgfpipe.methods.dual` in 3-9 responses.
 
-With ``debias`` the step subtracts ``(epsilon/2) sum p log p``: then ``p = E^2 (gibbs b)^2`` with E = exp(-(2 dt/epsilon) V) and b
-solves ``b * S b = q``, S = gibbs E^2 gibbs: in z = log b, the root of z + log S e^z - log q, whose Jacobian I + P has
+With ``debias`` the step subtracts ``(epsilon/2) sum p log p``: then ``p = E^2 (gibbs b)^2`` with E = exp(-(2 dt/epsilon) V) and
+b solves ``b * S b = q``, S = gibbs E^2 gibbs: in z = log b, the root of z + log S e^z - log q, whose Jacobian I + P has
 its spectrum in [1, 2] (P is the Markov kernel of the plan with itself, reversible and positive). The usual average
 b <- sqrt(b q / S b) contracts by 1/2 and the unaveraged update not at all; Polyak's heavy ball contracts by 0.17.
 
 Order 1 in dt of the flow of F + D * entropy with D = epsilon / (4 dt) (plain), of F (debiased, up to O(epsilon^2) a step);
-so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 10 (plain) or 60
-(debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status ``pinned``);
-scalings too wide for float64 go to the log domain by themselves, tens of times slower.
+so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
+(debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status
+``pinned``); scalings too wide for float64 go to the log domain by themselves, tens of times slower.
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
@@ -34,6 +34,7 @@ from wgfpipe.methods.grid_steps import (
     CountingKernel,
     by_sign,
     centre,
+    diffusion_caveat,
     fits_plain,
     lattice_status,
     log_of,
@@ -84,10 +85,10 @@ class JKOEntropic(Method):
 
     kind: Literal["jko_entropic"] = "jko_entropic"
     epsilon: PositiveExpression = Field(description="entropic regularization in units of the squared distance, e.g. h^2")
-    debias: bool = Field(True, description="remove the diffusion epsilon / (4 dt) that the regularization adds")
-    tolerance: float = Field(1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
-    max_iterations: int = Field(100, ge=1, description="responses of the inner solver a step")
-    domain: Literal["auto", "plain", "log"] = Field("auto", description="arithmetic of the scalings")
+    debias: bool = Field(default=True, description="remove the diffusion epsilon / (4 dt) that the regularization adds")
+    tolerance: float = Field(default=1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
+    max_iterations: int = Field(default=100, ge=1, description="responses of the inner solver a step")
+    domain: Literal["auto", "plain", "log"] = Field(default="auto", description="arithmetic of the scalings")
     title: ClassVar[str] = "entropic JKO"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
@@ -97,12 +98,12 @@ class JKOEntropic(Method):
         "Janati, Cuturi and Gramfort, Debiased Sinkhorn Barycenters, ICML 2020",
     )
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:
         weights = problem.grid_start().weights
         error = problem.grid_activations @ weights - problem.y
         return EntropicState(weights, error, error, np.zeros((0, 0)), 0.5 * log_of(weights))
 
-    def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
         gibbs = CountingKernel(grid, problem.evaluate(self.epsilon))
         inverse = state.inverse
@@ -139,16 +140,17 @@ class JKOEntropic(Method):
             inverse = tangent_inverse(problem, grid.points, weights, grid.sign, dt)
         return EntropicState(weights, solution.outputs_error, state.outputs_error, inverse, respond.next_scaling(weights)), info
 
-    def measure(self, problem: Problem, state: EntropicState) -> Measure:  # noqa: D102
+    def caveat(self, problem: Problem) -> str | None:
+        return None if self.debias else diffusion_caveat(problem.evaluate(self.epsilon), problem.evaluate(self.dt))
+
+    def measure(self, problem: Problem, state: EntropicState) -> Measure:
         return problem.require_grid().measure(state.weights)
 
 
 class _Regularized:
     """Response of the regularized step: p = a * gibbs(q / gibbs a)."""
 
-    def __init__(
-        self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float
-    ) -> None:
+    def __init__(self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float) -> None:
         self.problem, self.gibbs, self.dt, self.tolerance = problem, gibbs, dt, tolerance
         self.grid = problem.require_grid()
         self.before, self.log_scaling = state.weights, state.log_scaling
@@ -156,7 +158,7 @@ class _Regularized:
         self.exponent, self.scaling, self.other, self.image, self.weights = workspace(self.grid, 5)
 
     def _set_exponent(self, outputs_error: Array) -> None:
-        """log E = -(2 dt / epsilon) V, centred in each sign."""
+        """Log E = -(2 dt / epsilon) V, centred in each sign."""
         potential_at_nodes(self.problem, outputs_error, -2.0 * self.dt / self.gibbs.epsilon, self.exponent)
         centre(self.grid, self.exponent)
 
@@ -191,7 +193,9 @@ class _Debiased(_Regularized):
         reach = max(_reach(self.problem), 1.0)
         image = self._image_log if self.log_domain else self._image_plain
         log_b, move = self.log_scaling - self.exponent, np.zeros_like(self.exponent)
-        for iteration in range(MAX_SCALINGS):
+        iteration = 0
+        while True:
+            iteration += 1
             log_smooth, stayed = image(log_b)  # log S b, with p in self.weights
             marginal = np.exp(np.add(log_b, log_smooth, out=self.image), out=self.image)  # b * S b, to become q
             share = (goal / by_sign(grid, marginal).sum(axis=1))[:, None]
@@ -202,15 +206,13 @@ class _Debiased(_Regularized):
             error = float(np.abs(np.subtract(marginal, self.before, out=marginal), out=marginal).sum() / goal.sum())
             outputs = self.problem.grid_activations @ self.weights
             gap = target - outputs
-            if error * reach <= max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3):
-                break
-            if iteration < MAX_SCALINGS - 1:
-                move *= MOMENTUM
-                move += RELAXATION * _difference(log_before, log_smooth + log_b)
-                log_b = np.where(np.isneginf(log_b), _fixed_point(log_before, log_smooth), log_b + move)
-        self.log_scaling = log_b + self.exponent
-        self.log_smooth = log_smooth
-        return outputs, Answer(self.weights, stayed, error)
+            goal_error = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3)
+            if error * reach <= goal_error or iteration == MAX_SCALINGS:
+                self.log_scaling, self.log_smooth = log_b + self.exponent, log_smooth
+                return outputs, Answer(self.weights, stayed, error)
+            move *= MOMENTUM
+            move += RELAXATION * _difference(log_before, log_smooth + log_b)
+            log_b = np.where(np.isneginf(log_b), _fixed_point(log_before, log_smooth), log_b + move)
 
     def next_scaling(self, weights: Array) -> Array:
         """Guess log(b E) for the next step, whose q is the p of this one: half the change of q goes to b, half to S b."""

@@ -1,7 +1,7 @@
 """Implicit Euler: ``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, locally.
 
 The proximal point algorithm in the weighted Frobenius norm. For a permutation-invariant F its global minimum is that of the
-JKO step on particles (NUMERICS in the design notes; the identity coupling is optimal), so this is the JKO scheme without
+JKO step on particles, where the identity coupling is optimal, so this is the JKO scheme without
 transport. The step is the dual equation of ``methods/dual.py``: for a fixed slope of the loss every neuron solves its own
 small proximal problem, started where it is, so neurons stay in the basin of the flow and do not tunnel as a global
 minimizer may. Symbols: gamma or lambda of the notes = dt. Cost a step: 3-8 responses of O(sample x atom x param).
@@ -25,8 +25,8 @@ class Prox(Method):
     """Implicit Euler step of the particle flow (Frobenius proximal point)."""
 
     kind: Literal["prox"] = "prox"
-    tolerance: float = Field(1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
-    max_iterations: int = Field(200, ge=1, description="responses of the inner solver a step")
+    tolerance: float = Field(default=1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
+    max_iterations: int = Field(default=200, ge=1, description="responses of the inner solver a step")
     title: ClassVar[str] = "proximal point (implicit Euler)"
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
@@ -36,10 +36,10 @@ class Prox(Method):
         "Rockafellar, Monotone Operators and the Proximal Point Algorithm, SIAM J. Control Optim. 14 (1976)",
     )
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:  # noqa: D102
+    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
 
-    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:  # noqa: D102
+    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         weights, sign = problem.initial.weights, problem.initial.sign
         parametrization, curvature = problem.parametrization, problem.curvature
         shrink = 1.0 + dt * problem.energy.potential_stiffness  # the potential completes the square
@@ -73,5 +73,5 @@ class Prox(Method):
         )
         return ParticleState(points, prediction), info
 
-    def measure(self, problem: Problem, state: ParticleState) -> Measure:  # noqa: D102
+    def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

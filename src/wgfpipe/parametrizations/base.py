@@ -4,12 +4,9 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from wgfpipe.measure import Array
-
-Sign = NDArray[np.int8]
+from wgfpipe.measure import Array, Sign
 
 
 class Parametrization(BaseModel, ABC):

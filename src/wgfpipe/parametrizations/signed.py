@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.measure import Array
-from wgfpipe.parametrizations.base import Parametrization, Sign
+from wgfpipe.measure import Array, Sign
+from wgfpipe.parametrizations.base import Parametrization
 
 MAX_COMPILED_PARAMETERS = 8
 """Up to this dimension the compiled loops beat two matrix products (measured in benchmarks/bench_gradient_descent.py)."""
@@ -26,25 +26,25 @@ class Signed(Parametrization):
         "Chizat and Bach, On the Global Convergence of Gradient Descent for Over-parameterized Models, NeurIPS 2018",
     )
 
-    def parameter_names(self, n_features: int) -> tuple[str, ...]:  # noqa: D102
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:
         if n_features == 2:
             return ("w", "b")
         return (*(f"w{k + 1}" for k in range(n_features - 1)), "b")
 
-    def activations(self, points: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:
         inner = x @ points.T  # (sample, atom)
         return inner * (inner > 0.0) * sign
 
-    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:  # noqa: D102
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
         active = x @ points.T > 0.0  # (sample, atom)
         return sign[:, None] * ((active * slope[:, None]).T @ x)
 
-    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         present = weights > 0
         active = (x @ points[present].T > 0.0).astype(float)  # (sample, atom)
         return (x @ x.T) * ((active * weights[present]) @ active.T)
 
-    def advance(  # noqa: D102
+    def advance(
         self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float
     ) -> tuple[Array, Array]:
         if points.shape[1] > MAX_COMPILED_PARAMETERS:
@@ -56,9 +56,7 @@ class Signed(Parametrization):
         )
         return moved.T, prediction
 
-    def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:  # noqa: D102
+    def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         from wgfpipe.parametrizations import relu_kernels
 
-        return relu_kernels.prox(
-            np.ascontiguousarray(anchor), np.ascontiguousarray(start), sign, x, slope, dt, 1e-15, 500, 50
-        )
+        return relu_kernels.prox(np.ascontiguousarray(anchor), np.ascontiguousarray(start), sign, x, slope, dt, 1e-15, 500, 50)

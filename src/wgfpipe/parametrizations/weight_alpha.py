@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.measure import Array
-from wgfpipe.parametrizations.base import Parametrization, Sign
+from wgfpipe.measure import Array, Sign
+from wgfpipe.parametrizations.base import Parametrization
 
 
 class WeightAlpha(Parametrization):
@@ -23,21 +23,21 @@ class WeightAlpha(Parametrization):
         "Orthogonal Inputs, NeurIPS 2022",
     )
 
-    def parameter_names(self, n_features: int) -> tuple[str, ...]:  # noqa: D102
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:
         if n_features == 2:
             return ("w", "b", "alpha")
         return (*(f"w{k + 1}" for k in range(n_features - 1)), "b", "alpha")
 
-    def activations(self, points: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:
         inner = x @ points[:, :-1].T  # (sample, atom)
         return inner * (inner > 0.0) * points[:, -1]
 
-    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:  # noqa: D102
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
         inner = x @ points[:, :-1].T  # (sample, atom)
         weight_force = ((inner > 0.0) * slope[:, None]).T @ x  # (atom, feature)
         return np.column_stack([points[:, -1:] * weight_force, slope @ np.maximum(inner, 0.0)])
 
-    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:  # noqa: D102
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         present = weights > 0
         inner = x @ points[present, :-1].T  # (sample, atom)
         active, hidden = (inner > 0.0).astype(float), np.maximum(inner, 0.0)

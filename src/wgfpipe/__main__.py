@@ -1,0 +1,99 @@
+"""Command line: ``python -m wgfpipe validate | schema | show | methods | overhead``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m wgfpipe",
+        description="Does the Wasserstein gradient flow of a two-layer ReLU network follow gradient descent? "
+        "The pipeline itself is run by `snakemake --cores 8`.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    validate = commands.add_parser("validate", help="check a config without running anything")
+    validate.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
+    commands.add_parser("schema", help="print the JSON schema of a config, for editors")
+    show = commands.add_parser("show", help="print what is in a result file")
+    show.add_argument("file", type=Path, help="a NetCDF file of the pipeline")
+    commands.add_parser("methods", help="print the table of methods and parametrizations")
+    overhead = commands.add_parser("overhead", help="print the share of a run's time that is not numerics")
+    overhead.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the results folder (results)")
+    overhead.add_argument("--wall", type=float, help="wall seconds of the whole run, if measured")
+    overhead.add_argument("--cores", type=int, default=1, help="cores the run used")
+    options = parser.parse_args(arguments)
+    match options.command:
+        case "validate":
+            return _validate(options.config)
+        case "schema":
+            from wgfpipe.config import json_schema
+
+            print(json.dumps(json_schema(), indent=2))
+            return 0
+        case "show":
+            return _show(options.file)
+        case "methods":
+            from wgfpipe.registry import table
+
+            print(table())
+            return 0
+        case _:
+            from wgfpipe.overhead import describe
+
+            print(describe(options.results, options.wall, options.cores))
+            return 0
+
+
+def _validate(path: Path) -> int:
+    from wgfpipe.config import ConfigError, load_file
+
+    try:
+        experiment = load_file(path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, cell in experiment.cells.items():
+        print(f"{name}: {cell.data.kind} data, {cell.parametrization.kind}, methods {', '.join(cell.methods)}")
+    n_trajectories = sum(len(cell.methods) for cell in experiment.cells.values())
+    print(f"{path} is valid: {len(experiment.cells)} cells, {n_trajectories} trajectories")
+    return 0
+
+
+def _show(path: Path) -> int:
+    import xarray as xr
+
+    from wgfpipe.trajectory import SCHEMAS, SchemaError, validate
+
+    if not path.exists():
+        print(f"{path}: no such file; results are made by `snakemake --cores 8`", file=sys.stderr)
+        return 1
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            loaded = dataset.load()
+    except OSError as error:
+        print(f"{path} is not a NetCDF-4 file: {error}", file=sys.stderr)
+        return 1
+    for kind in SCHEMAS:
+        try:
+            validate(loaded, kind)
+        except SchemaError:
+            continue
+        print(f"{path}: a {kind} file of wgfpipe {loaded.attrs['wgfpipe_version']}")
+        break
+    else:
+        print(f"{path}: not a file of wgfpipe")
+    spec = loaded.attrs.pop("wgfpipe_spec", None)
+    print(loaded)
+    for key in ("status", "advice", "caveat"):
+        if loaded.attrs.get(key):
+            print(f"{key}: {loaded.attrs[key]}")
+    if spec is not None:
+        print("spec:", json.dumps(json.loads(spec), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
