@@ -6,6 +6,7 @@ blocks the factors are rectangular and the same holds. Reference: Solomon et al.
 ACM Trans. Graph. 34 (2015); Peyre and Cuturi, "Computational Optimal Transport" (2019), section 4.3.
 """
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -83,7 +84,7 @@ class GibbsKernel:
         lengths = [len(values), *shape]
         for axis in range(len(factors), 0, -1):
             factor, length = factors[axis - 1], lengths[axis]
-            before, after = int(np.prod(lengths[:axis])), int(np.prod(lengths[axis + 1 :]))
+            before, after = math.prod(lengths[:axis]), math.prod(lengths[axis + 1 :])
             lengths[axis] = len(factor)
             image_shape = (before, len(factor), after)
             image = out.reshape(image_shape) if axis == 1 else self._scratch(axis, image_shape)

@@ -30,6 +30,7 @@ from wgfpipe.methods.grid_steps import (
     lattice_status,
     mass_error,
     potential_at_nodes,
+    workspace,
 )
 from wgfpipe.status import Status
 
@@ -68,20 +69,23 @@ class JKODykstra(Method):
         epsilon = problem.evaluate(self.epsilon)
         gibbs = CountingKernel(grid, epsilon)
         total, error_of_outputs = before.sum(), state.outputs_error
+        smooth, marginal, a, exponent, weights = workspace(grid, 5)
         b = before / gibbs.apply(np.ones_like(before))
         violation, status = np.inf, Status.OK
-        weights, a = before, np.ones_like(before)
         for _ in range(self.max_iterations):
-            smooth = gibbs.apply(b)
-            weights, error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon)
-            a = weights / smooth
-            marginal = gibbs.apply(a)
-            violation = float(np.abs(b * marginal - before).sum() / total)
-            b = before / marginal
+            gibbs.apply(b, smooth)
+            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon, exponent, weights)
+            np.divide(weights, smooth, out=a)
+            gibbs.apply(a, marginal)
+            b *= marginal
+            b -= before
+            violation = float(np.abs(b, out=b).sum() / total)
+            np.divide(before, marginal, out=b)
             if violation <= self.tolerance or not np.isfinite(violation):
                 break
         if not violation <= self.tolerance:
             status = Status.NOT_CONVERGED
+        weights = weights.copy()
         after = grid.measure(weights)
         info = Info(
             energy=problem.energy_of(after, problem.grid_activations @ weights),
@@ -101,27 +105,31 @@ class JKODykstra(Method):
         return problem.require_grid().measure(state.weights)
 
 
-def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float) -> tuple[Array, Array]:
-    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given; return p (atom,) and A p - y (sample,)."""
+def _kl_prox(
+    problem: Problem, reference: Array, before: Array, start: Array, scale: float, exponent: Array, out: Array
+) -> Array:
+    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given, into ``out``; return A p - y (sample,)."""
     grid, activations = problem.require_grid(), problem.grid_activations
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
     outputs_error = start
     iteration = 0
     while True:
         iteration += 1
-        exponent = by_sign(grid, -scale * potential_at_nodes(problem, outputs_error))
-        tilted = by_sign(grid, reference) * np.exp(exponent - exponent.max(axis=1, keepdims=True))
-        weights = (tilted * (masses / tilted.sum(axis=1, keepdims=True))).ravel()
-        outputs = activations @ weights
+        view = by_sign(grid, potential_at_nodes(problem, outputs_error, -scale, exponent))
+        view -= view.max(axis=1, keepdims=True)
+        np.multiply(reference, np.exp(exponent, out=exponent), out=out)
+        tilted = by_sign(grid, out)
+        tilted *= masses / tilted.sum(axis=1, keepdims=True)
+        outputs = activations @ out
         residual = outputs_error - (outputs - problem.y)
         if iteration == MAX_NEWTON or np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
-            return weights, outputs - problem.y
-        hessian = np.eye(len(residual)) + problem.curvature * scale * _covariance(grid, activations, weights, masses)
+            return outputs - problem.y
+        hessian = np.eye(len(residual)) + problem.curvature * scale * _covariance(grid, activations, out, masses)
         outputs_error = outputs_error - np.linalg.solve(hessian, residual)
 
 
 def _covariance(grid, activations: Array, weights: Array, masses: Array) -> Array:
     """Covariance of the activations under the masses, taken sign by sign and added up; (sample, sample)."""
-    covariance = (activations * weights) @ activations.T
-    split = (activations * weights).reshape(len(activations), len(grid.signs), -1).sum(axis=2)  # (sample, sign)
-    return covariance - (split / masses[:, 0]) @ split.T
+    weighted = activations * weights
+    split = weighted.reshape(len(activations), len(grid.signs), -1).sum(axis=2)  # (sample, sign)
+    return weighted @ activations.T - (split / masses[:, 0]) @ split.T

@@ -48,6 +48,9 @@ RELAXATION = (2.0 / (1.0 + math.sqrt(2.0))) ** 2
 MOMENTUM = ((math.sqrt(2.0) - 1.0) / (math.sqrt(2.0) + 1.0)) ** 2
 """Polyak's heavy-ball parameters for a spectrum in [1, 2]: the error shrinks by sqrt(MOMENTUM) = 0.17 an update."""
 
+TINY = float(np.finfo(float).tiny)
+"""Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
+
 MAX_SCALINGS = 200
 """Updates of the debiased scaling in one response; contraction by 0.17 needs 16 for 12 digits."""
 
@@ -101,7 +104,8 @@ class JKOEntropic(Method):
     def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:
         weights = problem.grid_start().weights
         error = problem.grid_activations @ weights - problem.y
-        return EntropicState(weights, error, error, np.zeros((0, 0)), 0.5 * log_of(weights))
+        log_scaling = 0.5 * np.log(np.maximum(weights, TINY)) if self.debias else np.zeros(0)
+        return EntropicState(weights, error, error, np.zeros((0, 0)), log_scaling)
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
@@ -153,7 +157,7 @@ class _Regularized:
     def __init__(self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float) -> None:
         self.problem, self.gibbs, self.dt, self.tolerance = problem, gibbs, dt, tolerance
         self.grid = problem.require_grid()
-        self.before, self.log_scaling = state.weights, state.log_scaling
+        self.before = state.weights
         self.log_domain = False
         self.exponent, self.scaling, self.other, self.image, self.weights = workspace(self.grid, 5)
 
@@ -176,77 +180,85 @@ class _Regularized:
         return self.problem.grid_activations @ self.weights, Answer(self.weights, stayed, 0.0)
 
     def next_scaling(self, weights: Array) -> Array:
-        """The scaling b is explicit here: nothing to carry."""
-        return self.log_scaling
+        """Carry nothing: the scaling b is explicit here."""
+        return np.zeros(0)
 
 
 class _Debiased(_Regularized):
     """Response of the debiased step, with the scaling b carried from one response to the next.
 
-    Where V is smooth on the scale of the kernel, S b = q / b moves with E and b with 1 / E: what is carried is log(b E).
+    Where V is smooth on the scale of the kernel, S b = q / b moves with E and b with 1 / E: what is carried is log(b E), and
+    a response starts from what the last one left. Empty nodes have b = 0: a mask, and a finite log b of no meaning.
     """
+
+    def __init__(self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float) -> None:
+        super().__init__(problem, gibbs, state, dt, tolerance)
+        self.log_scaling = state.log_scaling
+        self.occupied = (self.before >= TINY).astype(float)
+        self.log_before = np.log(np.where(self.occupied > 0, self.before, 1.0))
+        self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
+        self.smooth = np.ones_like(self.before)
 
     def __call__(self, outputs_error: Array) -> tuple[Array, Answer]:
         self._set_exponent(outputs_error)
         grid, target = self.grid, self.problem.y + outputs_error
-        log_before, goal = log_of(self.before), by_sign(grid, self.before).sum(axis=1)
         reach = max(_reach(self.problem), 1.0)
         image = self._image_log if self.log_domain else self._image_plain
-        log_b, move = self.log_scaling - self.exponent, np.zeros_like(self.exponent)
+        squared = np.exp(2.0 * self.exponent)  # E^2; unused, and possibly infinite, in the log domain
+        log_b = self.log_scaling - self.exponent
+        correction, move = np.empty_like(log_b), np.zeros_like(log_b)
         iteration = 0
         while True:
             iteration += 1
-            log_smooth, stayed = image(log_b)  # log S b, with p in self.weights
-            marginal = np.exp(np.add(log_b, log_smooth, out=self.image), out=self.image)  # b * S b, to become q
-            share = (goal / by_sign(grid, marginal).sum(axis=1))[:, None]
+            marginal, log_smooth, stayed = image(log_b, squared)  # b * S b (to become q) and log S b; p is in self.weights
+            share = self.goal / by_sign(grid, marginal).sum(axis=1, keepdims=True)
             by_sign(grid, marginal)[:] *= share
             by_sign(grid, self.weights)[:] *= share  # b scaled by sqrt(share): p has the mass of q, exactly
-            by_sign(grid, log_b)[:] += 0.5 * np.log(share)
-            by_sign(grid, log_smooth)[:] += 0.5 * np.log(share)
-            error = float(np.abs(np.subtract(marginal, self.before, out=marginal), out=marginal).sum() / goal.sum())
+            marginal -= self.before
+            error = float(np.abs(marginal, out=marginal).sum() / self.goal.sum())
             outputs = self.problem.grid_activations @ self.weights
             gap = target - outputs
             goal_error = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3)
-            if error * reach <= goal_error or iteration == MAX_SCALINGS:
-                self.log_scaling, self.log_smooth = log_b + self.exponent, log_smooth
+            if error * reach <= goal_error or iteration == MAX_SCALINGS or not math.isfinite(error):
+                self.log_scaling, self.smooth = log_b + self.exponent, log_smooth.copy()
                 return outputs, Answer(self.weights, stayed, error)
+            np.subtract(self.log_before, log_smooth, out=correction)
+            correction -= log_b
+            correction *= RELAXATION
             move *= MOMENTUM
-            move += RELAXATION * _difference(log_before, log_smooth + log_b)
-            log_b = np.where(np.isneginf(log_b), _fixed_point(log_before, log_smooth), log_b + move)
+            move += correction
+            log_b += np.multiply(move, self.occupied, out=correction)
 
     def next_scaling(self, weights: Array) -> Array:
-        """Guess log(b E) for the next step, whose q is the p of this one: half the change of q goes to b, half to S b."""
-        log_b, log_goal = self.log_scaling - self.exponent, log_of(weights)
-        moved = log_b + 0.5 * _difference(log_goal, self.log_smooth + log_b)
-        return np.where(np.isneginf(log_b), _fixed_point(log_goal, self.log_smooth), moved) + self.exponent
+        """Guess log(b E) for the next step, whose q is the p of this one.
 
-    def _image_plain(self, log_b: Array) -> tuple[Array, float]:
+        Half the change of log q goes to b and half to S b; a node that was empty starts from b = q / S b.
+        """
+        log_b = self.log_scaling - self.exponent
+        log_goal = np.log(np.maximum(weights, TINY))
+        halfway = 0.5 * (log_b + log_goal - self.smooth)
+        return np.where(self.occupied > 0, halfway, log_goal - self.smooth) + self.exponent
+
+    def _image_plain(self, log_b: Array, squared: Array) -> tuple[Array, Array, float]:
         b = np.exp(log_b, out=self.scaling)
+        b *= self.occupied
         spread = self.gibbs.apply(b, self.other)
-        a = np.exp(self.exponent, out=self.image)
-        a *= a  # E^2
-        a *= spread
+        a = np.multiply(squared, spread, out=self.image)
         np.multiply(a, spread, out=self.weights)
         stayed = float(a @ b)
-        with np.errstate(divide="ignore"):
-            return np.log(self.gibbs.apply(a, self.other), out=self.other), stayed
+        smooth = self.gibbs.apply(a, self.other)
+        b *= smooth
+        log_smooth = np.log(np.maximum(smooth, TINY, out=self.image), out=self.image)  # empty nodes alone are below TINY
+        return b, log_smooth, stayed
 
-    def _image_log(self, log_b: Array) -> tuple[Array, float]:
+    def _image_log(self, log_b: Array, squared: Array) -> tuple[Array, Array, float]:
+        log_b = np.where(self.occupied > 0, log_b, -np.inf)
         log_spread = self.gibbs.apply_log(log_b)
         log_a = 2.0 * self.exponent + log_spread
         np.exp(log_a + log_spread, out=self.weights)
-        return self.gibbs.apply_log(log_a), float(np.exp(log_a + log_b).sum())
-
-
-def _difference(log_goal: Array, log_image: Array) -> Array:
-    """log_goal - log_image, zero at empty nodes: there is nothing to correct."""
-    occupied = np.isfinite(log_goal) & np.isfinite(log_image)
-    return np.subtract(log_goal, log_image, out=np.zeros_like(log_goal), where=occupied)
-
-
-def _fixed_point(log_goal: Array, log_smooth: Array) -> Array:
-    """The b of q = b * S b for a given S b, in logs: what a node starts from that was empty and is not any more."""
-    return np.subtract(log_goal, log_smooth, out=np.full_like(log_goal, -np.inf), where=np.isfinite(log_goal))
+        log_smooth = self.gibbs.apply_log(log_a)
+        marginal = np.exp(log_b + log_smooth)
+        return marginal, np.where(self.occupied > 0, log_smooth, 0.0), float(np.exp(log_a + log_b).sum())
 
 
 @lru_cache(maxsize=2)
