@@ -259,7 +259,8 @@ def solve(
         step = (times[interval + 1] - times[interval]) / counts[interval]
         for number in range(counts[interval]):
             energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
-            state, info = method.step(problem, state, step)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
+                state, info = method.step(problem, state, step)
             info = _judge(method, info, energy_before, recorder.energies[0])
             recorder.infos.append(info)
             recorder.step_times.append(times[interval] + (number + 1) * step)

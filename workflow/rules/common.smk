@@ -12,7 +12,7 @@ FIGURES = ["energy", "distances", "measures", "fit", "certificates"]
 
 if not workflow.config_settings.configfiles:
 
-    configfile: "config.yaml"
+    configfile: str(ROOT / "config.yaml")
 
 
 try:

@@ -9,8 +9,8 @@ Symbols: epsilon = gamma of the notes, 2 dt = their tau, gibbs = their xi. The e
 second constraint is affine, and the first prox is taken of gibbs b itself. The KL-prox of the loss,
 ``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - y in R^n, found by Newton with the
 Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs 1)``: with b = 1 the first
-prox is badly scaled. Linear convergence, hundreds of iterations a step of two kernel applications each; kept to check
-:mod:`wgfpipe.methods.jko_entropic`, which has the same minimizer (plain form).
+prox is badly scaled. Cost a step: linear convergence, about a hundred iterations of two kernel applications and 2-3 Newton
+iterations each; kept to check :mod:`wgfpipe.methods.jko_entropic`, which has the same minimizer (plain form).
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM J. Imaging Sci. 8 (2015), Algorithm 1;
 Chizat, Peyre, Schmitzer and Vialard, Math. Comp. 87 (2018).
 """

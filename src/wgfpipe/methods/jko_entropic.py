@@ -204,16 +204,16 @@ class _Debiased(_Regularized):
         grid, target = self.grid, self.problem.y + outputs_error
         reach = max(_reach(self.problem), 1.0)
         image = self._image_log if self.log_domain else self._image_plain
-        squared = np.exp(2.0 * self.exponent)  # E^2; unused, and possibly infinite, in the log domain
+        squared = self.exponent if self.log_domain else np.exp(2.0 * self.exponent)  # E^2, which the log domain has no use for
         log_b = self.log_scaling - self.exponent
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
         iteration = 0
         while True:
             iteration += 1
-            marginal, log_smooth, stayed = image(log_b, squared)  # b * S b (to become q) and log S b; p is in self.weights
-            share = self.goal / by_sign(grid, marginal).sum(axis=1, keepdims=True)
-            by_sign(grid, marginal)[:] *= share
-            by_sign(grid, self.weights)[:] *= share  # b scaled by sqrt(share): p has the mass of q, exactly
+            # b * S b (to become q) and log S b; p is in self.weights. All are scaled to the mass of q: b by its square root.
+            marginal, log_smooth, log_share, stayed = image(log_b, squared)
+            by_sign(grid, log_b)[:] += 0.5 * log_share
+            by_sign(grid, log_smooth)[:] += 0.5 * log_share
             marginal -= self.before
             error = float(np.abs(marginal, out=marginal).sum() / self.goal.sum())
             outputs = self.problem.grid_activations @ self.weights
@@ -239,7 +239,7 @@ class _Debiased(_Regularized):
         halfway = 0.5 * (log_b + log_goal - self.smooth)
         return np.where(self.occupied > 0, halfway, log_goal - self.smooth) + self.exponent
 
-    def _image_plain(self, log_b: Array, squared: Array) -> tuple[Array, Array, float]:
+    def _image_plain(self, log_b: Array, squared: Array) -> tuple[Array, Array, Array, float]:
         b = np.exp(log_b, out=self.scaling)
         b *= self.occupied
         spread = self.gibbs.apply(b, self.other)
@@ -249,16 +249,23 @@ class _Debiased(_Regularized):
         smooth = self.gibbs.apply(a, self.other)
         b *= smooth
         log_smooth = np.log(np.maximum(smooth, TINY, out=self.image), out=self.image)  # empty nodes alone are below TINY
-        return b, log_smooth, stayed
+        share = self.goal / by_sign(self.grid, b).sum(axis=1, keepdims=True)
+        by_sign(self.grid, b)[:] *= share
+        by_sign(self.grid, self.weights)[:] *= share
+        return b, log_smooth, np.log(share), stayed
 
-    def _image_log(self, log_b: Array, squared: Array) -> tuple[Array, Array, float]:
+    def _image_log(self, log_b: Array, squared: Array) -> tuple[Array, Array, Array, float]:
         log_b = np.where(self.occupied > 0, log_b, -np.inf)
         log_spread = self.gibbs.apply_log(log_b)
         log_a = 2.0 * self.exponent + log_spread
-        np.exp(log_a + log_spread, out=self.weights)
         log_smooth = self.gibbs.apply_log(log_a)
-        marginal = np.exp(log_b + log_smooth)
-        return marginal, np.where(self.occupied > 0, log_smooth, 0.0), float(np.exp(log_a + log_b).sum())
+        log_marginal = log_b + log_smooth
+        log_mass = np.logaddexp.reduce(by_sign(self.grid, log_marginal), axis=1, keepdims=True)
+        log_share = np.log(self.goal) - log_mass
+        shift = np.repeat(log_share.ravel(), self.grid.n_nodes)
+        np.exp(log_a + log_spread + shift, out=self.weights)
+        stayed = float(np.exp(log_a + log_b + shift).sum())
+        return np.exp(log_marginal + shift), np.where(self.occupied > 0, log_smooth, 0.0), log_share, stayed
 
 
 @lru_cache(maxsize=2)

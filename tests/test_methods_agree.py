@@ -1,0 +1,125 @@
+"""Different ways of computing the same thing give the same thing."""
+
+import numpy as np
+import pytest
+from conftest import labelled_distance, make_problem
+
+import wgfpipe
+from wgfpipe.kernels import GibbsKernel
+from wgfpipe.measure import Grid
+
+EPSILON = "h^2"
+
+
+@pytest.mark.parametrize("n_samples", [6, 40])
+def test_the_dual_step_equals_dykstra(n_samples):
+    """jko_entropic (plain) and jko_dykstra have the same masses to 1e-10 of the largest, over a trajectory."""
+    problem = make_problem(24, data={"kind": "sinus", "n": n_samples})
+    fast = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon=EPSILON, debias=False, tolerance=1e-12), 0.5, 3)
+    slow = wgfpipe.solve(problem, wgfpipe.JKODykstra(dt=0.125, epsilon=EPSILON, tolerance=1e-12), 0.5, 3)
+    assert fast.attrs["status"] == slow.attrs["status"] == "ok"
+    difference = np.abs(fast["weights"] - slow["weights"]).max() / slow["weights"].max()
+    assert float(difference) < 1e-10
+
+
+@pytest.mark.parametrize("debias", [False, True])
+def test_plain_and_log_domain_agree(debias, sine):
+    """The two arithmetics give the same masses to the tolerance of the inner solver."""
+    runs = [
+        wgfpipe.solve(
+            sine, wgfpipe.JKOEntropic(dt=0.125, epsilon=EPSILON, debias=debias, tolerance=1e-12, domain=domain), 0.25, 2
+        )
+        for domain in ("plain", "log")
+    ]
+    difference = np.abs(runs[0]["weights"] - runs[1]["weights"]).max() / runs[0]["weights"].max()
+    assert float(difference) < 1e-10
+
+
+@pytest.mark.parametrize("debias", [False, True])
+def test_the_log_domain_is_entered_by_itself_where_it_must_be(debias):
+    """A step whose scalings span more than float64 holds runs, converges and conserves mass without being told how."""
+    problem = make_problem(16)
+    run = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=2.0, epsilon="0.02*h^2", debias=debias), 2.0, 2)
+    assert run.attrs["status"] in ("ok", "edge")
+    assert float(run["mass_error"].max()) < 1e-12
+    assert np.isfinite(run["weights"].values).all()
+
+
+def test_the_debiased_step_solves_its_optimality_conditions(sine):
+    """p = E^2 (K b)^2 with b K E^2 K b = q, checked with a dense kernel for the p that the method returns."""
+    dt, epsilon = 0.125, sine.grid.spacing**2
+    method = wgfpipe.JKOEntropic(dt=dt, epsilon=epsilon, tolerance=1e-12)
+    state = method.init(sine, np.random.default_rng(0))
+    after, _ = method.step(sine, state, dt)
+    nodes = sine.grid.nodes
+    dense = np.exp(-((nodes[:, None] - nodes[None]) ** 2).sum(axis=2) / epsilon)
+    outputs = sine.grid_activations @ after.weights
+    potential = sine.slope(outputs) @ sine.grid_activations
+    half = sine.grid.n_nodes
+    for sign in range(2):
+        part = slice(sign * half, (sign + 1) * half)
+        squared = np.exp(-4 * dt / epsilon * potential[part])
+        p, q = after.weights[part], state.weights[part]
+        spread = np.sqrt(p / squared)  # K b, from p
+        # b from the second condition; then the first must hold again. 1e-8: b divides by masses of 1e-6 of the largest.
+        b = q / (dense @ (squared * spread))
+        np.testing.assert_allclose(squared * (dense @ b) ** 2, p, rtol=0, atol=1e-8 * p.max())
+
+
+def test_the_particle_jko_step_is_the_proximal_point():
+    """emd_prox, which may move mass between neurons, finds the identity plan and the neurons of prox.
+
+    L-BFGS stalls at kinks at 1-2 % of a step's displacement (its stored residual); the distance of the trajectories stays
+    below the sum of those residuals.
+    """
+    problem = make_problem(16)
+    particle = wgfpipe.solve(problem, wgfpipe.Prox(dt=0.125), 0.5, 2)
+    transport = wgfpipe.solve(problem, wgfpipe.EMDProx(dt=0.125), 0.5, 2)
+    assert float(np.abs(transport["plan_off_diagonal"]).max()) < 1e-12
+    assert labelled_distance(particle, transport) <= float(transport["residual"].sum()) + 1e-10
+
+
+def test_the_separable_kernel_is_the_dense_one():
+    """Axis by axis equals the N x N matrix, for one block and for two with different spacings, in both domains."""
+    rng = np.random.default_rng(0)
+    single = Grid.uniform(1.0, (7, 9), 2, (1, -1))
+    double = Grid((*single.blocks, *Grid.uniform(0.3, (5, 4), 2).blocks), (1, -1))
+    triple = Grid.uniform(1.0, (4, 5, 6), 3, (1,))
+    for grid in (single, double, triple):
+        kernel = GibbsKernel(grid, 0.2)
+        nodes = grid.nodes
+        dense = np.kron(np.eye(len(grid.signs)), np.exp(-((nodes[:, None] - nodes[None]) ** 2).sum(axis=2) / 0.2))
+        values = rng.uniform(0.1, 1.0, len(dense))
+        np.testing.assert_allclose(kernel.apply(values), dense @ values, rtol=1e-13)
+        np.testing.assert_allclose(kernel.apply_log(np.log(values)), np.log(dense @ values), rtol=0, atol=1e-13)
+
+
+def test_cutting_the_kernel_changes_nothing_within_its_reach():
+    """Factors below 1e-100 are zero; for the largest drift that `reach` allows the product is exact to rounding."""
+    grid = Grid.uniform(20.0, 161, 1, (1,))
+    epsilon = grid.spacing**2
+    kernel = GibbsKernel(grid, epsilon)
+    x = grid.nodes[:, 0]
+    exponent = 2 * kernel.reach() * x / epsilon  # scalings exp(-(2 dt/epsilon) V) with dt |grad V| = reach
+    exponent -= exponent.max()
+    exact = kernel.apply_log(exponent)
+    plain = np.log(kernel.apply(np.exp(np.maximum(exponent, -700))))
+    inner = exponent > -250
+    np.testing.assert_allclose(plain[inner], exact[inner], rtol=0, atol=1e-13)
+
+
+def test_the_compiled_pass_equals_the_matrix_form(sine):
+    """Signed.advance in compiled loops equals base - dt grad V in NumPy, for two and for more parameters."""
+    from wgfpipe.parametrizations.base import Parametrization
+    from wgfpipe.parametrizations.signed import Signed
+
+    rng = np.random.default_rng(0)
+    for n_parameters in (2, 5):
+        points, base = rng.standard_normal((2, 1300, n_parameters))
+        weights, sign = rng.uniform(size=1300), rng.choice(np.array([-1, 1], np.int8), 1300)
+        x, slope = rng.standard_normal((7, n_parameters)), rng.standard_normal(7)
+        model = Signed()
+        moved, outputs = model.advance(points, base, weights, sign, x, slope, 0.3)
+        expected, expected_outputs = Parametrization.advance(model, points, base, weights, sign, x, slope, 0.3)
+        np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(outputs, expected_outputs, rtol=0, atol=1e-11)
