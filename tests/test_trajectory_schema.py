@@ -212,10 +212,7 @@ def test_a_state_that_is_not_float64_is_refused(valid, kind, dtype):
         if name in INTEGERS:
             continue
         values = valid[kind][name].values
-        if dtype == "text":
-            values = values.astype(str).astype(object)
-        else:
-            values = np.nan_to_num(values).astype(dtype)
+        values = values.astype(str).astype(object) if dtype == "text" else np.nan_to_num(values).astype(dtype)
         expect(with_values(valid[kind], name, values), kind, f"variable {name!r} is {values.dtype}", "expected float64")
 
 

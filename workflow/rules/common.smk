@@ -1,4 +1,5 @@
 # Helpers only. The experiment is validated here, before any job is planned: a ConfigError lists every error and stops.
+import fcntl
 import json
 from pathlib import Path
 
@@ -23,9 +24,25 @@ except wgfpipe_config.ConfigError as error:
 SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
 
 
+
+onstart:
+    claim_folder()
+
+
 wildcard_constraints:
     cell=wgfpipe_config.NAME,
     label=wgfpipe_config.NAME,
+
+
+def claim_folder():
+    """Hold the folder for this run. Unlike Snakemake's own lock the system lets go of it when a run is killed."""
+    global FOLDER_LOCK
+    Path(".snakemake").mkdir(exist_ok=True)
+    FOLDER_LOCK = open(".snakemake/wgfpipe.lock", "w")
+    try:
+        fcntl.flock(FOLDER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
 
 
 def canonical(value):

@@ -1,0 +1,58 @@
+"""Entropic JKO: the step in the space of the outputs against Dykstra's iterations, same kernel, same answer to 1e-10."""
+
+import numpy as np
+import pytest
+from conftest import sine_problem, warm_trajectory
+
+import wgfpipe
+
+CASES = [(64, 45.0), (128, 120.0)]
+METHODS = {
+    "subject": lambda: wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2", debias=False),
+    "baseline": lambda: wgfpipe.JKODykstra(dt=0.125, epsilon="h^2", tolerance=1e-12),
+}
+
+
+@pytest.mark.parametrize(("n", "target"), CASES, ids=[f"{n}^2" for n, _ in CASES])
+@pytest.mark.parametrize("role", ["subject", "baseline"])
+def bench_entropic_step(measured, role, n, target):
+    problem, method = sine_problem(n), METHODS[role]()
+    states = warm_trajectory(problem, METHODS["subject"]()) if role == "subject" else None
+    if role == "baseline":  # the same measures, from the fast method
+        fast = METHODS["subject"]()
+        from wgfpipe.methods.jko_dykstra import DykstraState
+
+        states = [DykstraState(state.weights, state.outputs_error) for state in warm_trajectory(problem, fast)]
+        ours = fast.step(problem, warm_trajectory(problem, fast)[3], 0.125)[0].weights
+        theirs = method.step(problem, states[3], 0.125)[0].weights
+        assert np.abs(ours - theirs).max() <= 1e-10 * theirs.max()
+        states = states[3:5]
+
+    def steps():
+        for state in states:
+            method.step(problem, state, 0.125)
+
+    measured(
+        steps,
+        group=f"entropic JKO step, {n}^2 nodes a sign, epsilon = h^2",
+        role=role,
+        what=method.kind,
+        target=target if role == "subject" else None,
+        operations=len(states),
+        rounds=15 if role == "subject" else 3,
+    )
+
+
+@pytest.mark.parametrize("role", ["subject", "baseline"])
+def bench_debiasing(measured, role):
+    """What debiasing costs: the debiased step against the plain one."""
+    problem = sine_problem(64)
+    method = wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2", debias=role == "subject")
+    states = warm_trajectory(problem, method)
+
+    def steps():
+        for state in states:
+            method.step(problem, state, 0.125)
+
+    what = "debiased" if role == "subject" else "plain"
+    measured(steps, group="debiased JKO step, 64^2 nodes a sign", role=role, what=what, operations=len(states), rounds=7)

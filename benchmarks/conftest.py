@@ -1,0 +1,35 @@
+"""Benchmarks are pairs in one run: a subject and the baseline it is measured against, in one group.
+
+A benchmark names its part in ``extra_info``: ``role`` (subject or baseline), ``what`` (a line for the table), ``operations``
+where a rate is meant, and for the subject the ``target`` ratio of the project's specification.
+"""
+
+import numpy as np
+import pytest
+
+import wgfpipe
+
+
+@pytest.fixture
+def measured(benchmark):
+    """Time a call as one part of a pair."""
+
+    def measure(function, *, group, role, what, target=None, operations=None, rounds=15, iterations=1):
+        benchmark.group = group
+        benchmark.extra_info.update(role=role, what=what, target=target, operations=operations)
+        return benchmark.pedantic(function, rounds=rounds, iterations=iterations, warmup_rounds=2)
+
+    return measure
+
+
+def warm_trajectory(problem, method, n_steps=12):
+    """States along a trajectory: what a step costs is measured on all of them."""
+    states = [method.init(problem, np.random.default_rng(0))]
+    for _ in range(n_steps):
+        states.append(method.step(problem, states[-1], method.dt)[0])
+    return states[2:-1]
+
+
+def sine_problem(points_per_axis, **sections):
+    """The default problem on a grid."""
+    return wgfpipe.problem(data={"kind": "sinus", "n": 8}, grid={"points_per_axis": points_per_axis}, **sections)

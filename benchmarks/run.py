@@ -1,0 +1,65 @@
+"""Run the benchmarks and write their table to benchmarks/README.md: ``make benchmark``."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def table(results: list[dict]) -> str:
+    """Markdown table of subject against baseline, medians and their ratio."""
+    groups: dict[str, dict[str, dict]] = {}
+    for result in results:
+        groups.setdefault(result["group"], {})[result["extra_info"]["role"]] = result
+    lines = [
+        "| benchmark | subject | median | baseline | median | times as fast | target |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for group, pair in groups.items():
+        subject, baseline = pair["subject"], pair["baseline"]
+        times = [part["stats"]["median"] / (part["extra_info"]["operations"] or 1) for part in (subject, baseline)]
+        is_rate = (subject["extra_info"]["operations"] or 0) > 1e5
+        shown = [f"{1e-9 / t:.1f} GFLOP/s" if is_rate else _seconds(t) for t in times]
+        target = subject["extra_info"]["target"]
+        lines.append(
+            f"| {group} | {subject['extra_info']['what']} | {shown[0]} | {baseline['extra_info']['what']} | {shown[1]} | "
+            f"{times[1] / times[0]:.2f} | {'' if target is None else f'at least {target:g}'} |"
+        )
+    return "\n".join(lines)
+
+
+def _seconds(value: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            break
+    return f"{value / size:.3g} {unit}"
+
+
+def main() -> int:
+    """Run pytest-benchmark and write the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "benchmarks.json"
+        command = [sys.executable, "-m", "pytest", str(FOLDER), "-q", "-p", "no:xdist", "-o", "python_files=bench_*.py"]
+        command += ["-o", "python_functions=bench_*", f"--benchmark-json={out}", "--benchmark-columns=median"]
+        status = subprocess.run(command, check=False).returncode
+        if status != 0:
+            return status
+        results = json.loads(out.read_text(encoding="utf-8"))
+    cpu = results["machine_info"]["cpu"].get("brand_raw", "unknown processor")
+    text = f"""# Benchmarks
+
+`make benchmark` runs these and writes this file. One thread, float64; medians of one run, in which both sides of a row were
+measured: compare the ratios, not the times. Measured on {cpu}.
+
+{table(results["benchmarks"])}
+"""
+    (FOLDER / "README.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The workflow: one run, nothing to do after it, and reruns of exactly what an edit touches.
+
+Snakemake runs in a folder of its own on a copy of the workflow and the library, so edits of the code under test are edits of
+copies.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+
+class Checkout:
+    """A copy of the repository in which Snakemake is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("Snakefile", "workflow", "profiles", "src", "resources", ".test"):
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy(source, folder / name)
+        shutil.copy(ROOT / ".test/config.yaml", folder / "config.yaml")
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run Snakemake with the library of the copy."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600)
+        if check:
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def planned(self) -> Counter:
+        """Rules that a run would execute, with their counts."""
+        done = self.snakemake("--dry-run", "--quiet", "host")
+        rules = Counter(re.findall(r"^(?:local)?rule (\w+):$", done.stdout + done.stderr, flags=re.MULTILINE))
+        rules.pop("all", None)
+        return rules
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace text in a file of the copy; it must be there."""
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every NetCDF file."""
+        files = sorted((self.folder / "results").rglob("*.nc"))
+        return {str(file.relative_to(self.folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout in which the test experiment has been run once."""
+    checkout = Checkout(tmp_path_factory.mktemp("finished"))
+    checkout.snakemake()
+    return checkout
+
+
+def test_the_experiment_runs_and_everything_promised_is_there(finished):
+    """Report, summary, verdict, and for every cell its files and figures."""
+    results = finished.folder / "results"
+    for name in ("report.html", "summary.csv", "summary.nc", "verdict.json"):
+        assert (results / name).stat().st_size > 0
+    for cell in ("base", "real", "scales", "both_layers", "width-points_per_axis=16"):
+        for name in ("energy", "distances", "measures", "fit", "certificates"):
+            assert (results / cell / "figures" / f"{name}.svg").stat().st_size > 0
+            assert (results / cell / "figures" / f"{name}.png").stat().st_size > 0
+        assert (results / cell / "figures" / "flow.gif").stat().st_size > 0
+    assert not list(results.rglob("*.part"))
+    assert not list(results.rglob("*.npz"))  # checkpoints vanish when a run is complete
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    """Nothing is planned after a complete run."""
+    assert finished.planned() == Counter()
+
+
+def test_edits_rerun_what_they_touch_and_nothing_else(finished):
+    """A comment reruns nothing; a method its trajectories and what follows; a new cell its own jobs."""
+    everywhere = {"summary": 1, "page": 1}
+    finished.edit("src/wgfpipe/kernels.py", "import math\n", "import math\n\n# a comment\n")
+    assert finished.planned() == Counter()
+
+    finished.edit("src/wgfpipe/methods/jko_dykstra.py", "MAX_NEWTON = 50", "MAX_NEWTON = 51")
+    cells_with_dykstra = 3
+    expected = {"trajectory": cells_with_dykstra, "distances": cells_with_dykstra, "figures": cells_with_dykstra}
+    assert finished.planned() == Counter(expected | everywhere)
+    finished.edit("src/wgfpipe/methods/jko_dykstra.py", "MAX_NEWTON = 51", "MAX_NEWTON = 50")
+    assert finished.planned() == Counter()
+
+    finished.edit("config.yaml", "  base: {}", "  base: {}\n  more: {grid: {points_per_axis: 26}, methods: {emd_prox: null}}")
+    assert finished.planned() == Counter({"data": 1, "grid": 1, "trajectory": 5, "distances": 1, "figures": 1} | everywhere)
+    finished.edit("config.yaml", "\n  more: {grid: {points_per_axis: 26}, methods: {emd_prox: null}}", "")
+
+    finished.edit("config.yaml", "over: {grid.points_per_axis: [16, 20]}", "over: {grid.points_per_axis: [16, 20.0]}")
+    assert finished.planned() == Counter()  # 20.0 is 20
+
+
+def test_the_same_config_gives_the_same_bytes(finished, tmp_path):
+    """One core and two cores, another folder, another day: identical NetCDF files."""
+    other = Checkout(tmp_path)
+    other.snakemake("--cores", "1", "results/base/distances.nc", "results/real/distances.nc")
+    theirs = other.digests()
+    assert len(theirs) > 10
+    ours = finished.digests()
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_a_killed_run_is_completed_by_the_next_with_the_same_bytes(finished, tmp_path):
+    """kill -9 in the middle, then plain snakemake: no lock to remove, nothing half-written, the same bytes."""
+    import signal
+    import time
+
+    other = Checkout(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(other.folder / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "results/real/distances.nc"]
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(command, cwd=other.folder, env=environment, stdout=out, stderr=out, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while not (other.folder / "results/real/grid.nc").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (other.folder / "results/real/distances.nc").exists()
+    other.snakemake("results/real/distances.nc")
+    ours, theirs = finished.digests(), other.digests()
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_a_bad_config_stops_before_any_job_and_writes_nothing(tmp_path):
+    """All errors at once, each with cell and key, a non-zero exit, and no results."""
+    checkout = Checkout(tmp_path)
+    checkout.edit("config.yaml", "  base: {}", "  base: {horizon: -1, reference: nobody}\n  other: {grid: {points_per_axi: 3}}")
+    done = checkout.snakemake(check=False)
+    assert done.returncode != 0
+    text = done.stdout + done.stderr
+    for part in ("cell 'base': horizon: got -1", "cell 'other': grid.points_per_axi: got 3", "no such key"):
+        assert part in text
+    assert not (tmp_path / "results").exists()
+
+
+def test_snakemakes_own_report_works_offline(finished):
+    """`snakemake --report` makes a page with the captions and categories."""
+    finished.snakemake("--report", "report.zip")
+    assert (finished.folder / "report.zip").stat().st_size > 10_000
+
+
+def test_the_workflow_is_lint_free(finished):
+    """`snakemake --lint` finds nothing."""
+    done = finished.snakemake("--lint", check=False)
+    assert "Congratulations" in done.stdout + done.stderr, done.stdout[-2000:] + done.stderr[-2000:]
