@@ -28,8 +28,9 @@ def plain_numpy_step(x, y, points, sign, dt):
 CASES = [(1_000, 2, 10, 5.0), (10_000, 2, 10, 5.0), (100_000, 2, 10, 5.0), (1_000, 100, 1_000, 1.0)]
 
 
+# The baselines come first, in a process whose memory is that of any NumPy program.
+@pytest.mark.parametrize("role", ["baseline", "subject"], scope="session")
 @pytest.mark.parametrize(("m", "d", "n", "target"), CASES, ids=[f"m={m}-d={d}-n={n}" for m, d, n, _ in CASES])
-@pytest.mark.parametrize("role", ["subject", "baseline"])
 def bench_gradient_descent(measured, role, m, d, n, target):
     problem, method = network(m, d, n), wgfpipe.GradientDescent(dt=1e-4)
     group = f"gradient descent step, {m} neurons, {d} parameters, {n} samples"

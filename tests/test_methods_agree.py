@@ -109,17 +109,24 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 
 
 def test_the_compiled_pass_equals_the_matrix_form(sine):
-    """Signed.advance in compiled loops equals base - dt grad V in NumPy, for two and for more parameters."""
-    from wgfpipe.parametrizations.base import Parametrization
+    """Signed.advance in compiled loops equals base - dt grad V in NumPy, for two and for more parameters.
+
+    Twelve parameters are beyond the compiled loops: matrix products, with and without the memory of the call before.
+    """
+    from wgfpipe.parametrizations.base import NOTHING, Parametrization
     from wgfpipe.parametrizations.signed import Signed
 
     rng = np.random.default_rng(0)
-    for n_parameters in (2, 5):
+    for n_parameters in (2, 5, 12):
         points, base = rng.standard_normal((2, 1300, n_parameters))
         weights, sign = rng.uniform(size=1300), rng.choice(np.array([-1, 1], np.int8), 1300)
         x, slope = rng.standard_normal((7, n_parameters)), rng.standard_normal(7)
         model = Signed()
-        moved, outputs = model.advance(points, base, weights, sign, x, slope, 0.3)
-        expected, expected_outputs = Parametrization.advance(model, points, base, weights, sign, x, slope, 0.3)
+        moved, outputs, _ = model.advance(points, base, weights, sign, x, slope, 0.3, NOTHING)
+        expected, expected_outputs, _ = Parametrization.advance(model, points, base, weights, sign, x, slope, 0.3, NOTHING)
         np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-13)
         np.testing.assert_allclose(outputs, expected_outputs, rtol=0, atol=1e-11)
+    again, _, memory = model.advance(points, points, weights, sign, x, slope, 0.3, NOTHING)
+    with_memory = model.advance(again, again, weights, sign, x, slope, 0.3, memory.copy())
+    without = model.advance(again, again, weights, sign, x, slope, 0.3, NOTHING)
+    np.testing.assert_array_equal(with_memory[0], without[0])

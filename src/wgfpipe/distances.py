@@ -14,6 +14,7 @@ import xarray as xr
 
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.memory import keep_pages
 from wgfpipe.trajectory import describe, measure_at
 from wgfpipe.transport import wasserstein
 
@@ -139,6 +140,7 @@ def compare(
     """
     if reference not in trajectories:
         raise KeyError(f"the reference {reference!r} is not among the trajectories {', '.join(trajectories)}")
+    keep_pages()
     times = trajectories[reference]["time"].values
     inputs = fine_inputs(problem.x)
     labels = list(trajectories)

@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from wgfpipe import trajectory
 from wgfpipe.energies.base import Energy
 from wgfpipe.expression import PositiveExpression, evaluate
-from wgfpipe.measure import Array, Grid, Measure, Sign
-from wgfpipe.parametrizations.base import Parametrization
+from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.memory import keep_pages
+from wgfpipe.parametrizations.base import NOTHING, Parametrization
 from wgfpipe.status import Status
 
 
@@ -58,6 +59,11 @@ class Problem:
         return self.energy.curvature(len(self.y))
 
     @cached_property
+    def stiffness(self) -> float:
+        """Stiffness k of the potential ``k |theta|^2 / 2``."""
+        return self.energy.potential_stiffness
+
+    @cached_property
     def grid_activations(self) -> Array:
         """Outputs of the neuron at every grid atom, shape (sample, atom)."""
         grid = self.require_grid()
@@ -66,7 +72,7 @@ class Problem:
     @cached_property
     def grid_potential(self) -> Array:
         """Potential at every grid atom, shape (atom,)."""
-        return 0.5 * self.energy.potential_stiffness * (self.require_grid().points ** 2).sum(axis=1)
+        return 0.5 * self.stiffness * (self.require_grid().points ** 2).sum(axis=1)
 
     def require_grid(self) -> Grid:
         """Return the grid.
@@ -107,23 +113,32 @@ class Problem:
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known."""
         outputs = self.predict(measure) if prediction is None else prediction
-        loss = 0.5 * self.curvature * float(((outputs - self.y) ** 2).sum())
-        stiffness = self.energy.potential_stiffness
-        if stiffness == 0.0:
+        return self.energy_at(measure.points, measure.weights, outputs)
+
+    def energy_at(self, points: Array, weights: Array, prediction: Array) -> float:
+        """Energy of neurons whose outputs on the data are known."""
+        error = prediction - self.y
+        loss = 0.5 * self.curvature * float(error @ error)
+        if self.stiffness == 0.0:
             return loss
-        return loss + 0.5 * stiffness * float(measure.weights @ (measure.points**2).sum(axis=1))
+        return loss + 0.5 * self.stiffness * float(weights @ (points**2).sum(axis=1))
 
     def velocity(self, measure: Measure, slope: Array) -> Array:
         """Velocity ``-grad V`` of every atom for a slope of the loss, shape (atom, param)."""
         force = self.parametrization.gradient(measure.points, measure.sign, self.x, slope)
-        return -force - self.energy.potential_stiffness * measure.points
+        return -force - self.stiffness * measure.points
 
-    def advance(self, points: Array, base: Array, weights: Array, sign: Sign, slope: Array, dt: float) -> tuple[Array, Array]:
-        """Return ``base + dt velocity(points)`` and the outputs there: the building block of explicit schemes."""
-        stiffness = self.energy.potential_stiffness
-        if stiffness != 0.0:
-            base = base - dt * stiffness * points
-        return self.parametrization.advance(points, base, weights, sign, self.x, slope, dt)
+    def advance(
+        self, points: Array, base: Array, slope: Array, dt: float, memory: Array = NOTHING
+    ) -> tuple[Array, Array, Array]:
+        """Move the neurons of the initial measure: ``base + dt velocity(points)``, the outputs there, and a memory.
+
+        The building block of explicit schemes; see :meth:`wgfpipe.parametrizations.base.Parametrization.advance`.
+        """
+        if self.stiffness != 0.0:
+            base = base - dt * self.stiffness * points
+        start = self.initial
+        return self.parametrization.advance(points, base, start.weights, start.sign, self.x, slope, dt, memory)
 
 
 class Info(NamedTuple):
@@ -239,6 +254,7 @@ def solve(
         The trajectory in the schema of :mod:`wgfpipe.trajectory`. Failure is data: an unsupported problem gives the start
         alone, a diverged run the times before, with ``status`` and ``advice`` in the attributes.
     """
+    keep_pages()
     times = save_times(horizon, save_at)
     reason = method.unsupported(problem)
     if reason is not None:

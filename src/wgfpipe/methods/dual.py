@@ -55,7 +55,7 @@ class DualSolution(NamedTuple):
 def tangent_inverse(problem: Problem, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
     """Inverse of ``I + curvature dt T``, the Jacobian of the dual equation to leading order in dt; (sample, sample)."""
     tangent = problem.parametrization.tangent_kernel(points, weights, sign, problem.x)
-    shrink = problem.curvature * dt / (1.0 + problem.energy.potential_stiffness * dt)
+    shrink = problem.curvature * dt / (1.0 + problem.stiffness * dt)
     return np.asarray(np.linalg.inv(np.eye(len(tangent)) + shrink * tangent), float)
 
 

@@ -110,8 +110,8 @@ class EMDProx(Method):
             points: Any = unknown / root
             outputs = problem.parametrization.activations(points, sign, x) @ weights
             energy = 0.5 * problem.curvature * ((outputs - y) ** 2).sum()
-            if problem.energy.potential_stiffness != 0.0:
-                energy = energy + 0.5 * problem.energy.potential_stiffness * (weights @ (points**2).sum(dim=1))
+            if problem.stiffness != 0.0:
+                energy = energy + 0.5 * problem.stiffness * (weights @ (points**2).sum(dim=1))
             value = 0.5 * ((unknown - root * goal) ** 2).sum() + (dt / total) * energy
             value.backward()
             return value
@@ -128,7 +128,7 @@ class EMDProx(Method):
         """
         weights, sign = problem.initial.weights, problem.initial.sign
         slope = problem.slope(problem.predict(Measure(points, weights, sign)))
-        shrink = 1.0 + dt * problem.energy.potential_stiffness
+        shrink = 1.0 + dt * problem.stiffness
         answer = problem.parametrization.prox(anchor / shrink, points, sign, problem.x, slope, dt / shrink)
         return math.sqrt(weights @ ((answer - points) ** 2).sum(axis=1) / weights.sum())
 

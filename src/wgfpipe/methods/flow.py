@@ -57,9 +57,9 @@ class Flow(Method):
 
 
 def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) -> tuple[Array, Array]:
-    weights, sign = problem.initial.weights, problem.initial.sign
-    second, outputs = problem.advance(points, points, weights, sign, problem.slope(prediction), dt / 2)
-    third, outputs = problem.advance(second, points, weights, sign, problem.slope(outputs), dt / 2)
-    fourth, outputs = problem.advance(third, points, weights, sign, problem.slope(outputs), dt)
+    second, outputs, _ = problem.advance(points, points, problem.slope(prediction), dt / 2)
+    third, outputs, _ = problem.advance(second, points, problem.slope(outputs), dt / 2)
+    fourth, outputs, _ = problem.advance(third, points, problem.slope(outputs), dt)
     base = (second - points + 2.0 * third + fourth) / 3.0
-    return problem.advance(fourth, base, weights, sign, problem.slope(outputs), dt / 6)
+    end, outputs, _ = problem.advance(fourth, base, problem.slope(outputs), dt / 6)
+    return end, outputs

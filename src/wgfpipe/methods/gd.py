@@ -13,13 +13,15 @@ import numpy as np
 
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.parametrizations.base import NOTHING
 
 
 class ParticleState(NamedTuple):
-    """Neurons, (atom, param), and the outputs of their network, (sample,)."""
+    """Neurons, (atom, param), the outputs of their network, (sample,), and what the parametrization remembers of them."""
 
     points: Array
     prediction: Array
+    memory: Array = NOTHING
 
 
 class GradientDescent(Method):
@@ -39,11 +41,10 @@ class GradientDescent(Method):
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        start = problem.initial
         slope = problem.slope(state.prediction)
-        points, prediction = problem.advance(state.points, state.points, start.weights, start.sign, slope, dt)
-        energy = problem.energy_of(Measure(points, start.weights, start.sign), prediction)
-        return ParticleState(points, prediction), Info(energy=energy)
+        points, prediction, memory = problem.advance(state.points, state.points, slope, dt, state.memory)
+        energy = problem.energy_at(points, problem.initial.weights, prediction)
+        return ParticleState(points, prediction, memory), Info(energy=energy)
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

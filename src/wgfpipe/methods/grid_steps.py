@@ -16,6 +16,10 @@ PINNED_MOBILITY = 0.9
 """A lattice that loses more than a tenth of the drift is reported."""
 
 
+TINY = float(np.finfo(float).tiny)
+"""Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
+
+
 @lru_cache(maxsize=4)
 def _kernel(grid: Grid, epsilon: float) -> GibbsKernel:
     return GibbsKernel(grid, epsilon)
@@ -60,7 +64,7 @@ def workspace(grid: Grid, n_arrays: int) -> Array:
 def potential_at_nodes(problem: Problem, outputs_error: Array, scale: float = 1.0, out: Array | None = None) -> Array:
     """First variation ``V = curvature A^T v + potential`` of the energy at every grid atom, times ``scale``; (atom,)."""
     result = np.matmul((scale * problem.curvature) * outputs_error, problem.grid_activations, out=out)
-    if problem.energy.potential_stiffness != 0.0:
+    if problem.stiffness != 0.0:
         result += scale * problem.grid_potential
     return result
 
@@ -83,7 +87,7 @@ def fits_plain(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale
     grid = problem.require_grid()
     spread, slope = _activation_bounds(problem)
     force = problem.curvature * np.abs(outputs_error)
-    stiffness, farthest = problem.energy.potential_stiffness, float(np.abs(grid.nodes).max())
+    stiffness, farthest = problem.stiffness, float(np.abs(grid.nodes).max())
     spread_bound = force @ spread + 0.5 * stiffness * grid.n_parameters * farthest**2
     slope_bound = force @ slope + stiffness * farthest
     if scale * spread_bound <= MAX_EXPONENT_RANGE and dt * slope_bound <= gibbs.reach():

@@ -24,6 +24,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.grid_steps import (
+    TINY,
     CountingKernel,
     by_sign,
     diffusion_caveat,
@@ -69,13 +70,12 @@ class JKODykstra(Method):
         epsilon = problem.evaluate(self.epsilon)
         gibbs = CountingKernel(grid, epsilon)
         total, error_of_outputs = before.sum(), state.outputs_error
-        smooth, marginal, a, exponent, weights = workspace(grid, 5)
+        smooth, marginal, a, weights = workspace(grid, 4)
         b = before / gibbs.apply(np.ones_like(before))
         violation, status = np.inf, Status.OK
         for _ in range(self.max_iterations):
             gibbs.apply(b, smooth)
-            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon, exponent, weights)
-            np.divide(weights, smooth, out=a)
+            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon, a, weights)
             gibbs.apply(a, marginal)
             b *= marginal
             b -= before
@@ -105,27 +105,45 @@ class JKODykstra(Method):
         return problem.require_grid().measure(state.weights)
 
 
-def _kl_prox(
-    problem: Problem, reference: Array, before: Array, start: Array, scale: float, exponent: Array, out: Array
-) -> Array:
-    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given, into ``out``; return A p - y (sample,)."""
+def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float, tilt: Array, out: Array) -> Array:
+    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given; return A p - y, shape (sample,).
+
+    Writes p to ``out`` and a = p / reference to ``tilt``, which is positive where the reference underflows to zero, too.
+    """
     grid, activations = problem.require_grid(), problem.grid_activations
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
-    outputs_error = start
-    iteration = 0
-    while True:
-        iteration += 1
-        view = by_sign(grid, potential_at_nodes(problem, outputs_error, -scale, exponent))
-        view -= view.max(axis=1, keepdims=True)
-        np.multiply(reference, np.exp(exponent, out=exponent), out=out)
+
+    def dual(point: Array) -> tuple[float, Array]:
+        """Convex function of v whose gradient is v + y - A p(v); return it and A p, leaving p and a in place."""
+        view = by_sign(grid, potential_at_nodes(problem, point, -scale, tilt))
+        largest = view.max(axis=1, keepdims=True)
+        view -= largest
+        np.multiply(reference, np.exp(tilt, out=tilt), out=out)
         tilted = by_sign(grid, out)
-        tilted *= masses / tilted.sum(axis=1, keepdims=True)
-        outputs = activations @ out
-        residual = outputs_error - (outputs - problem.y)
-        if iteration == MAX_NEWTON or np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
-            return outputs - problem.y
+        total = tilted.sum(axis=1, keepdims=True)
+        tilted *= masses / total
+        view *= masses / total
+        log_partition = float((masses * (largest + np.log(total))).sum())
+        quadratic = 0.5 * float(point @ point) + float(point @ problem.y)
+        return quadratic + log_partition / max(problem.curvature * scale, TINY), activations @ out
+
+    point = start
+    value, outputs = dual(point)
+    for _ in range(MAX_NEWTON):
+        residual = point + problem.y - outputs
+        if np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
+            break
         hessian = np.eye(len(residual)) + problem.curvature * scale * _covariance(grid, activations, out, masses)
-        outputs_error = outputs_error - np.linalg.solve(hessian, residual)
+        move = -np.linalg.solve(hessian, residual)
+        slope, length = float(residual @ move), 1.0
+        while True:
+            new_value, outputs = dual(point + length * move)
+            # Armijo's rule; the last term is the rounding of the value, below which there is nothing to compare.
+            if new_value <= value + 1e-4 * length * slope + 1e-13 * abs(value) or length < 1e-6:
+                break
+            length *= 0.5
+        point, value = point + length * move, new_value
+    return outputs - problem.y
 
 
 def _covariance(grid, activations: Array, weights: Array, masses: Array) -> Array:

@@ -31,6 +31,7 @@ from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.dual import solve_dual, tangent_inverse
 from wgfpipe.methods.grid_steps import (
+    TINY,
     CountingKernel,
     by_sign,
     centre,
@@ -47,9 +48,6 @@ from wgfpipe.status import Status
 RELAXATION = (2.0 / (1.0 + math.sqrt(2.0))) ** 2
 MOMENTUM = ((math.sqrt(2.0) - 1.0) / (math.sqrt(2.0) + 1.0)) ** 2
 """Polyak's heavy-ball parameters for a spectrum in [1, 2]: the error shrinks by sqrt(MOMENTUM) = 0.17 an update."""
-
-TINY = float(np.finfo(float).tiny)
-"""Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
 
 MAX_SCALINGS = 200
 """Updates of the debiased scaling in one response; contraction by 0.17 needs 16 for 12 digits."""

@@ -42,7 +42,7 @@ class Prox(Method):
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         weights, sign = problem.initial.weights, problem.initial.sign
         parametrization, curvature = problem.parametrization, problem.curvature
-        shrink = 1.0 + dt * problem.energy.potential_stiffness  # the potential completes the square
+        shrink = 1.0 + dt * problem.stiffness  # the potential completes the square
         anchor, reach = state.points / shrink, dt / shrink
         current = state.points
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from wgfpipe.measure import Array, Sign
 
+NOTHING = np.empty((0, 0))
+"""The empty memory of :meth:`Parametrization.advance`."""
+
 
 class Parametrization(BaseModel, ABC):
     """A neuron model ``m(theta; x)``.
@@ -45,14 +48,15 @@ class Parametrization(BaseModel, ABC):
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float
-    ) -> tuple[Array, Array]:
-        """Return ``base - dt grad V(points)`` and the outputs of the network there, shapes (atom, param) and (sample,).
+        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, Array]:
+        """Return ``base - dt grad V(points)``, the outputs of the network there, and a memory; (atom, param), (sample,), any.
 
-        The pair is what every explicit scheme asks for, and a parametrization may compute it in one pass over memory.
+        What every explicit scheme asks for, and a parametrization may compute it in one pass. ``memory`` is what the call that
+        made ``points`` returned, or NOTHING: a parametrization may leave itself there what it knows of these neurons.
         """
         moved = base - dt * self.gradient(points, sign, x, slope)
-        return moved, self.activations(moved, sign, x) @ weights
+        return moved, self.activations(moved, sign, x) @ weights, memory
 
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).

@@ -5,6 +5,8 @@ sign. The model is 1-homogeneous, so a step ``lr`` on the parameters of ``f = (1
 ``lr / m``. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Chizat and Bach, NeurIPS 2018.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -45,18 +47,29 @@ class Signed(Parametrization):
         return (x @ x.T) * ((active * weights[present]) @ active.T)
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float
-    ) -> tuple[Array, Array]:
-        if points.shape[1] > MAX_COMPILED_PARAMETERS:
-            return super().advance(points, base, weights, sign, x, slope, dt)
-        from wgfpipe.parametrizations import relu_kernels
-
-        moved, prediction = relu_kernels.advance(
-            np.ascontiguousarray(points.T), np.ascontiguousarray(base.T), weights * sign, sign, x, slope, dt
-        )
-        return moved.T, prediction
+        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, Array]:
+        if points.shape[1] <= MAX_COMPILED_PARAMETERS:
+            compiled = _compiled_advance(points.shape[1])
+            columns = np.ascontiguousarray(points.T)
+            base_columns = columns if base is points else np.ascontiguousarray(base.T)
+            moved, prediction = compiled(columns, base_columns, weights, sign, x, slope, dt)
+            return moved.T, prediction, memory
+        inner = memory if memory.size else x @ points.T  # (sample, atom); the memory is that of the last call's neurons
+        active = np.multiply(inner > 0.0, slope[:, None])
+        moved_points = base - dt * sign[:, None] * (active.T @ x)
+        inner = np.matmul(x, moved_points.T, out=active)
+        return moved_points, np.maximum(inner, 0.0) @ (weights * sign), inner
 
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         from wgfpipe.parametrizations import relu_kernels
 
         return relu_kernels.prox(np.ascontiguousarray(anchor), np.ascontiguousarray(start), sign, x, slope, dt, 1e-15, 500, 50)
+
+
+@cache
+def _compiled_advance(n_parameters: int) -> Callable:
+    """Compiled pass for a number of parameters; numba is imported here, when first needed."""
+    from wgfpipe.parametrizations import relu_kernels
+
+    return relu_kernels.advance_two if n_parameters == 2 else relu_kernels.advance
