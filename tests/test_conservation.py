@@ -41,7 +41,7 @@ def test_an_entropic_step_adds_half_epsilon_of_variance(kind, still):
     )
     run = wgfpipe.solve(still, method, 0.5, 2)  # five steps
     growth = variance(measure_at(run, -1)) - variance(measure_at(run, 0))
-    expected = 5 * GibbsKernel(still.grid, epsilon).mobility * epsilon / 2
+    expected = 5 * GibbsKernel(still.grid, epsilon).mobility[0] * epsilon / 2
     np.testing.assert_allclose(growth, expected, rtol=1e-3)
 
 

@@ -6,6 +6,7 @@ relative error of a few times 2.2e-16, and W2 = sqrt(cost) halves it, so values 
 """
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -217,7 +218,8 @@ def test_a_solver_stopped_early_shows_a_gap_that_bounds_its_error(monkeypatch, p
     second = Measure(2.0 + cloud(5, 120).points, even, np.ones(120, np.int8))
     optimum, _ = wasserstein(first, second)
     monkeypatch.setattr(transport, "MAX_PIVOTS", pivots)
-    with pytest.warns(UserWarning, match="numItermax reached"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="numItermax reached")  # POT's; the gap is what we go by
         value, gap = wasserstein(first, second)
     assert abs(value - optimum) > 0.01 * optimum
     assert gap >= abs(value - optimum)

@@ -196,12 +196,10 @@ EDITS = {
     "ring": (["initials.py"], at("Ring", "density")),
     "weight_alpha": (["parametrizations/weight_alpha.py"], at("WeightAlpha", "gradient")),
     "quadratic": (["energies/quadratic.py"], at("Quadratic", "curvature")),
-    "distances": (["distances.py"], at("compare")),
     "verdict": (["verdict.py"], at("judge_cell")),
     "figures": (["figures.py"], at("draw_cell")),
     "report": (["report.py"], at("render")),
     "Measure": (["measure.py"], at("Measure", "of_sign")),
-    "solve": (["flow.py"], at("solve")),
     "trajectory files": (["trajectory.py"], at("write")),
 }
 VERSIONS = {
@@ -264,11 +262,9 @@ RERUN = {
     "ring": {"line/grid"},
     "weight_alpha": {"line/grid", "line/gd", "line/distances"},
     "quadratic": {"line/gd", "line/distances"},
-    "distances": {"sine/distances", "line/distances"},
     "verdict": {"summary"},
     "figures": {"sine/figures", "line/figures"},
     "report": {"report"},
-    "solve": {*SINE_RUNS, "line/gd"},
 }
 
 

@@ -491,7 +491,7 @@ def test_a_checkpoint_restores_state_and_records_to_the_last_bit(tmp_path, cls):
         np.testing.assert_array_equal(theirs.sign, ours.sign)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for whatever ends a job."""
 
 
@@ -502,7 +502,7 @@ def kill_at(last, told):
     def progress(done, in_all):
         told.append(done)
         if next(calls) == last:
-            raise Killed
+            raise KilledError
 
     return progress
 
@@ -516,7 +516,7 @@ def test_a_run_killed_twice_and_resumed_is_the_run_that_was_not(tmp_path, cls, p
     """
     problem, checkpoint, told = PROBLEMS[parametrization], tmp_path / "run.npz", []
     for _ in range(2):
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             run(problem, cls, checkpoint=checkpoint, checkpoint_every=0, progress=kill_at(3, told))
     resumed = run(problem, cls, checkpoint=checkpoint, checkpoint_every=0, progress=lambda done, in_all: told.append(done))
     assert told == [1, 2, 3, 3, 4, 5, 5, 6, 7, 8]

@@ -1,5 +1,6 @@
 """From the sections of a cell to a problem: data, grid and initial measure, as Datasets and as arrays."""
 
+import math
 import zlib
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from wgfpipe.datasets.base import Dataset
+from wgfpipe.datasets.base import DataError, Dataset
 from wgfpipe.energies.base import Energy
 from wgfpipe.flow import Problem
 from wgfpipe.initials import Initial
@@ -19,7 +20,7 @@ from wgfpipe.trajectory import describe
 class BlockSpec(BaseModel):
     """A product of equally spaced axes on [-half_width, half_width]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     half_width: Annotated[float, Field(gt=0)] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=3.5, description="half the side of the grid, one number or one a parameter"
@@ -34,6 +35,19 @@ class GridSpec(BlockSpec):
 
     blocks: tuple[BlockSpec, ...] = Field(default=(), description="further blocks; mass may move between the blocks of a sign")
 
+    def check(self, n_parameters: int) -> int:
+        """Check that lists fit a number of neuron parameters; return the number of nodes that a sign will have."""
+        n_nodes = 0
+        for k, block in enumerate((self, *self.blocks)):
+            for key in ("half_width", "points_per_axis"):
+                value = getattr(block, key)
+                if isinstance(value, tuple) and len(value) != n_parameters:
+                    where = key if k == 0 else f"blocks.{k - 1}.{key}"
+                    raise DataError(where, list(value), f"one number or {n_parameters} of them, one a parameter")
+            count = block.points_per_axis
+            n_nodes += math.prod(count) if isinstance(count, tuple) else count**n_parameters
+        return n_nodes
+
     def build(self, n_parameters: int, signs: tuple[int, ...]) -> Grid:
         """Make the grid for a number of neuron parameters.
 
@@ -42,12 +56,9 @@ class GridSpec(BlockSpec):
         ValueError
             If a list has not one entry for each parameter.
         """
+        self.check(n_parameters)
         axes = []
         for block in (self, *self.blocks):
-            for key in ("half_width", "points_per_axis"):
-                value = getattr(block, key)
-                if isinstance(value, tuple) and len(value) != n_parameters:
-                    raise ValueError(f"{key}: got {len(value)} entries, expected one number or {n_parameters} of them")
             axes += Grid.uniform(block.half_width, block.points_per_axis, n_parameters).blocks
         return Grid(tuple(axes), signs)
 
@@ -80,7 +91,7 @@ def grid_dataset(grid: Grid, initial: Initial, names: tuple[str, ...], seed: int
         },
         coords={"param": ("param", np.asarray(names, dtype=object))},
     )
-    made.attrs.update(title=f"Grid and initial measure: {initial.kind}", signs=np.asarray(grid.signs, np.int32))
+    made.attrs.update(title=f"Grid and initial measure: {initial.kind}")
     describe(
         made,
         points="nodes of the grid, once a sign",
@@ -110,7 +121,7 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametri
         tuple(grid_data[f"axis_{name}"].values[grid_data[f"block_{name}"].values == block] for name in names)
         for block in range(n_blocks)
     )
-    grid = Grid(blocks, tuple(int(sign) for sign in np.atleast_1d(grid_data.attrs["signs"])))
+    grid = Grid(blocks, tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist())))
     weights = grid_data["weights"].values
     if "sampled_points" in grid_data:
         points, sign = grid_data["sampled_points"].values, grid_data["sampled_sign"].values

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from wgfpipe.assembly import GridSpec
+from wgfpipe.assembly import GridSpec, seed_of
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
 from wgfpipe.energies import ENERGIES
@@ -48,7 +48,7 @@ DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "ene
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class VerdictSpec(_Section):
@@ -90,7 +90,7 @@ class Sweep(_Section):
     """Cells made from one by varying some of its values."""
 
     base: str = Field(description="cell to start from")
-    over: dict[str, list[Any]] = Field(min_length=1, description="dotted key -> values")
+    over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1, description="dotted key -> values")
     mode: Literal["product", "zip", "ablation"] = Field(
         "product", description="every combination, values side by side, or one key at a time"
     )
@@ -157,6 +157,7 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     sweeps = _expand(_mapping(config.get("sweeps"), "sweeps", problems), merged, problems)
     cells = {}
     for name, values in merged.items():
+        problems += _check_labels(f"cell {name!r}", values)
         cell = _validate(f"cell {name!r}", values, problems)
         if cell is not None:
             cells[name] = cell
@@ -178,7 +179,8 @@ def load_file(path: Path) -> Experiment:
         raise ConfigError([_problem("config", "file", str(path), f"valid YAML ({' '.join(str(error).split())})")]) from None
     if not isinstance(config, Mapping):
         raise ConfigError([_problem("config", "file", str(path), "a mapping with the keys defaults, cells, sweeps")])
-    return load(config, path.resolve().parent)
+    folders = path.resolve().parents
+    return load(config, next((folder for folder in folders if (folder / "Snakefile").exists()), folders[0]))
 
 
 def json_schema() -> dict[str, Any]:
@@ -252,7 +254,9 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> 
             continue
         lengths = {key: len(values) for key, values in sweep.over.items()}
         if sweep.mode == "zip" and len(set(lengths.values())) > 1:
-            problems.append(_problem(where, "over", lengths, "lists of one length, as mode zip takes them side by side"))
+            received = " and ".join(f"{length} values of {key}" for key, length in lengths.items())
+            expected = "lists of one length, as mode zip takes them side by side"
+            problems.append(Problem(where=where, key="over", received=received, expected=expected))
             continue
         keys = list(sweep.over)
         match sweep.mode:
@@ -267,12 +271,15 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> 
             parts = [f"{key.rsplit('.', 1)[-1]}={_file_text(value)}" for key, value in setting.items()]
             cell = "-".join([str(name), *parts])
             if cell in cells:
-                problems.append(_problem(where, "over", setting, f"settings that differ; two of them would be cell {cell!r}"))
+                other = made[str(name)].get(cell)
+                whose = "which is in the file" if other is None else f"which is also the name of {other}"
+                problems.append(
+                    _problem(where, "over", setting, f"settings with names of their own; this would be cell {cell!r}, {whose}")
+                )
                 continue
-            overrides: dict[str, Any] = {}
+            cells[cell] = bases[sweep.base]
             for key, value in setting.items():
-                overrides = _merge(overrides, reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
-            cells[cell] = _merge(bases[sweep.base], overrides)
+                cells[cell] = _merge(cells[cell], reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
             made[str(name)][cell] = setting
     return made
 
@@ -285,30 +292,42 @@ def _validate(where: str, values: Any, problems: list[Problem]) -> Cell | None:
         return None
 
 
+def _check_labels(where: str, values: Mapping) -> list[Problem]:
+    """Check labels and the reference, before anything else can be wrong with the methods."""
+    methods, reference = values.get("methods"), values.get("reference")
+    problems: list[Problem] = []
+    if not isinstance(methods, Mapping):
+        return problems
+    for label in methods:
+        if isinstance(label, str):
+            _check_name("label", label, problems, where)
+    if methods and isinstance(reference, str) and reference not in methods:
+        problems.append(_problem(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
+    return problems
+
+
 def _check(where: str, cell: Cell, root: Path) -> list[Problem]:
     """Check what no single field can know."""
     problems: list[Problem] = []
-    for label in cell.methods:
-        _check_name("label", label, problems, where)
-    if cell.reference not in cell.methods:
-        problems.append(_problem(where, "reference", cell.reference, f"one of the labels {', '.join(cell.methods)}"))
+    if len(set(cell.distances)) < len(cell.distances):
+        problems.append(_problem(where, "distances", list(cell.distances), "every distance once"))
     try:
         save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError as error:
-        problems.append(_problem(where, "save_at", cell.save_at, str(error)))
+        problems.append(_problem(where, "save_at", cell.resolved()["save_at"], str(error)))
     n_samples = 0
     try:
         source = None if cell.data.source is None else root / cell.data.source
-        x, _ = cell.data.generate(np.random.default_rng(0), source)
+        x, _ = cell.data.generate(np.random.default_rng(seed_of(cell.seed, "data")), source)
         n_samples = len(x)
     except DataError as error:
         problems.append(_problem(where, f"data.{error.key}", error.value, error.expected))
     n_parameters = len(cell.parametrization.parameter_names(cell.data.dimension + 1))
     try:
-        grid = cell.grid.build(n_parameters, cell.parametrization.signs)
-    except ValueError as error:
-        return [*problems, _problem(where, "grid", cell.grid.model_dump(), str(error))]
-    size = grid.n_nodes * len(grid.signs) * max(n_samples, 1) * 8
+        n_atoms = cell.grid.check(n_parameters) * len(cell.parametrization.signs)
+    except DataError as error:
+        return [*problems, _problem(where, f"grid.{error.key}", error.value, error.expected)]
+    size = n_atoms * max(n_samples, 1) * 8
     if size > MAX_GRID_BYTES:
         problems.append(
             _problem(
@@ -316,10 +335,11 @@ def _check(where: str, cell: Cell, root: Path) -> list[Problem]:
                 "grid.points_per_axis",
                 cell.grid.points_per_axis,
                 f"a grid whose activations fit in {MAX_GRID_BYTES / 2**30:.0f} GB; {n_parameters} parameters, "
-                f"{grid.n_nodes * len(grid.signs)} atoms and {n_samples} samples need {size / 2**30:.1f} GB",
+                f"{n_atoms} atoms and {n_samples} samples need {size / 2**30:.1f} GB",
             )
         )
         return problems
+    grid = cell.grid.build(n_parameters, cell.parametrization.signs)
     problems += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
         problems += _check_expressions(where, label, method, grid.spacing)
@@ -348,6 +368,11 @@ def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Problem]:
             f"and this gives {finest:.3g}; take more points, or add a fine block under grid.blocks"
         )
         problems.append(_problem(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
+    if not problems:
+        try:
+            initial.on_grid(grid)
+        except ValueError as error:
+            problems.append(_problem(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
     return problems
 
 
@@ -388,7 +413,8 @@ def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
     for item in error.errors():
         path = [str(part) for part in item["loc"]]
         tag = _TAGGED.get(path[0]) if path else None
-        keys = [part for i, part in enumerate(path) if i != tag and "[" not in part and part not in _TYPE_NAMES]
+        label = 1 if path[:1] == ["methods"] else None
+        keys = [part for i, part in enumerate(path) if i == label or (i != tag and "[" not in part and part not in _TYPE_NAMES)]
         received = None if item["type"] == "missing" else item["input"]
         match item["type"]:
             case "extra_forbidden":
@@ -403,6 +429,26 @@ def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
                 expected = "a mapping with the key kind"
             case "tuple_type" if not isinstance(item["input"], list) and len(path) > 1 and "[" in path[-1]:
                 continue  # the alternative of a single number, which has its own line
+            case "int_type" | "float_type" if isinstance(item["input"], list | tuple) and _inside(path[:-1], error):
+                continue  # the alternative of a list, whose entries have their own lines
+            case "dict_type" | "model_type" | "model_attributes_type" | "dataclass_type":
+                expected = "a mapping"
+            case "tuple_type" | "list_type":
+                expected = "a list"
+            case "string_type" if path[-1] == "[key]":
+                expected = "a label in text: put it in quotes"
+            case "too_short":
+                expected = "at least one entry"
+            case "int_parsing" | "int_from_float" | "int_type":
+                expected = "a whole number"
+            case "float_parsing" | "float_type":
+                expected = "a number"
+            case "bool_parsing" | "bool_type":
+                expected = "true or false"
+            case "finite_number":
+                expected = "a finite number"
+            case "greater_than" | "greater_than_equal":
+                expected = f"a number {item['msg'].removeprefix('Input should be ')}"
             case _:
                 expected = item["msg"].removeprefix("Value error, ").removeprefix("expected ").removeprefix("Input should be ")
         key = ".".join(keys) or "cell"
@@ -410,6 +456,12 @@ def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
         if expected not in texts:
             texts.append(expected)
     return [_problem(where, key, received, " or ".join(texts)) for key, (received, texts) in found.items()]
+
+
+def _inside(path: list[str], error: ValidationError) -> bool:
+    """Whether some error lies deeper than a path, in an entry of its list."""
+    locations = [[str(part) for part in item["loc"]] for item in error.errors()]
+    return any(found[: len(path)] == path and len(found) > len(path) + 1 for found in locations)
 
 
 def _problem(where: str, key: str, received: Any, expected: str) -> Problem:

@@ -50,7 +50,8 @@ class Distance:
 
 def _transport(power: int) -> Callable[[Problem, Array, Measure, Measure], tuple[float, float]]:
     def between(problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
-        if np.array_equal(first.points, second.points) and np.array_equal(first.weights, second.weights):
+        same = (np.array_equal(getattr(first, k), getattr(second, k)) for k in ("sign", "weights", "points"))
+        if all(same):
             return 0.0, 0.0
         return wasserstein(first.trimmed(TRIM), second.trimmed(TRIM), power)
 
@@ -60,6 +61,9 @@ def _transport(power: int) -> Callable[[Problem, Array, Measure, Measure], tuple
 def _sliced(problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
     import ot
 
+    from wgfpipe.transport import _signs
+
+    _signs(first, second)
     total = 0.0
     for sign in np.unique(first.sign):
         a, b = first.of_sign(int(sign)).trimmed(TRIM), second.of_sign(int(sign)).trimmed(TRIM)
@@ -142,6 +146,10 @@ def compare(
         raise KeyError(f"the reference {reference!r} is not among the trajectories {', '.join(trajectories)}")
     keep_pages()
     times = trajectories[reference]["time"].values
+    for label, data in trajectories.items():
+        common = min(len(times), data.sizes["time"])
+        if not np.array_equal(data["time"].values[:common], times[:common]):
+            raise ValueError(f"{label!r} was saved at other times than the reference {reference!r}: give both the same save_at")
     inputs = fine_inputs(problem.x)
     labels = list(trajectories)
     measures = {label: [measure_at(data, k) for k in range(data.sizes["time"])] for label, data in trajectories.items()}

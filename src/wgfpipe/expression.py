@@ -64,12 +64,12 @@ def _coerce(value: Any) -> Any:
 
 
 def _check_positive(value: float | str) -> float | str:
-    """Check the sign at a typical spacing; the value at the real one is checked where the grid is known."""
+    """Check a number's sign and an expression's form; its sign is checked where the grid is known."""
     try:
-        number = evaluate(value, 0.1)
+        number = evaluate(value, 0.0731)
     except ValueError:
-        number = -1.0
-    if not (number > 0 and math.isfinite(number)):
+        number = math.nan
+    if not math.isfinite(number) or (not isinstance(value, str) and number <= 0):
         raise ValueError("expected a positive number or an expression in the grid spacing h, such as h^2 or 4*h^2")
     return value
 

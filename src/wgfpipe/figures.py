@@ -98,10 +98,7 @@ class Scene:
         self.labels = [self.reference, *(label for label in trajectories if label != self.reference)]
         self.shown = [label for label in self.labels if trajectories[label].sizes["time"] > 1]
         self.complete = [label for label in self.shown if trajectories[label].sizes["time"] >= len(self.time)]
-        self.looks: dict[str, dict[str, Any]] = {self.reference: {"color": "black", "linewidth": 2.4}}
-        for k, label in enumerate(self.labels[1:]):
-            dash = DASHES[k // len(COLORS) % len(DASHES)]
-            self.looks[label] = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)], "linestyle": dash}
+        self.looks = looks_of(self.labels)
 
     def status(self, label: str) -> Status:
         """Outcome of a trajectory."""
@@ -142,6 +139,15 @@ class Scene:
                 break
 
 
+def looks_of(labels: list[str]) -> dict[str, dict[str, Any]]:
+    """Keywords of the lines of labels, the reference first: one look a label in all figures of a cell."""
+    looks: dict[str, dict[str, Any]] = {labels[0]: {"color": "black", "linewidth": 2.4}}
+    for k, label in enumerate(labels[1:]):
+        n = len(COLORS)
+        looks[label] = {"color": COLORS[k % n], "marker": MARKERS[k % n], "linestyle": DASHES[k // n % len(DASHES)]}
+    return looks
+
+
 def draw_energy(scene: Scene) -> Figure:
     """Energy over time, and its relative difference to the reference's."""
     figure = Figure(figsize=(8.0, 3.5), layout="constrained")
@@ -154,8 +160,8 @@ def draw_energy(scene: Scene) -> Figure:
             scene.plot(right, label, time, np.abs(energy / energies[scene.reference][: len(energy)] - 1.0))
     lowest, highest = min(energy.min() for energy in energies.values()), max(energy.max() for energy in energies.values())
     if highest > 10 * lowest > 0:
-        _log_scale(left)
-    _log_scale(right)
+        log_scale(left)
+    log_scale(right)
     left.set(title="energy $F$", xlabel="flow time $t$")
     right.set(title=f"relative difference to {scene.reference}, $|F / F_{{\\mathrm{{ref}}}} - 1|$", xlabel="flow time $t$")
     right.set_visible(len(scene.shown) > 1)
@@ -197,7 +203,7 @@ def draw_distances(scene: Scene) -> Figure:
             axes.text(0.5, 0.5, f"{scene.reference} does not move", ha="center", color=GREY, transform=axes.transAxes)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    _log_scale(*panels[: len(names)])
+    log_scale(*panels[: len(names)])
     figure.supylabel(f"distance to {scene.reference} / distance {scene.reference} travelled", fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
     figure.legends[0].get_texts()[0].set_text(f"{scene.reference} from its start")
@@ -383,7 +389,7 @@ def draw_certificates(scene: Scene) -> Figure:
             scene.plot(axes, label, *_thin(scene.trajectories[label]["step_time"].values, values))
         axes.set(title=title, xlim=limits, xlabel="flow time $t$" if k >= len(curves) - columns else "")
         if logarithmic:
-            _log_scale(axes, share=0.0)
+            log_scale(axes, share=0.0)
         else:
             axes.set_ylim(0.0, 1.1 * max(np.nanmax(values) for values in of_label.values()))
     marks: dict[Status, Artist] = {}
@@ -413,7 +419,7 @@ def _thin(time: Array, values: Array) -> tuple[Array, Array]:
     return time[kept], values[kept]
 
 
-def _log_scale(*panels: Axes, share: float = 1e-6) -> None:
+def log_scale(*panels: Axes, share: float = 1e-6) -> None:
     """Scale y logarithmically, the same in all panels given, without what is less than a share of the largest.
 
     That share is rounding, or the common start. The limits hold at least two powers of ten, which alone are labelled.
@@ -488,10 +494,11 @@ def animate(scene: Scene) -> bytes:
         frames.append(Image.fromarray(np.asarray(agg.buffer_rgba())[..., :3].copy()))
     sheet = np.concatenate([np.asarray(frame) for frame in frames[:: max(1, len(frames) // 4)]])
     palette = Image.fromarray(sheet).quantize(256)  # one for all frames: what does not move must not flicker
-    colors = np.array(palette.getpalette()).reshape(-1, 3)
-    colors[(colors > 248).all(axis=1)] = 255  # paper is white
-    palette.putpalette(colors.ravel().tolist())
     stills = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    colors = np.array(palette.getpalette()).reshape(-1, 3)
+    colors[stills[0].getpixel((0, 0))] = 255  # quantization has tinted the paper
+    for still in stills:
+        still.putpalette(colors.ravel().tolist())
     stream = io.BytesIO()
     pauses = [125] * (len(stills) - 1) + [1500]  # ms
     stills[0].save(stream, format="GIF", save_all=True, append_images=stills[1:], duration=pauses, loop=0)
@@ -537,7 +544,7 @@ def draw_cell(
             figure = draw(scene)
             for kind in ("svg", "png"):
                 with atomic(folder / f"{name}.{kind}") as part:
-                    part.write_bytes(render(figure, kind, f"{cell}: {name}"))
+                    part.write_bytes(render_figure(figure, kind, f"{cell}: {name}"))
             if progress is not None:
                 progress(done + 1, len(FIGURES) + 1)
         with atomic(folder / "flow.gif") as part:
@@ -555,7 +562,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def render(figure: Figure, kind: str, title: str) -> bytes:
+def render_figure(figure: Figure, kind: str, title: str) -> bytes:
     """Bytes of a figure as ``svg`` or ``png``, without dates."""
     engine = figure.get_layout_engine()
     if engine is not None:

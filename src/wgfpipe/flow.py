@@ -161,7 +161,7 @@ class Method(BaseModel, ABC):
     :meth:`step` and :meth:`measure`, and one line in ``methods/__init__.py``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     dt: PositiveExpression
@@ -215,7 +215,7 @@ def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
     if len(times) and times[0] != 0.0:
         times = np.concatenate([[0.0], times])
     if len(times) < 2 or not np.all(np.diff(times) > 0) or times[-1] > horizon * (1 + 1e-12):
-        raise ValueError(f"save_at lists increasing times between 0 and the horizon {horizon}, got {list(save_at)}")
+        raise ValueError(f"at least one time after 0, in increasing order, up to the horizon {horizon}")
     return times
 
 
@@ -276,7 +276,10 @@ def solve(
         for number in range(counts[interval]):
             energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
-                state, info = method.step(problem, state, step)
+                try:
+                    state, info = method.step(problem, state, step)
+                except np.linalg.LinAlgError:
+                    info = Info(energy=math.nan)
             info = _judge(method, info, energy_before, recorder.energies[0])
             recorder.infos.append(info)
             recorder.step_times.append(times[interval] + (number + 1) * step)

@@ -23,7 +23,7 @@ CUTOFF_RADIUS = float(np.sqrt(-2.0 * np.log(CUTOFF)))
 class Initial(BaseModel, ABC):
     """A law of the neurons at time 0, half of the mass on each sign."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     sampled: int | None = Field(default=None, ge=1, description="draw this many neurons a sign for the particle methods")

@@ -109,23 +109,23 @@ class GibbsKernel:
         return radius / 2 - 20 * self.epsilon / radius
 
     @cached_property
-    def mobility(self) -> float:
-        """Share of the drift that survives on the lattice, between 0 (pinned) and 1.
+    def mobility(self) -> tuple[float, ...]:
+        """Share of the drift that survives on the lattice of each block, between 0 (pinned) and 1.
 
         The linear response of an entropic step to a force F is a mean displacement (2 dt / epsilon) Var F, with Var the
         variance of the kernel. On the line Var = epsilon / 2; on a lattice of spacing h it is smaller, and vanishes like
-        2 h^2 exp(-h^2 / epsilon) when epsilon << h^2: mass locks to its node. The smallest value over axes and blocks.
+        2 h^2 exp(-h^2 / epsilon) when epsilon << h^2: mass locks to its node. The smallest value over the axes of a block.
         """
-        steps = np.arange(-200, 201)
-        shares = []
-        for axes in self.grid.blocks:
-            for axis in axes:
-                offsets = steps * np.diff(axis).max()
-                weights = np.exp(-(offsets**2) / self.epsilon)
-                variance = (offsets**2 * weights).sum() / weights.sum()
-                shares.append(variance / (self.epsilon / 2))
-        # A kernel wider than the 200 nodes summed has mobility 1 to rounding on any grid it could be used on.
-        return float(min(min(shares), 1.0)) if np.sqrt(self.epsilon) < 30 * self.grid.spacing else 1.0
+        return tuple(
+            min(_lattice_mobility(float(np.diff(axis).max()), self.epsilon) for axis in axes) for axes in self.grid.blocks
+        )
+
+
+def _lattice_mobility(h: float, epsilon: float) -> float:
+    reach = math.ceil(7.0 * math.sqrt(epsilon) / h) + 1  # exp(-49) < 1e-21 beyond
+    offsets = h * np.arange(-reach, reach + 1)
+    weights = np.exp(-(offsets**2) / epsilon)
+    return float((offsets**2 * weights).sum() / weights.sum() / (epsilon / 2))
 
 
 def _contract(factor: Array, values: Array, out: Array) -> None:

@@ -9,7 +9,6 @@ constructs it.
 """
 
 import ast
-import copy
 import hashlib
 import importlib.util
 from functools import cache
@@ -21,6 +20,8 @@ REGISTRIES = frozenset(
     f"{PACKAGE}{suffix}" for suffix in ("", ".methods", ".parametrizations", ".energies", ".datasets", ".config")
 )
 """Modules whose own definitions are cut: they name every plug-in."""
+
+LISTS = frozenset({(f"{PACKAGE}.initials", "INITIALS"), (f"{PACKAGE}.initials", "AnyInitial")})
 
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "POT", "numba")
 
@@ -47,12 +48,9 @@ def fingerprint(*entries: tuple[str, str] | type) -> str:
     seen: dict[tuple[str, str], str] = {}
     while pending:
         module, name = pending.pop()
-        if (module, name) in seen or module in REGISTRIES:
+        if (module, name) in seen or module in REGISTRIES or (module, name) in LISTS:
             continue
-        definitions = _definitions(module)
-        if name not in definitions:
-            raise KeyError(f"module {module} defines no {name}")
-        text, needs = definitions[name]
+        text, needs = _definition(module, name)
         seen[module, name] = text
         pending += needs
     digest = hashlib.sha256()
@@ -74,12 +72,12 @@ def _version(package: str) -> str:
 
 
 @cache
-def _definitions(module: str) -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    """Module-level definitions: name -> (canonical source, definitions of the package it names)."""
+def _statements(module: str) -> tuple[dict[str, list[ast.stmt]], list[ast.stmt], dict[str, tuple[str, str]]]:
+    """Module-level statements by the name they define, those that run on import, and the imports from the package."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise KeyError(f"no module {module}")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = _DocstringRemover().visit(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
     imports = _imports(tree.body)
     nodes: dict[str, list[ast.stmt]] = {}
     always: list[ast.stmt] = []
@@ -100,16 +98,23 @@ def _definitions(module: str) -> dict[str, tuple[str, list[tuple[str, str]]]]:
                 pass
             case _:
                 always.append(node)  # what runs on import belongs to every definition of the module
-    result = {}
-    for name, statements in nodes.items():
-        text, needs = [], []
-        for statement in [*statements, *always]:
-            text.append(ast.dump(_without_docstrings(statement)))
-            local = imports | _imports([n for n in ast.walk(statement) if isinstance(n, ast.Import | ast.ImportFrom)])
-            needs += _needs(statement, local, module, set(nodes))
-        result[name] = ("\n".join(text), sorted({need for need in needs if need != (module, name)}))
-    # Naming a module without a name in it means all of it.
-    return result | {"*": ("", [(module, name) for name in nodes])}
+    return nodes, always, imports
+
+
+@cache
+def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """Canonical source of a module-level definition, and the definitions of the package that it names."""
+    nodes, always, imports = _statements(module)
+    if name == "*":  # naming a module without a name in it means all of it
+        return "", [(module, own) for own in nodes]
+    if name not in nodes:
+        raise KeyError(f"module {module} defines no {name}")
+    text, needs = [], []
+    for statement in [*nodes[name], *always]:
+        text.append(ast.dump(statement))
+        local = imports | _imports([n for n in ast.walk(statement) if isinstance(n, ast.Import | ast.ImportFrom)])
+        needs += _needs(statement, local, module, set(nodes))
+    return "\n".join(text), sorted({need for need in needs if need != (module, name)})
 
 
 def _imports(statements: list) -> dict[str, tuple[str, str]]:
@@ -143,7 +148,7 @@ def _needs(statement: ast.stmt, imports: dict[str, tuple[str, str]], module: str
             target = imports.get(node.value.id)
             if target is None or target[1] != "*" or target[0] in REGISTRIES:
                 continue
-            if node.attr in _definitions(target[0]):
+            if node.attr in _statements(target[0])[0]:
                 needs.append((target[0], node.attr))
                 refined.add(id(node.value))
     for node in ast.walk(statement):
@@ -161,15 +166,8 @@ class _DocstringRemover(ast.NodeTransformer):
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]  # the docstring of a field
         return node
 
-    def _strip(self, node):
-        self.generic_visit(node)
-        match node.body[0]:
-            case ast.Expr(value=ast.Constant(value=str())):
-                node.body = node.body[1:] or [ast.Pass()]
-        return node
-
-    visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _strip  # noqa: N815
-
-
-def _without_docstrings(node: ast.stmt) -> ast.stmt:
-    return _DocstringRemover().visit(copy.deepcopy(node))
+    def visit_Expr(self, node):
+        match node.value:
+            case ast.Constant(value=str()):
+                return None  # docstrings: of modules, classes and functions, and of attributes
+        return self.generic_visit(node)

@@ -187,8 +187,9 @@ def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.
         if variable.dims not in allowed:
             expected = " or ".join(str(dims) for dims in allowed)
             broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
-        if variable.dtype.kind == "f" and variable.dtype != np.float64:
-            broken.append(f"variable {name!r} is {variable.dtype}, expected float64")
+        wanted = "int8" if name in ("sign", "status") else "float64"
+        if variable.dtype != wanted:
+            broken.append(f"variable {name!r} is {variable.dtype}, expected {wanted}")
     for name, variable in dataset.variables.items():
         missing = [attribute for attribute in ("long_name", "units") if attribute not in variable.attrs]
         if missing:

@@ -6,6 +6,7 @@ below whatever the solver did. Source: Bonneel et al., ACM Trans. Graph. 30 (201
 (2021), POT; Peyre and Cuturi, Computational Optimal Transport (2019), section 3.2, c-transforms.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,16 +125,23 @@ def _signs(source: Measure, target: Measure) -> np.ndarray:
 
 def _solve_sign(source: Measure, target: Measure, sign: int, power: int) -> SignPlan:
     import ot
+    from scipy.spatial.distance import cdist
 
     rows, columns = np.flatnonzero(source.sign == sign), np.flatnonzero(target.sign == sign)
     a, b = source.weights[rows], target.weights[columns]
     mass = a.sum()
     a, b = a / mass, b / b.sum()
-    cost_matrix = np.asarray(ot.dist(source.points[rows], target.points[columns], metric="sqeuclidean"), float)
-    if power != 2:
-        cost_matrix = np.maximum(cost_matrix, 0.0) ** (power / 2)  # rounding may leave -1e-16
-    plan, log = ot.emd(a, b, cost_matrix, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
+    cost_matrix: Array = cdist(source.points[rows], target.points[columns], "sqeuclidean" if power == 2 else "euclidean")
+    if power not in (1, 2):
+        cost_matrix **= power
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan, log = ot.emd(a, b, cost_matrix, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
     cost = float(log["cost"])
+    missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)
+    if missing.sum() > 1e-12:  # a solver stopped early leaves mass where it is: complete the plan, dear but feasible
+        plan += np.outer(missing, wanted) / missing.sum()
+        cost = float((plan * cost_matrix).sum())
     potential = log["u"]
     completed = (cost_matrix - potential[:, None]).min(axis=0)
     gap = cost - float(a @ potential + b @ completed)

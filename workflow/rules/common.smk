@@ -106,5 +106,9 @@ def distances_by_cell(wildcards):
     return {cell: f"results/{cell}/distances.nc" for cell in EXPERIMENT.cells}
 
 
+def folders_by_cell(wildcards):
+    return {cell: f"results/{cell}" for cell in EXPERIMENT.cells}
+
+
 def trajectories_by_cell(wildcards):
     return {cell: {label: f"results/{cell}/trajectory/{label}.nc" for label in labels_of(cell)} for cell in EXPERIMENT.cells}

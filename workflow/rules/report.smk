@@ -63,3 +63,30 @@ rule summary:
         runtime=20,
     script:
         "../scripts/summary.py"
+
+
+rule page:
+    input:
+        csv="results/summary.csv",
+        netcdf="results/summary.nc",
+        verdict="results/verdict.json",
+        files=expand("results/{cell}/{name}.nc", cell=EXPERIMENT.cells, name=["data", "grid", "distances"]),
+        trajectories=trajectories_of_all_cells(),
+        figures=figures_of_all_cells(),
+        template=Path(stages.__file__).parent / "templates" / "report.html.j2",
+    output:
+        report("results/report.html", caption="../report/page.rst", category="Summary", labels={"figure": "report"}),
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        spec=canonical(summary_spec()),
+        code=stages.code_of("report", {}),
+        folders=folders_by_cell,
+    script:
+        "../scripts/report.py"

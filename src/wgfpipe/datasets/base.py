@@ -21,7 +21,7 @@ class DataError(ValueError):
 class Dataset(BaseModel, ABC):
     """Where inputs and labels come from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     title: ClassVar[str]

@@ -51,8 +51,11 @@ class CSV(Dataset):
             frame = pd.read_csv(path, skipinitialspace=True)
         except FileNotFoundError:
             raise DataError("path", self.path, "an existing file (paths are relative to the Snakefile's folder)") from None
+        except OSError as error:
+            raise DataError("path", self.path, f"a file that can be read ({error.strerror})") from None
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise DataError("path", self.path, f"a comma-separated file with a header line ({error})") from None
+            reason = " ".join(str(error).split())
+            raise DataError("path", self.path, f"a comma-separated file with a header line ({reason})") from None
         for key, columns in (("x", self.x), ("y", (self.y,))):
             for column in columns:
                 if column not in frame.columns:
@@ -60,11 +63,16 @@ class CSV(Dataset):
                 numbers = np.asarray(pd.to_numeric(frame[column], errors="coerce"), float)
                 bad = np.flatnonzero(~np.isfinite(numbers))
                 if len(bad):
-                    text = frame[column].iloc[bad[0]]
+                    entry = frame[column].iloc[bad[0]]
+                    text = "nothing" if pd.isna(entry) else repr(str(entry))
+                    written = [
+                        k for k, line in enumerate(path.read_text().splitlines(), 1) if line.strip()
+                    ]  # pandas skips blank ones
+                    count = "1 such line" if len(bad) == 1 else f"{len(bad)} such lines"
                     raise DataError(
                         key,
                         column,
-                        f"a column of finite numbers; line {bad[0] + 2} of {self.path} holds {text!r} ({len(bad)} such lines): "
+                        f"a column of finite numbers; line {written[bad[0] + 1]} of {self.path} holds {text} ({count}): "
                         "drop or fill them first",
                     )
         if len(frame) < 2:

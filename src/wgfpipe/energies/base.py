@@ -13,7 +13,7 @@ class Energy(BaseModel, ABC):
     slope of the loss is ``curvature * (f - y)`` and the potential completes the square of a transport cost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     title: ClassVar[str]

@@ -130,10 +130,15 @@ def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs
     status = Status.OK
     if grid.boundary @ weights > EDGE_MASS * weights.sum():
         status = Status.EDGE
-    if gibbs.mobility < PINNED_MOBILITY:
+    if min(gibbs.mobility) < PINNED_MOBILITY:
         drift = dt * steepest(grid, potential_at_nodes(problem, outputs_error))
-        if drift < grid.spacing / 2:
-            status = Status.worst(status, Status.PINNED)
+        by_node, start = by_sign(grid, weights).sum(axis=0), 0
+        for axes, size, mobility in zip(grid.blocks, grid.block_sizes, gibbs.mobility, strict=True):
+            spacing = max(float(np.diff(axis).max()) for axis in axes)
+            occupied = by_node[start : start + size].sum() > EDGE_MASS * weights.sum()
+            if occupied and mobility < PINNED_MOBILITY and drift < spacing / 2:
+                status = Status.worst(status, Status.PINNED)
+            start += size
     return status
 
 
