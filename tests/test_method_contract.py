@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import every_method, make_problem
+from conftest import every_method, instance, make_problem
 
 import wgfpipe
 from wgfpipe.flow import Info, Problem
@@ -35,7 +35,7 @@ def test_a_step_returns_state_and_info_and_changes_nothing(method, sine):
     """The state is an immutable tuple of arrays, the step leaves the old one untouched, and the info is complete."""
     state = method.init(sine, np.random.default_rng(0))
     before = [np.copy(value) for value in state]
-    after, info = method.step(sine, state, 0.125)
+    after, info = method.step(sine, state, method.dt)
     assert type(after) is type(state)
     assert isinstance(info, Info)
     for old, value in zip(before, state, strict=True):
@@ -49,7 +49,7 @@ def test_a_step_returns_state_and_info_and_changes_nothing(method, sine):
 @METHODS_BY_KIND
 def test_the_energy_reported_is_that_of_the_measure(method, sine):
     """Info.energy equals the energy computed anew from the measure, to the residual of the inner solver."""
-    state, info = method.step(sine, method.init(sine, np.random.default_rng(0)), 0.125)
+    state, info = method.step(sine, method.init(sine, np.random.default_rng(0)), method.dt)
     measure = method.measure(sine, state)
     assert isinstance(measure, Measure)
     # The dual methods know the outputs to `tolerance` = 1e-10; the energy is quadratic in outputs of size 1.
@@ -59,7 +59,7 @@ def test_the_energy_reported_is_that_of_the_measure(method, sine):
 @METHODS_BY_KIND
 def test_the_support_that_is_declared_is_the_one_that_moves(method, sine):
     """Particle methods keep their masses, grid methods their nodes."""
-    run = wgfpipe.solve(sine, method, 0.25, 2)
+    run = wgfpipe.solve(sine, method, 2 * method.dt, 2)
     moving, kept = ("points", "weights") if method.support == "particles" else ("weights", "points")
     assert "time" in run[moving].dims
     assert "time" not in run[kept].dims
@@ -70,18 +70,18 @@ def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method, sine):
     """Two runs of one method are identical, and either fits the schema."""
     import xarray as xr
 
-    first, second = (wgfpipe.solve(sine, method, 0.25, 3) for _ in range(2))
+    first, second = (wgfpipe.solve(sine, method, 2 * method.dt, 3) for _ in range(2))
     xr.testing.assert_identical(first, second)
     first.attrs |= {"Conventions": "", "source": "", "wgfpipe_schema": "1", "wgfpipe_version": ""}
     validate(first, "trajectory")
     assert first.attrs["status"] == "ok"
-    np.testing.assert_allclose(first["time"], [0, 0.125, 0.25])
+    np.testing.assert_allclose(first["time"], [0, method.dt, 2 * method.dt])
 
 
 @METHODS_BY_KIND
 def test_saved_times_do_not_change_the_steps(method, sine):
     """Saving more often, at multiples of dt, gives the same measure at the end."""
-    few, many = wgfpipe.solve(sine, method, 0.25, 2), wgfpipe.solve(sine, method, 0.25, 3)
+    few, many = wgfpipe.solve(sine, method, 2 * method.dt, 2), wgfpipe.solve(sine, method, 2 * method.dt, 3)
     name = "points" if method.support == "particles" else "weights"
     # Equal but for the last bits of dt = 0.25 / 2 against 0.125.
     np.testing.assert_allclose(few[name].isel(time=-1), many[name].isel(time=-1), rtol=0, atol=1e-14)
@@ -91,7 +91,10 @@ def test_saved_times_do_not_change_the_steps(method, sine):
 def test_a_grid_method_without_grid_is_unsupported_with_a_reason(cls, sine):
     """Unsupported is a status with a reason and the start alone, not an exception."""
     bare = Problem(sine.x, sine.y, sine.parametrization, sine.energy, sine.initial)
-    run = wgfpipe.solve(bare, cls(dt=0.1, epsilon=0.01), 1.0)
+    method = instance(cls)
+    if "epsilon" in cls.model_fields:
+        method = method.model_copy(update={"epsilon": 0.01})  # h^2 would need the grid, too
+    run = wgfpipe.solve(bare, method, 1.0)
     assert run.attrs["status"] == "unsupported"
     assert "grid" in run.attrs["advice"]
     assert run.sizes["time"] == 1
@@ -114,9 +117,10 @@ def test_mass_at_the_edge_and_pinned_mass_are_reported():
     assert run.attrs["status"] == "edge"
     assert "half_width" in run.attrs["advice"]
     coarse = make_problem(16)
-    pinned = wgfpipe.solve(coarse, wgfpipe.JKOEntropic(dt=0.01, epsilon="0.1*h^2"), 0.02, 2)
-    assert pinned.attrs["status"] == "pinned"
-    assert "epsilon" in pinned.attrs["advice"]
+    for method in (wgfpipe.JKOEntropic(dt=0.01, epsilon="0.1*h^2"), wgfpipe.JKOExact(dt=0.01)):
+        pinned = wgfpipe.solve(coarse, method, 0.02, 2)
+        assert pinned.attrs["status"] == "pinned"
+        assert "refine the grid" in pinned.attrs["advice"]
 
 
 def test_an_inner_solver_that_runs_out_of_iterations_says_so(sine):

@@ -4,6 +4,7 @@ Pydantic is the source of truth. A cell is ``defaults`` overlaid with the cell's
 Every error names the cell, the key, the value received and what was expected, and all of them are reported at once.
 """
 
+import difflib
 import itertools
 import re
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ from typing import Annotated, Any, Literal, Union
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from wgfpipe.assembly import GridSpec, seed_of
+from wgfpipe.assembly import BlockSpec, GridSpec, seed_of
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
 from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.expression import evaluate
 from wgfpipe.flow import Method, save_times
-from wgfpipe.initials import AnyInitial, Gaussian
+from wgfpipe.initials import INITIALS, AnyInitial, Gaussian
 from wgfpipe.measure import Grid
 from wgfpipe.methods import METHODS
 from wgfpipe.parametrizations import PARAMETRIZATIONS
@@ -247,7 +248,7 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> 
         try:
             sweep = Sweep.model_validate(raw)
         except ValidationError as error:
-            problems += _pydantic_problems(where, error)
+            problems += _pydantic_problems(where, error, Sweep)
             continue
         if sweep.base not in bases:
             problems.append(_problem(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))
@@ -288,7 +289,7 @@ def _validate(where: str, values: Any, problems: list[Problem]) -> Cell | None:
     try:
         return Cell.model_validate(values)
     except ValidationError as error:
-        problems += _pydantic_problems(where, error)
+        problems += _pydantic_problems(where, error, Cell)
         return None
 
 
@@ -407,7 +408,26 @@ _TAGGED = {"data": 1, "parametrization": 1, "energy": 1, "initial": 1, "methods"
 _TYPE_NAMES = ("int", "float", "str", "constrained-int", "constrained-float", "constrained-str")
 
 
-def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
+def _known_keys(path: list[str], tag: int | None, top: type[BaseModel]) -> str:
+    """What may stand where a key that does not exist was found, the likeliest first."""
+    model: Any = top
+    if tag is not None and len(path) > tag + 1:
+        tagged = {
+            "methods": METHODS,
+            "data": DATASETS,
+            "parametrization": PARAMETRIZATIONS,
+            "energy": ENERGIES,
+            "initial": INITIALS,
+        }
+        model = next(cls for cls in tagged[path[0]] if cls.model_fields["kind"].default == path[tag])
+    elif len(path) > 1:
+        model = BlockSpec if "blocks" in path else {"grid": GridSpec, "verdict": VerdictSpec}.get(path[0], top)
+    names = list(model.model_fields)
+    close = difflib.get_close_matches(path[-1], names, n=1)
+    return (f"{close[0]}, or another of " if close else "one of ") + "the keys " + ", ".join(names)
+
+
+def _pydantic_problems(where: str, error: ValidationError, top: type[BaseModel]) -> list[Problem]:
     """Say pydantic's errors in terms of the file; what alternatives of one key expected is joined by "or"."""
     found: dict[str, tuple[Any, list[str]]] = {}
     for item in error.errors():
@@ -418,7 +438,7 @@ def _pydantic_problems(where: str, error: ValidationError) -> list[Problem]:
         received = None if item["type"] == "missing" else item["input"]
         match item["type"]:
             case "extra_forbidden":
-                expected = "no such key; a misspelling, or an option of another kind?"
+                expected = _known_keys(path, tag, top)
             case "missing":
                 expected = "a value; the key is missing"
             case "union_tag_invalid":

@@ -471,7 +471,7 @@ def animate(scene: Scene) -> bytes:
     plane = Plane.around(scene, [measure_at(scene.trajectories[label], k) for label, k in samples])
     pictures = [[plane.densities(label, k) for label, k in row] for row in at]
     peak = max(densities.max() for row in pictures for densities in row)
-    figure = Figure(figsize=(3.1 * len(labels) + 0.3, 3.5), dpi=100, layout="constrained")
+    figure = Figure(figsize=(3.1 * len(labels) + 0.3, 3.5), dpi=90, layout="constrained")
     agg = FigureCanvasAgg(figure)
     panels = np.atleast_1d(figure.subplots(1, len(labels)))
     images = []

@@ -174,6 +174,8 @@ class Method(BaseModel, ABC):
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
     """Whether the energy may never rise in a step, whatever dt is."""
+    certificate: ClassVar[str]
+    """What the stored ``residual`` is."""
     references: ClassVar[tuple[str, ...]]
 
     @abstractmethod

@@ -34,8 +34,9 @@ FIGURES = {  # file -> (title, caption)
     "distances": (
         "Distances",
         "Distance to the reference over flow time, as a share of the distance that the reference travelled until the end. "
-        "The black line is the reference's own way from its start. Shaded: the distance of the reference to the nearest "
-        "measure on the grid, which no grid method can go below. Dotted: the plan that keeps labels, an upper bound.",
+        "The black line is the reference's own way from its start. Shaded, where there are grid methods: the distance of the "
+        "reference to the nearest measure on the grid, below which none of them can come. Dotted, where it can be told from "
+        "the distance: the plan that keeps labels, an upper bound.",
     ),
     "measures": (
         "Measures",
@@ -73,6 +74,9 @@ def render(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: M
     answers = json.loads(Path(summary_paths["verdict"]).read_text(encoding="utf-8"))["cells"]
     rows = _rows(Path(summary_paths["csv"]))
     swept = {cell: sweep for sweep, cells in spec["sweeps"].items() for cell in cells}
+    sweeps: dict[str, dict[str, Any]] = {}  # in the order of the config, which the spec's sorted keys have lost
+    for cell in [answer["cell"] for answer in answers if answer["cell"] in swept]:
+        sweeps.setdefault(swept[cell], {})[cell] = spec["sweeps"][swept[cell]][cell]
     cells = [
         _cell(answer, [row for row in rows if row["cell"] == answer["cell"]], Path(folders[answer["cell"]]))
         for answer in answers
@@ -87,7 +91,7 @@ def render(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: M
         overall=_overall(answers),
         cells=cells,
         swept=swept,
-        sweeps={name: _sweep(name, settings, others) for name, settings in spec["sweeps"].items() if settings},
+        sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
         troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
         runtimes={cell: seconds for cell, folder in folders.items() if any((seconds := _runtimes(Path(folder))).values())},
         versions={"Python": platform.python_version()} | versions(),
@@ -152,7 +156,7 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
         "figures": {name: _uri((folder / "figures" / f"{name}.svg").read_bytes(), "image/svg+xml") for name in FIGURES},
         "animation": _uri((folder / "figures" / "flow.gif").read_bytes(), "image/gif"),
         "config": _config(answer, folder, specs),
-        "data_references": data["references"] or (data["title"].partition(": ")[2] + (f" {path}" if path else ", generated")),
+        "data_references": data["references"] or (data["title"].partition(": ")[2] + (f" {path}" if path else " (generated)")),
     }
 
 
@@ -182,6 +186,8 @@ def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
         headline = "No, it does not follow, as computed here."
     elif all("function space" in verdict or verdict == "follows" for verdict in groups):
         headline = "In function space, yes; in measure, not everywhere."
+    elif "methods disagree" in groups:
+        headline = "It depends on the cell, and on how the flow is discretized."
     else:
         headline = "It depends on the cell."
     return {"headline": headline, "groups": groups}
@@ -300,7 +306,7 @@ def _number(value: float | None) -> str:
     """Format a number with three digits; powers of ten as on paper."""
     if value is None or not math.isfinite(value):
         return DASH
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    mantissa, _, exponent = (f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}").partition("e")
     return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
 
 

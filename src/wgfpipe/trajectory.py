@@ -23,7 +23,7 @@ SCHEMA_VERSION = "1"
 STEP_VARIABLES = {
     "step_energy": ("energy", "energy F after the step", "1"),
     "inner_iterations": ("inner_iterations", "iterations of the inner solver", "1"),
-    "residual": ("residual", "residual of the inner solver, root mean square in units of the outputs", "1"),
+    "residual": ("residual", "certificate of the step", "1"),
     "kernel_applications": ("kernel_applications", "applications of the Gibbs kernel", "1"),
     "plan_off_diagonal": ("plan_off_diagonal", "mass that the transport plan of the step moves between atoms", "1"),
     "mass_error": ("mass_error", "largest violation of a sign's mass, relative to the total", "1"),
@@ -119,6 +119,7 @@ def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, uns
         status="outcome of the step",
         **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
     )
+    dataset["residual"].attrs["long_name"] = f"certificate of the step: {method.certificate}"
     dataset["status"].attrs.update(
         flag_values=np.asarray([status.code for status in Status], np.int8),
         flag_meanings=" ".join(status.name.lower() for status in Status),

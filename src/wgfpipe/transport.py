@@ -131,11 +131,12 @@ def _solve_sign(source: Measure, target: Measure, sign: int, power: int) -> Sign
     a, b = source.weights[rows], target.weights[columns]
     mass = a.sum()
     a, b = a / mass, b / b.sum()
-    cost_matrix: Array = cdist(source.points[rows], target.points[columns], "sqeuclidean" if power == 2 else "euclidean")
+    metric = "sqeuclidean" if power == 2 else "euclidean"
+    cost_matrix = np.asarray(cdist(source.points[rows], target.points[columns], metric), float)
     if power not in (1, 2):
         cost_matrix **= power
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # POT warns when it stops early and goes on; our gap says what that cost
         plan, log = ot.emd(a, b, cost_matrix, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
     cost = float(log["cost"])
     missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)

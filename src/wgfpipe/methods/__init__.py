@@ -4,8 +4,8 @@ from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.flow import Flow
 from wgfpipe.methods.gd import GradientDescent
 from wgfpipe.methods.jko_dykstra import JKODykstra
-from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_entropic import JKOEntropic
+from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.prox import Prox
 
 METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact)

@@ -38,6 +38,7 @@ class EMDProx(Method):
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
+    certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Flamary et al., POT: Python Optimal Transport, JMLR 22 (2021)",

@@ -57,6 +57,7 @@ class JKODykstra(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    certificate: ClassVar[str] = "violation of the marginal, relative to the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015), Algorithm 1",
     )

@@ -46,6 +46,7 @@ class JKOExact(Method):
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
+    certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Jaggi, Revisiting Frank-Wolfe: Projection-Free Sparse Convex Optimization, ICML 2013",
@@ -57,41 +58,32 @@ class JKOExact(Method):
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
-        activations, curvature, y = problem.grid_activations, problem.curvature, problem.y
-        goal = self.tolerance * max(problem.energy_at(grid.points, before, activations @ before), np.finfo(float).tiny)
-        masses = [before]  # image of q under each map, the identity first
-        outputs = [activations @ before]
-        costs = [float(problem.grid_potential @ before)]  # transport and potential
-        moved = [0.0]
-        share = np.ones(1)
-        gap, iterations = np.inf, 0
+        curvature, y = problem.curvature, problem.y
+        stay = _push(problem, before, np.arange(len(before)), dt)
+        goal = self.tolerance * problem.energy_at(grid.points, before, stay.outputs)
+        maps, share = [stay], np.ones(1)
+        iterations = 0
         while True:
             iterations += 1
-            error = np.tensordot(share, outputs, axes=1) - y
+            outputs, costs = np.array([one.outputs for one in maps]), np.array([one.cost for one in maps])
+            error = share @ outputs - y
             primal = float(share @ costs) + 0.5 * curvature * float(error @ error)
             image, value = _best_map(grid, potential_at_nodes(problem, error), dt)
-            # The dual value at u = curvature * v; |u|^2 / (2 curvature) written so that it holds without data, too.
+            # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
             dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
             gap = primal - dual
-            if gap <= goal or iterations == self.max_iterations:
+            if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
-            mass = np.bincount(image, weights=before, minlength=len(before))
-            response = activations @ mass
-            travel = float(before @ ((grid.points - grid.points[image]) ** 2).sum(axis=1)) / (2.0 * dt)
-            masses.append(mass)
-            outputs.append(response)
-            costs.append(travel + float(problem.grid_potential @ mass))
-            moved.append(float(before[image != np.arange(len(before))].sum()))
-            share = _mix(np.array(outputs), np.array(costs), y, curvature, np.append(share, 0.0))
-            kept = [k for k in range(len(share)) if share[k] > 0.0]
-            masses, outputs, costs, moved = ([part[k] for k in kept] for part in (masses, outputs, costs, moved))
-            share = share[kept]
-        weights = np.tensordot(share, masses, axes=1)
-        potential_energy = float(problem.grid_potential @ weights)
+            maps.append(_push(problem, before, image, dt))
+            outputs, costs = np.vstack([outputs, maps[-1].outputs]), np.append(costs, maps[-1].cost)
+            share = _mix(outputs, costs, y, curvature, np.append(share, 0.0))
+            maps = [one for one, part in zip(maps, share, strict=True) if part > 0.0]
+            share = share[share > 0.0]
+        weights = share @ np.array([one.masses for one in maps])
         status = Status.OK if gap <= goal else Status.NOT_CONVERGED
         if grid.boundary @ weights > EDGE_MASS * weights.sum():
             status = Status.worst(status, Status.EDGE)
-        off_diagonal = float(share @ moved) / float(before.sum())
+        off_diagonal = float(share @ np.array([one.moved for one in maps])) / float(before.sum())
         if off_diagonal == 0.0 and np.ptp(by_sign(grid, potential_at_nodes(problem, error)), axis=1).max() > 0.0:
             status = Status.worst(status, Status.PINNED)
         info = Info(
@@ -100,13 +92,32 @@ class JKOExact(Method):
             residual=max(gap, 0.0),
             plan_off_diagonal=off_diagonal,
             mass_error=mass_error(grid, before, weights),
-            transport_cost=float(share @ costs) - potential_energy,
+            transport_cost=float(share @ np.array([one.travel for one in maps])),
             status=status,
         )
         return ExactState(weights, error), info
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
+
+
+class _Map(NamedTuple):
+    """A transport map of q: image masses (atom,), their outputs (sample,), transport and whole linear cost, mass moved."""
+
+    masses: Array
+    outputs: Array
+    travel: float
+    cost: float
+    moved: float
+
+
+def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map:
+    """Push masses along a map of atoms to atoms."""
+    grid = problem.require_grid()
+    masses = np.bincount(image, weights=before, minlength=len(before)).astype(float)
+    travel = float(before @ ((grid.points - grid.points[image]) ** 2).sum(axis=1)) / (2.0 * dt)
+    moved = float(before[image != np.arange(len(before))].sum())
+    return _Map(masses, problem.grid_activations @ masses, travel, travel + float(problem.grid_potential @ masses), moved)
 
 
 def _best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:
@@ -168,14 +179,23 @@ def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array)
         scale = np.where(scale > 0.0, scale, 1.0)
         scaled = differences / scale[:, None]
         gradient = (reduced[others] - reduced[base]) / scale
-        move = np.linalg.lstsq(curvature * scaled @ scaled.T, -gradient, rcond=1e-14)[0] / scale
+        bends, directions = np.linalg.eigh(curvature * scaled @ scaled.T)
+        along = directions.T @ gradient
+        flat = bends <= 1e-14 * max(bends[-1], 1e-300)
+        if np.abs(along[flat]).max(initial=0.0) > 1e-14 * np.abs(along).max():
+            limit, along = np.inf, np.where(flat, -along, 0.0)  # more maps than outputs: downhill without end, to the boundary
+        else:
+            limit, along = 1.0, np.where(flat, 0.0, -along / np.where(flat, 1.0, bends))
+        move = (directions @ along) / scale
         step = np.zeros_like(share)
         step[others], step[base] = move, -move.sum()
         falling = step < 0.0
         ratios = -share[falling] / step[falling]
-        length = min(1.0, float(ratios.min(initial=1.0)))
+        length = min(limit, float(ratios.min(initial=np.inf)))
+        if not np.isfinite(length):
+            break
         new = share + length * step
-        if length < 1.0:
+        if length < limit:
             new[np.flatnonzero(falling)[np.argmin(ratios)]] = 0.0
         new = np.maximum(new, 0.0)  # rounding may leave -1e-17
         new /= new.sum()

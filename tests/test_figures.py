@@ -1,0 +1,339 @@
+"""Figures and report: whole files that repeat to the byte, nothing that failed breaks or hides, a page that opens offline."""
+
+import base64
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from wgfpipe import figures, report, stages, trajectory
+from wgfpipe.config import load
+from wgfpipe.status import Status
+
+FILES = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")} | {"flow.gif"}
+CONFIG = {
+    "defaults": {
+        "data": {"kind": "sinus", "n": 6},
+        "grid": {"half_width": 3.0, "points_per_axis": 16},
+        "horizon": 0.5,
+        "save_at": 5,
+        "reference": "gd",
+        "methods": {
+            "gd": {"kind": "gd", "dt": 0.0625},
+            "jko": {"kind": "jko_entropic", "dt": 0.125, "epsilon": "h^2"},
+            "prox": {"kind": "prox", "dt": 0.125},
+        },
+        "distances": ["w1", "function_gap"],
+    },
+    "cells": {
+        "base": {},
+        # Two features, hence three parameters, and outputs against labels.
+        "plane": {
+            "data": {"kind": "teacher", "n": 5, "features": 2},
+            "grid": {"half_width": 1.5, "points_per_axis": 8},
+            "initial": {"kind": "uniform", "half_width": 0.6},
+            "distances": ["function_gap"],
+        },
+    },
+    "sweeps": {"step": {"base": "base", "over": {"methods.prox.dt": [0.125, 0.0625]}}},
+}
+
+
+def make_cell(cell, folder: Path) -> None:
+    """Make all files of a cell but its figures."""
+    spec = stages.specs(cell.resolved())
+    data, grid = str(folder / "data.nc"), str(folder / "grid.nc")
+    stages.data(spec["data"], data)
+    stages.grid(spec["grid"], data, grid)
+    runs = {label: str(folder / "trajectory" / f"{label}.nc") for label in cell.methods}
+    for label, out in runs.items():
+        stages.run_method(spec["trajectory"][label], data, grid, out, str(folder / f"{label}.npz"))
+    stages.distances(spec["distances"], data, grid, runs, str(folder / "distances.nc"))
+
+
+def read_cell(folder: Path) -> dict:
+    """Datasets of a cell by the names that draw_cell gives them; the reference first, as in the config."""
+    return {
+        **{name: trajectory.read(folder / f"{name}.nc", name) for name in ("data", "grid", "distances")},
+        "trajectories": {k: trajectory.read(folder / "trajectory" / f"{k}.nc", "trajectory") for k in ("gd", "jko", "prox")},
+    }
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    """The results folder of CONFIG, with figures."""
+    root = tmp_path_factory.mktemp("results")
+    experiment = load(CONFIG, Path())
+    for name, cell in experiment.cells.items():
+        make_cell(cell, root / name)
+        figures.draw_cell(name, **read_cell(root / name), folder=root / name / "figures")
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(results) -> dict:
+    return read_cell(results / "base")
+
+
+def with_failures(cell: dict) -> dict:
+    """The same cell after jko diverged half-way, prox had a step that did not converge, and another method did not apply."""
+    jko = cell["trajectories"]["jko"].isel(time=slice(0, 3), step=slice(0, 3)).copy(deep=True)
+    jko["status"][:] = [0, Status.EDGE.code, Status.DIVERGED.code]
+    jko.attrs["status"] = "diverged"
+    prox = cell["trajectories"]["prox"].copy(deep=True)
+    prox["status"][1] = Status.NOT_CONVERGED.code
+    prox.attrs["status"] = "not_converged"
+    refused = cell["trajectories"]["prox"].isel(time=slice(0, 1), step=slice(0, 0)).copy(deep=True)
+    refused.attrs["status"] = "unsupported"
+    runs = {"gd": cell["trajectories"]["gd"], "jko": jko, "prox": prox, "refused": refused}
+    distances = cell["distances"].reindex(method=list(runs))
+    lengths = xr.DataArray([run.sizes["time"] for run in runs.values()], dims="method")
+    distances["value"] = distances["value"].where(xr.DataArray(np.arange(5), dims="time") < lengths)
+    return cell | {"distances": distances, "trajectories": runs}
+
+
+@pytest.mark.parametrize("name", ["base", "plane"])
+def test_every_file_is_whole(results, name):
+    folder = results / name / "figures"
+    assert {path.name for path in folder.iterdir()} == FILES
+    for path in folder.glob("*.svg"):
+        ElementTree.fromstring(path.read_bytes())
+        assert path.stat().st_size < 400_000
+        assert b"dc:date" not in path.read_bytes()
+    assert (folder / "flow.gif").stat().st_size < 1_500_000
+
+
+def test_bytes_repeat(results, base, tmp_path):
+    done = []
+    with matplotlib.rc_context({"font.size": 20.0, "lines.linewidth": 5.0}):  # a user's own style must not show
+        figures.draw_cell("base", **base, folder=tmp_path, progress=lambda n, in_all: done.append((n, in_all)))
+    assert done[-1] == (6, 6)
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), figures.animate])
+def test_failures_are_named_and_break_nothing(base, draw):
+    with figures.styled():
+        made = draw(figures.Scene(**with_failures(base)))
+        if not isinstance(made, Figure):
+            return
+        figures.render_figure(made, "png", "")
+    if draw is not figures.draw_measures:
+        told = " ".join(text.get_text() for text in made.legends[0].get_texts())
+        assert "jko (diverged)" in told
+        assert "prox (not converged)" in told
+        assert "refused (unsupported): not drawn" in told
+
+
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), figures.animate])
+def test_a_reference_without_company_is_drawn(base, draw):
+    alone = base | {"distances": base["distances"].sel({"method": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
+    with figures.styled():
+        made = draw(figures.Scene(**alone))
+        if isinstance(made, Figure):
+            figures.render_figure(made, "svg", "")
+
+
+def test_statuses_are_marked_at_their_steps(base):
+    made = figures.draw_certificates(figures.Scene(**with_failures(base)))
+    strip = made.axes[-1]
+    marks = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in strip.get_lines()}
+    assert marks == {"edge": ([0.25], [0]), "diverged": ([0.375], [0]), "not converged": ([0.25], [1])}
+
+
+@pytest.mark.parametrize("label", ["gd", "jko", "prox"])
+def test_pictures_show_the_mass_of_each_sign(base, label):
+    scene = figures.Scene(**base)
+    run = base["trajectories"][label]
+    for index in (0, run.sizes["time"] - 1):
+        measure = trajectory.measure_at(run, index)
+        shown = figures.Plane.around(scene, [measure]).densities(label, index).sum(axis=(1, 2))
+        # A thousandth may lie beyond either side of either axis, and a blur of half a spacing spreads a little more.
+        np.testing.assert_allclose(shown, [measure.mass(1), measure.mass(-1)], rtol=0.01)
+
+
+def test_colours_tell_the_signs_apart():
+    white, blue, red, both = figures._blend(np.array([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]))[0].astype(int)
+    assert (white == 255).all()
+    assert blue[2] > blue[0] + 100
+    assert red[0] > red[2] + 100
+    assert (both <= np.minimum(blue, red)).all()
+
+
+def test_thinned_curves_keep_their_peaks():
+    values = np.random.default_rng(0).random(10_000)
+    values[4321] = 7.0
+    time, kept = figures._thin(np.arange(10_000.0), values)
+    assert len(kept) == figures.MAX_CURVE_POINTS
+    assert kept.max() == 7.0
+    assert time[kept.argmax()] == 4321.0
+
+
+def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
+    axes = Figure().add_subplot()
+    axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
+    figures.log_scale(axes)
+    low, high = axes.get_ylim()
+    assert 1e-3 < low <= 0.1
+    assert 1.0 <= high < 10.0
+    assert np.isnan(axes.get_lines()[0].get_ydata()[0])
+
+
+class Page(HTMLParser):
+    """What a browser would load, the text, and whether every tag that opens closes in its order."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "hr", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.loaded, self.tags, self.text, self.anchors, self.ids = [], [], set(), [], [], set()
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.add(tag)
+        self.ids.add(values.get("id"))
+        self.loaded += [values[key] for key in ("src", "srcset", "data", "poster") if key in values]
+        if tag == "a":
+            self.anchors.append(values["href"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def summary(results) -> dict:
+    """Spec and paths of the summary of CONFIG."""
+    experiment = load(CONFIG, Path())
+    spec = {
+        "cells": {name: stages.specs(cell.resolved())["summary"] for name, cell in experiment.cells.items()},
+        "sweeps": experiment.sweeps,
+    }
+    paths = {
+        "csv": str(results / "summary.csv"),
+        "netcdf": str(results / "summary.nc"),
+        "verdict": str(results / "verdict.json"),
+    }
+    runs = {
+        name: {label: str(results / name / "trajectory" / f"{label}.nc") for label in cell.methods}
+        for name, cell in experiment.cells.items()
+    }
+    stages.summary(spec, {name: str(results / name / "distances.nc") for name in runs}, runs, paths)
+    benchmark = results / "benchmarks" / "base" / "trajectory" / "jko.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\th:m:s\n12.34\t0:00:12\n", encoding="utf-8")
+    return {"spec": spec, "paths": paths, "folders": {name: str(results / name) for name in runs}}
+
+
+def test_the_page_answers_and_loads_nothing(summary, tmp_path):
+    out = tmp_path / "report.html"
+    stages.report(summary["spec"], summary["paths"], summary["folders"], str(out))
+    text = out.read_text(encoding="utf-8")
+    page = Page(text)
+    assert all(address.startswith("data:") for address in page.loaded)
+    assert not page.tags & {"script", "link", "iframe", "object", "embed"}
+    assert "@import" not in text
+    assert not re.search(r"url\(", text)
+    assert all(anchor[1:] in {html.unescape(name) for name in page.ids if name} for anchor in page.anchors)
+    answers = json.loads(Path(summary["paths"]["verdict"]).read_text(encoding="utf-8"))["cells"]
+    told = " ".join(page.text)
+    for answer in answers:
+        assert answer["sentence"] in told
+        assert f"Configuration of {answer['cell']}" in told
+    assert "12.3 s" in told
+    assert "Peyre" in told
+    assert "None: every step of every method is ok." in told
+    # Five figures and an animation a cell, and one figure a sweep.
+    assert len(page.loaded) == 6 * len(answers) + 1
+    for address in page.loaded:
+        head, _, content = address.partition(",")
+        raw = base64.b64decode(content, validate=True)
+        assert raw.startswith(b"GIF89a") if "gif" in head else ElementTree.fromstring(raw).tag.endswith("svg")
+
+
+def test_the_page_gives_the_reasons_of_failures(summary, tmp_path):
+    answers = json.loads(Path(summary["paths"]["verdict"]).read_text(encoding="utf-8"))
+    folder = Path(summary["folders"]["plane"])
+    for name in ("data", "grid", "distances", "figures"):
+        (tmp_path / "plane").mkdir(exist_ok=True)
+        source = folder / (name if name == "figures" else f"{name}.nc")
+        (tmp_path / "plane" / source.name).symlink_to(source)
+    for label in ("gd", "jko", "prox"):
+        run = trajectory.read(folder / "trajectory" / f"{label}.nc", "trajectory")
+        if label == "prox":
+            run.attrs |= {"status": "diverged", "advice": "numbers <too large> & lost"}
+        trajectory.write(run, tmp_path / "plane" / "trajectory" / f"{label}.nc", "trajectory")
+    cell = next(answer for answer in answers["cells"] if answer["cell"] == "plane")
+    for method in cell["methods"]:
+        if method["method"] == "prox":
+            method |= {"verdict": "no answer", "function": None, "measure": None, "status": "diverged"}
+        else:
+            method["caveat"] = "biased by design"
+    verdict = tmp_path / "verdict.json"
+    verdict.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    spec = {"cells": {"plane": {}}, "sweeps": {}}
+    paths = summary["paths"] | {"verdict": str(verdict)}
+    page = Page(report.render(spec, paths, {"plane": str(tmp_path / "plane")}))
+    told = " ".join(page.text)
+    assert "numbers <too large> & lost" in told
+    assert "jko, caveat: biased by design." in told
+    assert "None: every step" not in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        ({"a": {"n": 1}, "b": {"n": 2}}, [("", "n", {"a": 1.0, "b": 2.0})]),
+        ({"a": {"e": "h^2"}, "b": {"e": "4*h^2"}}, [("", "e", {"a": "h^2", "b": "4*h^2"})]),
+        (
+            {"a": {"n": 1, "e": "h^2"}, "b": {"n": 2, "e": "h^2"}, "c": {"n": 1, "e": "h"}, "d": {"n": 2, "e": "h"}},
+            [("e = h^2", "n", {"a": 1.0, "b": 2.0}), ("e = h", "n", {"c": 1.0, "d": 2.0})],
+        ),
+        ({"a": {"n": 1, "m": 5}, "b": {"n": 2, "m": 6}}, [("", "n, m", {"a": "1\n5", "b": "2\n6"})]),
+        (
+            {"a": {"n": 1}, "b": {"n": 2}, "c": {"m": 3}, "d": {"m": 4}},
+            [("", "n", {"a": 1.0, "b": 2.0}), ("", "m", {"c": 3.0, "d": 4.0})],
+        ),
+    ],
+    ids=["one key", "texts", "product", "zip", "ablation"],
+)
+def test_sweeps_compare_what_differs_in_one_number(settings, groups):
+    assert report._comparable(settings) == groups
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.36261, "0.363"),
+        (2.23e-12, "2.23 \N{MULTIPLICATION SIGN} 10⁻¹²"),
+        (1.5e7, "1.5 \N{MULTIPLICATION SIGN} 10⁷"),
+        (None, report.DASH),
+        (np.nan, report.DASH),
+    ],
+)
+def test_numbers_read_as_on_paper(value, text):
+    assert report._number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0%"), (0.00056, "0.056%"), (0.0432, "4.3%"), (1.404, "140.4%"), (None, report.DASH)]
+)
+def test_shares_read_as_percentages(value, text):
+    assert report._share(value) == text
