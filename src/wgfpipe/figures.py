@@ -38,7 +38,7 @@ SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
 STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D55E00", "black", GREY), strict=True))
 
 DECADES, PIXELS = 3.0, 144
-"""Range of densities in pictures of measures (below lies under 1 % of a Gaussian's mass), and pixels along a side of one."""
+"""Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 90
 
@@ -84,7 +84,7 @@ class Scene:
     time : Array, shape (time,)
         Its saved times.
     shown, complete : list of str
-        Labels with a course, that is at least two saved times, and those among them that reach the last one.
+        The reference and all labels with at least two saved times; those among them that get as far as the reference.
     looks : dict
         Label -> keywords of its line.
     """
@@ -96,7 +96,7 @@ class Scene:
         self.reference = str(distances.attrs["reference"])
         self.time: Array = trajectories[self.reference]["time"].values
         self.labels = [self.reference, *(label for label in trajectories if label != self.reference)]
-        self.shown = [label for label in self.labels if trajectories[label].sizes["time"] > 1]
+        self.shown = [k for k in self.labels if k == self.reference or trajectories[k].sizes["time"] > 1]
         self.complete = [label for label in self.shown if trajectories[label].sizes["time"] >= len(self.time)]
         self.looks = looks_of(self.labels)
 
@@ -154,10 +154,10 @@ def draw_energy(scene: Scene) -> Figure:
     left, right = figure.subplots(1, 2, sharex=True)
     energies = {label: scene.trajectories[label]["energy"].values for label in scene.shown}
     for label, energy in energies.items():
-        time = scene.trajectories[label]["time"].values
-        scene.plot(left, label, time, energy)
+        n = min(len(energy), len(scene.time))
+        scene.plot(left, label, scene.time[:n], energy[:n])
         if label != scene.reference:
-            scene.plot(right, label, time, np.abs(energy / energies[scene.reference][: len(energy)] - 1.0))
+            scene.plot(right, label, scene.time[:n], np.abs(energy[:n] / energies[scene.reference][:n] - 1.0))
     lowest, highest = min(energy.min() for energy in energies.values()), max(energy.max() for energy in energies.values())
     if highest > 10 * lowest > 0:
         log_scale(left)
@@ -381,7 +381,8 @@ def draw_certificates(scene: Scene) -> Figure:
     heights = [2.2] * math.ceil(len(curves) / columns) + [0.35 + 0.22 * len(troubled)] * bool(troubled) or [0.8]
     figure = Figure(figsize=(max(2.9 * columns, 4.0), sum(heights) + 0.7), layout="constrained")
     cells = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    limits = (-0.03 * scene.time[-1], 1.03 * scene.time[-1])
+    end = scene.time[-1] or 1.0  # a reference that failed at once has the start alone
+    limits = (-0.03 * end, 1.03 * end)
     for k, (name, of_label) in enumerate(curves.items()):
         axes = figure.add_subplot(cells[divmod(k, columns)])
         title, logarithmic, _ = CERTIFICATES[name]

@@ -6,6 +6,7 @@ from wgfpipe.methods.gd import GradientDescent
 from wgfpipe.methods.jko_dykstra import JKODykstra
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
+from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.prox import Prox
 
-METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact)
+METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact, JKOLagrangian)

@@ -58,6 +58,13 @@ class Parametrization(BaseModel, ABC):
         moved = base - dt * self.gradient(points, sign, x, slope)
         return moved, self.activations(moved, sign, x) @ weights, memory
 
+    def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
+        """Global minimizers of ``|theta - anchor|^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).
+
+        None where no finite list of candidates is known.
+        """
+        return None
+
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).
 

@@ -167,3 +167,53 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
                 break
         result[i] = theta
     return result
+
+
+@numba.njit(cache=True, error_model="numpy")
+def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no cover - compiled
+    """Global minimizers of |theta - anchor|^2 / (2 dt) + sum_j sign slope_j relu(<theta, x_j>) over the plane, and minima.
+
+    The lines <theta, x_j> = 0 cut the plane into cones on which the sum is linear, <g, theta>. Candidates are one point a
+    cone, anchor - dt g where it lies inside, one a ray between cones, and the origin: O(sample) a neuron.
+    """
+    n_samples = x.shape[0]
+    angles = np.empty(2 * n_samples)
+    for j in range(n_samples):
+        line = np.arctan2(x[j, 0], -x[j, 1])  # direction of the line <theta, x_j> = 0
+        angles[2 * j] = line
+        angles[2 * j + 1] = line - np.pi if line > 0 else line + np.pi
+    angles = np.sort(angles)
+    n_rays = len(angles)
+    gradient = np.zeros((2, n_rays, 2))  # sign, cone (from its ray to the next, counterclockwise), parameter
+    ray = np.empty((n_rays, 2))
+    for k in range(n_rays):
+        ray[k, 0], ray[k, 1] = np.cos(angles[k]), np.sin(angles[k])
+        following = angles[k + 1] if k + 1 < n_rays else angles[0] + 2 * np.pi
+        middle = 0.5 * (angles[k] + following)
+        c, s = np.cos(middle), np.sin(middle)
+        for j in range(n_samples):
+            if c * x[j, 0] + s * x[j, 1] > 0.0:
+                for i in range(2):
+                    gradient[0, k, i] += slope[j] * x[j, i]
+                    gradient[1, k, i] -= slope[j] * x[j, i]
+    for a in range(anchor.shape[0]):
+        p, q = anchor[a, 0], anchor[a, 1]
+        which = 0 if sign[a] > 0 else 1
+        # The origin; values are kept without the constant |anchor|^2 / (2 dt), which all candidates share.
+        best, best_p, best_q = 0.0, 0.0, 0.0
+        for k in range(n_rays):
+            following = k + 1 if k + 1 < n_rays else 0
+            g0, g1 = gradient[which, k, 0], gradient[which, k, 1]
+            t0, t1 = p - dt * g0, q - dt * g1
+            # Inside the cone, whose opening is at most pi: left of its ray and right of the next.
+            if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
+                value = -(t0 * t0 + t1 * t1) / (2.0 * dt)
+                if value < best:
+                    best, best_p, best_q = value, t0, t1
+            length = t0 * ray[k, 0] + t1 * ray[k, 1]
+            if length > 0.0:
+                value = -length * length / (2.0 * dt)
+                if value < best:
+                    best, best_p, best_q = value, length * ray[k, 0], length * ray[k, 1]
+        points[a, 0], points[a, 1] = best_p, best_q
+        values[a] = best + (p * p + q * q) / (2.0 * dt)

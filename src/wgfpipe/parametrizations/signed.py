@@ -61,6 +61,15 @@ class Signed(Parametrization):
         inner = np.matmul(x, moved_points.T, out=active)
         return moved_points, np.maximum(inner, 0.0) @ (weights * sign), inner
 
+    def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
+        if anchor.shape[1] != 2:
+            return None
+        from wgfpipe.parametrizations import relu_kernels
+
+        points, values = np.empty_like(anchor), np.empty(len(anchor))
+        relu_kernels.global_prox_two(np.ascontiguousarray(anchor), sign, x, slope, dt, points, values)
+        return points, values
+
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         from wgfpipe.parametrizations import relu_kernels
 
