@@ -40,7 +40,7 @@ STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D
 DECADES, PIXELS = 3.0, 144
 """Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 90
+MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 80
 
 DISTANCE_TITLES = {
     "w2": "$W_2$",
@@ -157,7 +157,9 @@ def draw_energy(scene: Scene) -> Figure:
         n = min(len(energy), len(scene.time))
         scene.plot(left, label, scene.time[:n], energy[:n])
         if label != scene.reference:
-            scene.plot(right, label, scene.time[:n], np.abs(energy[:n] / energies[scene.reference][:n] - 1.0))
+            with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
+                apart = np.abs(energy[:n] / energies[scene.reference][:n] - 1.0)
+            scene.plot(right, label, scene.time[:n], apart)
     lowest, highest = min(energy.min() for energy in energies.values()), max(energy.max() for energy in energies.values())
     if highest > 10 * lowest > 0:
         log_scale(left)
@@ -206,7 +208,8 @@ def draw_distances(scene: Scene) -> Figure:
     log_scale(*panels[: len(names)])
     figure.supylabel(f"distance to {scene.reference} / distance {scene.reference} travelled", fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
-    figure.legends[0].get_texts()[0].set_text(f"{scene.reference} from its start")
+    way = figure.legends[0].get_texts()[0]
+    way.set_text(f"{way.get_text()} from its start")
     return figure
 
 
@@ -242,7 +245,7 @@ class Plane:
         positive = measure.points[:, trained[0]] > 0 if trained else measure.sign > 0
         place = (measure.points[:, :2] - self.low) / self.width * PIXELS - 0.5  # (atom, 2), in pixels
         corner = np.floor(place).astype(int)
-        image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies half outside
+        image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
         for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):  # shared among the four nearest pixels
             column, row = np.clip(corner + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
             share = np.abs(1 - k - place[:, 0] + corner[:, 0]) * np.abs(1 - m - place[:, 1] + corner[:, 1])

@@ -46,7 +46,8 @@ FIGURES = {  # file -> (title, caption)
     "fit": ("Fit", "The network at the end, and its difference to the reference's."),
     "certificates": (
         "Certificates",
-        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out.",
+        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
+        "Steps whose status is not ok are marked at the bottom.",
     ),
 }
 FUNCTION_DISTANCES = ("function_gap", "data_gap", "energy_gap")
