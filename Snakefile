@@ -3,6 +3,9 @@
 #   snakemake --cores 8 --configfile other.yaml --directory elsewhere
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/flow.smk"
 include: "workflow/rules/report.smk"

@@ -103,12 +103,8 @@ def test_pairs_are_the_signed_model_with_total_mass_two():
 
 def test_pairs_run_on_their_four_dimensional_grid():
     """The debiased entropic step on 4-D product nodes follows gradient descent in function space."""
-    problem = make_problem(
-        10,
-        parametrization={"kind": "pair"},
-        grid={"half_width": 2.5, "points_per_axis": 10},
-        initial={"kind": "gaussian", "std": 0.47},
-    )
+    grid, initial = {"half_width": 2.5, "points_per_axis": 10}, {"kind": "uniform", "half_width": 0.9}
+    problem = make_problem(parametrization={"kind": "pair"}, grid=grid, initial=initial)
     assert problem.grid.n_parameters == 4
     descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.02), 0.25, 2)
     jko = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), 0.25, 2)
@@ -120,24 +116,24 @@ def test_pairs_run_on_their_four_dimensional_grid():
 
 
 def test_the_two_layer_model_conserves_its_imbalance():
-    """alpha^2 - |w|^2 of every neuron is constant along the flow; the RK4 error at this step is below 1e-6."""
-    problem = make_problem(
-        10,
-        parametrization={"kind": "weight_alpha"},
-        initial={"kind": "gaussian", "std": 0.5, "sampled": 200},
-        grid={"points_per_axis": 8},
-    )
-    run = wgfpipe.solve(problem, wgfpipe.Flow(dt=0.005), 2.0, 3)
-    points = run["points"].values
-    imbalance = points[..., -1] ** 2 - (points[..., :-1] ** 2).sum(axis=-1)
-    np.testing.assert_allclose(imbalance[-1], imbalance[0], rtol=0, atol=2e-5)
+    """alpha^2 - |w|^2 of every neuron is constant along the flow.
+
+    Between activation lines Runge-Kutta keeps it to O(dt^4); a neuron that crosses one loses O(dt): a quarter of dt leaves
+    about a quarter of the error (measured: 1.4e-4 at 0.005).
+    """
+    grid, initial = {"half_width": 3.0, "points_per_axis": 16}, {"kind": "gaussian", "std": 0.5, "sampled": 200}
+    problem = make_problem(parametrization={"kind": "weight_alpha"}, grid=grid, initial=initial)
+    errors = []
+    for dt in (0.02, 0.005):
+        points = wgfpipe.solve(problem, wgfpipe.Flow(dt=dt), 2.0, 2)["points"].values
+        imbalance = points[..., -1] ** 2 - (points[..., :-1] ** 2).sum(axis=-1)
+        errors.append(np.abs(imbalance[-1] - imbalance[0]).max())
+    assert errors[1] < 3e-4
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_homogeneity_rescales_time():
-    """The signed model is 1-homogeneous: sum in place of mean is theta -> m theta with dt -> dt / m^2 ... of one clock.
-
-    f = c * int m dmu has the flow of the parameters c theta at speed c^2: solve with labels and inputs rescaled.
-    """
+    """The signed model is 1-homogeneous: inputs c x with neurons theta are inputs x with neurons c theta, c^2 times as slow."""
     c = 2.0
     base = make_problem()
     scaled = wgfpipe.Problem(c * base.x, base.y, base.parametrization, base.energy, base.initial)

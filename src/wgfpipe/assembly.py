@@ -77,7 +77,7 @@ def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
             "y": ("sample", np.asarray(labels, float)),
         }
     )
-    made.attrs.update(title=f"Training data: {dataset.title}", references="; ".join(dataset.references))
+    made.attrs.update(title=f"Training data: {dataset.title}", references="; ".join(dataset.citations))
     return describe(made, x="inputs, the constant 1 last", y="labels")
 
 

@@ -24,7 +24,6 @@ except wgfpipe_config.ConfigError as error:
 SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
 
 
-
 onstart:
     claim_folder()
 
@@ -90,7 +89,11 @@ def trajectories_of(wildcards):
 
 
 def trajectories_of_all_cells():
-    return [file for cell in EXPERIMENT.cells for file in expand("results/{cell}/trajectory/{label}.nc", cell=cell, label=labels_of(cell))]
+    return [
+        file
+        for cell in EXPERIMENT.cells
+        for file in expand("results/{cell}/trajectory/{label}.nc", cell=cell, label=labels_of(cell))
+    ]
 
 
 def figures_of_all_cells():

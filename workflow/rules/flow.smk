@@ -6,17 +6,19 @@ rule data:
         source_of,
     output:
         "results/{cell}/data.nc",
-    params:
-        spec=spec_of("data"),
-        code=code_of("data", "data"),
     log:
         "results/logs/{cell}/data.log",
     benchmark:
         "results/benchmarks/{cell}/data.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        spec=spec_of("data"),
+        code=code_of("data", "data"),
     script:
         "../scripts/data.py"
 
@@ -26,17 +28,19 @@ rule grid:
         data="results/{cell}/data.nc",
     output:
         "results/{cell}/grid.nc",
-    params:
-        spec=spec_of("grid"),
-        code=code_of("grid", "grid"),
     log:
         "results/logs/{cell}/grid.log",
     benchmark:
         "results/benchmarks/{cell}/grid.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        spec=spec_of("grid"),
+        code=code_of("grid", "grid"),
     script:
         "../scripts/grid.py"
 
@@ -47,18 +51,20 @@ rule trajectory:
         grid="results/{cell}/grid.nc",
     output:
         "results/{cell}/trajectory/{label}.nc",
-    params:
-        spec=trajectory_spec,
-        code=trajectory_code,
-        checkpoint="results/checkpoints/{cell}/{label}.npz",
     log:
         "results/logs/{cell}/trajectory/{label}.log",
     benchmark:
         "results/benchmarks/{cell}/trajectory/{label}.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        spec=trajectory_spec,
+        code=trajectory_code,
+        checkpoint="results/checkpoints/{cell}/{label}.npz",
     script:
         "../scripts/trajectory.py"
 
@@ -70,16 +76,18 @@ rule distances:
         trajectories=trajectories_of,
     output:
         "results/{cell}/distances.nc",
-    params:
-        spec=spec_of("distances"),
-        code=code_of("distances", "distances"),
     log:
         "results/logs/{cell}/distances.log",
     benchmark:
         "results/benchmarks/{cell}/distances.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        spec=spec_of("distances"),
+        code=code_of("distances", "distances"),
     script:
         "../scripts/distances.py"

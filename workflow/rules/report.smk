@@ -8,12 +8,20 @@ rule figures:
         distances="results/{cell}/distances.nc",
         trajectories=trajectories_of,
     output:
-        energy=report("results/{cell}/figures/energy.svg", caption="../report/energy.rst", category="{cell}", labels={"figure": "energy"}),
+        energy=report(
+            "results/{cell}/figures/energy.svg", caption="../report/energy.rst", category="{cell}", labels={"figure": "energy"}
+        ),
         distances=report(
-            "results/{cell}/figures/distances.svg", caption="../report/distances.rst", category="{cell}", labels={"figure": "distances"}
+            "results/{cell}/figures/distances.svg",
+            caption="../report/distances.rst",
+            category="{cell}",
+            labels={"figure": "distances"},
         ),
         measures=report(
-            "results/{cell}/figures/measures.svg", caption="../report/measures.rst", category="{cell}", labels={"figure": "measures"}
+            "results/{cell}/figures/measures.svg",
+            caption="../report/measures.rst",
+            category="{cell}",
+            labels={"figure": "measures"},
         ),
         fit=report("results/{cell}/figures/fit.svg", caption="../report/fit.rst", category="{cell}", labels={"figure": "fit"}),
         certificates=report(
@@ -23,19 +31,23 @@ rule figures:
             labels={"figure": "certificates"},
         ),
         png=expand("results/{{cell}}/figures/{name}.png", name=FIGURES),
-        animation=report("results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}),
-    params:
-        spec=spec_of("figures"),
-        code=code_of("figures", "figures"),
-        folder="results/{cell}/figures",
+        animation=report(
+            "results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}
+        ),
     log:
         "results/logs/{cell}/figures.log",
     benchmark:
         "results/benchmarks/{cell}/figures.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        spec=spec_of("figures"),
+        code=code_of("figures", "figures"),
+        folder="results/{cell}/figures",
     script:
         "../scripts/figures.py"
 
@@ -48,19 +60,21 @@ rule summary:
         csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
         netcdf="results/summary.nc",
         verdict="results/verdict.json",
+    log:
+        "results/logs/summary.log",
+    benchmark:
+        "results/benchmarks/summary.tsv"
+    conda:
+        "wgfpipe"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
     params:
         spec=canonical(summary_spec()),
         code=stages.code_of("summary", {}),
         distances=distances_by_cell,
         trajectories=trajectories_by_cell,
-    log:
-        "results/logs/summary.log",
-    benchmark:
-        "results/benchmarks/summary.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=20,
     script:
         "../scripts/summary.py"
 
@@ -80,6 +94,8 @@ rule page:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    conda:
+        "wgfpipe"
     threads: 1
     resources:
         mem_mb=2000,

@@ -50,6 +50,11 @@ class Dataset(BaseModel, ABC):
         """
 
     @property
+    def citations(self) -> tuple[str, ...]:
+        """Works to cite for the data."""
+        return self.references
+
+    @property
     def source(self) -> str | None:
         """File the data are read from, as the config names it; None for generated data."""
         return None

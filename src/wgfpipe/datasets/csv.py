@@ -19,7 +19,12 @@ class CSV(Dataset):
     y: str = Field(description="label column")
     standardize: bool = Field(default=True, description="shift and scale every column to mean 0 and standard deviation 1")
     subsample: int | None = Field(default=None, ge=2, description="use this many rows, drawn without replacement with the seed")
+    citation: str | None = Field(default=None, description="work to cite for the data; the report lists it")
     title: ClassVar[str] = "CSV file"
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return () if self.citation is None else (self.citation,)
 
     @property
     def dimension(self) -> int:
