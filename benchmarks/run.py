@@ -26,7 +26,7 @@ def table(results: list[dict]) -> str:
         target = subject["extra_info"]["target"]
         lines.append(
             f"| {group} | {subject['extra_info']['what']} | {shown[0]} | {baseline['extra_info']['what']} | {shown[1]} | "
-            f"{times[1] / times[0]:.2f} | {'' if target is None else f'at least {target:g}'} |"
+            f"{times[1] / times[0]:.2f} | {'' if target is None else f'at least {target:.2g}'} |"
         )
     return "\n".join(lines)
 

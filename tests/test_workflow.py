@@ -162,3 +162,12 @@ def test_the_workflow_is_lint_free(finished):
     """`snakemake --lint` finds nothing."""
     done = finished.snakemake("--lint", check=False)
     assert "Congratulations" in done.stdout + done.stderr, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_the_conda_environment_has_the_locked_versions():
+    """What `--sdm conda` installs is what constraints.txt locks."""
+    locked = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = re.findall(r"^ +- (\S+==\S+)$", (ROOT / "workflow/envs/wgfpipe.yaml").read_text(), flags=re.MULTILINE)
+    assert len(pins) > 10
+    for pin in pins:
+        assert any(line.split(" ;")[0].strip() == pin for line in locked), pin

@@ -38,6 +38,12 @@ SECTIONS = {
 }
 
 
+def share_with_jobs(source: Path) -> None:
+    """Let the jobs that this process starts import the package from a checkout, whatever environment they run in."""
+    path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+
+
 def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Split a resolved cell into what each stage depends on; ``trajectory`` holds one spec a label.
 

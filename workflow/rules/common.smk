@@ -9,6 +9,7 @@ from wgfpipe import config as wgfpipe_config
 from wgfpipe import stages
 
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
+stages.share_with_jobs(ROOT / "src")
 FIGURES = ["energy", "distances", "measures", "fit", "certificates"]
 
 if not workflow.config_settings.configfiles:

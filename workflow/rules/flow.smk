@@ -10,8 +10,8 @@ rule data:
         "results/logs/{cell}/data.log",
     benchmark:
         "results/benchmarks/{cell}/data.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -32,8 +32,8 @@ rule grid:
         "results/logs/{cell}/grid.log",
     benchmark:
         "results/benchmarks/{cell}/grid.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -55,8 +55,8 @@ rule trajectory:
         "results/logs/{cell}/trajectory/{label}.log",
     benchmark:
         "results/benchmarks/{cell}/trajectory/{label}.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -80,8 +80,8 @@ rule distances:
         "results/logs/{cell}/distances.log",
     benchmark:
         "results/benchmarks/{cell}/distances.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=4000,

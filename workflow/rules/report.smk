@@ -38,8 +38,8 @@ rule figures:
         "results/logs/{cell}/figures.log",
     benchmark:
         "results/benchmarks/{cell}/figures.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -64,8 +64,8 @@ rule summary:
         "results/logs/summary.log",
     benchmark:
         "results/benchmarks/summary.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -94,8 +94,8 @@ rule page:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
-    envmodules:
-        "wgfpipe",
+    conda:
+        "../envs/wgfpipe.yaml"
     threads: 1
     resources:
         mem_mb=2000,
