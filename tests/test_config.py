@@ -535,7 +535,7 @@ def loaded(config, root):
     try:
         return load(config, root).cells["base"], []
     except ConfigError as error:
-        return None, [problem.key for problem in error.problems]
+        return None, [mistake.key for mistake in error.mistakes]
 
 
 every_mistake = pytest.mark.parametrize("case", MISTAKES)
@@ -546,16 +546,16 @@ def test_a_mistake_is_found_at_its_cell_and_key_and_nowhere_else(case, folder):
     """Each mistake gives one line: its cell or sweep, its key in full, what was received and what was expected."""
     config, places = MISTAKES[case]
     error = refusal(config, folder)
-    found = [f"{problem.where}: {problem.key}" for problem in error.problems]
+    found = [f"{mistake.where}: {mistake.key}" for mistake in error.mistakes]
     assert [text if ": " in place else text.split(": ")[0] for text, place in zip(found, places, strict=True)] == places
     lines = str(error).splitlines()
     count = "1 error" if len(places) == 1 else f"{len(places)} errors"
     assert lines[0] == f"the config has {count}; nothing was run:"
     assert len(lines) == 1 + len(places)  # every problem on one line
-    for line, problem in zip(lines[1:], error.problems, strict=True):
-        assert line == f"  - {problem.where}: {problem.key}: got {problem.received}, expected {problem.expected}"
-        assert problem.received
-        assert problem.expected
+    for line, mistake in zip(lines[1:], error.mistakes, strict=True):
+        assert line == f"  - {mistake.where}: {mistake.key}: got {mistake.received}, expected {mistake.expected}"
+        assert mistake.received
+        assert mistake.expected
 
 
 JARGON = ("dictionary", "tuple", "np.", "object to extract", "instance of", "after validation", "Input should", "pydantic")
@@ -564,9 +564,9 @@ JARGON = ("dictionary", "tuple", "np.", "object to extract", "instance of", "aft
 @every_mistake
 def test_a_message_speaks_of_the_file_and_not_of_python(case, folder):
     """A user of YAML knows lists, mappings, numbers and text: no tuples, dictionaries, numpy reprs or parser's complaints."""
-    for problem in refusal(MISTAKES[case][0], folder).problems:
+    for mistake in refusal(MISTAKES[case][0], folder).mistakes:
         for word in JARGON:
-            assert word.lower() not in problem.expected.lower()
+            assert word.lower() not in mistake.expected.lower()
 
 
 def sections(text):
@@ -604,7 +604,7 @@ def test_the_snapshot_holds_no_other_cases():
 def test_every_error_of_a_cell_is_told_at_once(folder):
     """An unknown reference, a bad label and a bad value of one cell come in one error: nobody fixes them one by one."""
     error = refusal(config_of(horizon=-1, reference="gdd", methods={"gd": GD, "my method": GD}), folder)
-    keys = {problem.key for problem in error.problems}
+    keys = {mistake.key for mistake in error.mistakes}
     assert {"horizon", "reference", "the name of a label"} <= keys
 
 
@@ -612,7 +612,7 @@ def test_every_error_of_a_cell_is_told_at_once(folder):
 def test_a_label_is_named_whatever_it_is_called(folder, label):
     """No label is mistaken for a part of pydantic's path."""
     error = refusal(config_of(methods={"gd": GD, label: {"kind": "gd", "dt": -1}}), folder)
-    assert any(label in problem.key or label in problem.received for problem in error.problems)
+    assert any(label in mistake.key or label in mistake.received for mistake in error.mistakes)
 
 
 @pytest.mark.parametrize(
@@ -630,19 +630,19 @@ def test_a_label_is_named_whatever_it_is_called(folder, label):
 )
 def test_numbers_that_are_not_finite_are_refused(folder, key, config):
     """YAML can write .inf and .nan; no quantity of the config may be either, and the key is named."""
-    assert [problem.key.removesuffix(".1") for problem in refusal(config, folder).problems] == [key]
+    assert [mistake.key.removesuffix(".1") for mistake in refusal(config, folder).mistakes] == [key]
 
 
 @pytest.mark.parametrize("path", ["folder", ""])
 def test_a_folder_is_no_data_file(folder, path):
     """A path that is a folder is an error of the config, not a traceback."""
-    assert [problem.key for problem in refusal(with_csv(path=path), folder).problems] == ["data.path"]
+    assert [mistake.key for mistake in refusal(with_csv(path=path), folder).mistakes] == ["data.path"]
 
 
 def test_the_line_of_a_bad_entry_is_that_of_the_file(folder):
     """Blank lines count: the line named is where an editor finds the entry."""
-    (problem,) = refusal(with_csv(path="blank_lines.csv", x=["b"]), folder).problems
-    assert "line 5 of blank_lines.csv holds 'high'" in problem.expected
+    (mistake,) = refusal(with_csv(path="blank_lines.csv", x=["b"]), folder).mistakes
+    assert "line 5 of blank_lines.csv holds 'high'" in mistake.expected
 
 
 def test_a_data_set_that_passes_can_be_made(folder):
@@ -681,7 +681,7 @@ def test_a_grid_too_large_is_refused_before_it_is_made(monkeypatch):
         return made(start, stop, num, *arguments, **options)
 
     monkeypatch.setattr(np, "linspace", guarded)
-    assert [problem.key for problem in refusal(with_grid(points_per_axis=10**9), ROOT).problems] == ["grid.points_per_axis"]
+    assert [mistake.key for mistake in refusal(with_grid(points_per_axis=10**9), ROOT).mistakes] == ["grid.points_per_axis"]
 
 
 @pytest.mark.parametrize(

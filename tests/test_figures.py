@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wgfpipe import figures, report, stages, trajectory
+from wgfpipe import figures, pictures, report, stages, trajectory
+from wgfpipe import scene as scene_module
 from wgfpipe.config import load
 from wgfpipe.status import Status
 
@@ -123,13 +124,13 @@ def test_bytes_repeat(results, base, tmp_path):
         assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), figures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
 def test_failures_are_named_and_break_nothing(base, draw):
-    with figures.styled():
-        made = draw(figures.Scene(**with_failures(base)))
+    with scene_module.styled():
+        made = draw(scene_module.Scene(**with_failures(base)))
         if not isinstance(made, Figure):
             return
-        figures.render_figure(made, "png", "")
+        scene_module.render_figure(made, "png", "")
     if draw is not figures.draw_measures:
         told = " ".join(text.get_text() for text in made.legends[0].get_texts())
         assert "jko (diverged)" in told
@@ -137,29 +138,31 @@ def test_failures_are_named_and_break_nothing(base, draw):
         assert "refused (unsupported): not drawn" in told
 
 
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), figures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
 def test_a_reference_without_company_is_drawn(base, draw):
     alone = base | {"distances": base["distances"].sel({"method": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
-    with figures.styled():
-        made = draw(figures.Scene(**alone))
+    with scene_module.styled():
+        made = draw(scene_module.Scene(**alone))
         if isinstance(made, Figure):
-            figures.render_figure(made, "svg", "")
+            scene_module.render_figure(made, "svg", "")
 
 
 @pytest.mark.parametrize("n_times", [1, 3])
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), figures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
 def test_a_reference_that_fails_breaks_nothing(base, draw, n_times):
     failed = base["trajectories"]["gd"].isel(time=slice(0, n_times), step=slice(0, 2 * (n_times - 1))).copy(deep=True)
     failed.attrs["status"] = "diverged"
     distances = base["distances"].isel(time=slice(0, n_times))
-    with figures.styled():
-        made = draw(figures.Scene(**base | {"distances": distances, "trajectories": base["trajectories"] | {"gd": failed}}))
+    with scene_module.styled():
+        made = draw(
+            scene_module.Scene(**base | {"distances": distances, "trajectories": base["trajectories"] | {"gd": failed}})
+        )
         if isinstance(made, Figure):
-            figures.render_figure(made, "svg", "")
+            scene_module.render_figure(made, "svg", "")
 
 
 def test_statuses_are_marked_at_their_steps(base):
-    made = figures.draw_certificates(figures.Scene(**with_failures(base)))
+    made = figures.draw_certificates(scene_module.Scene(**with_failures(base)))
     strip = made.axes[-1]
     marks = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in strip.get_lines()}
     assert marks == {"edge": ([0.25], [0]), "diverged": ([0.375], [0]), "not converged": ([0.25], [1])}
@@ -167,17 +170,17 @@ def test_statuses_are_marked_at_their_steps(base):
 
 @pytest.mark.parametrize("label", ["gd", "jko", "prox"])
 def test_pictures_show_the_mass_of_each_sign(base, label):
-    scene = figures.Scene(**base)
+    scene = scene_module.Scene(**base)
     run = base["trajectories"][label]
     for index in (0, run.sizes["time"] - 1):
         measure = trajectory.measure_at(run, index)
-        shown = figures.Plane.around(scene, [measure]).densities(label, index).sum(axis=(1, 2))
+        shown = pictures.Plane.around(scene, [measure]).densities(label, index).sum(axis=(1, 2))
         # A thousandth may lie beyond either side of either axis, and a blur of half a spacing spreads a little more.
         np.testing.assert_allclose(shown, [measure.mass(1), measure.mass(-1)], rtol=0.01)
 
 
 def test_colours_tell_the_signs_apart():
-    white, blue, red, both = figures._blend(np.array([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]))[0].astype(int)
+    white, blue, red, both = pictures._blend(np.array([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]))[0].astype(int)
     assert (white == 255).all()
     assert blue[2] > blue[0] + 100
     assert red[0] > red[2] + 100
@@ -196,7 +199,7 @@ def test_thinned_curves_keep_their_peaks():
 def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
     axes = Figure().add_subplot()
     axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
-    figures.log_scale(axes)
+    scene_module.log_scale(axes)
     low, high = axes.get_ylim()
     assert 1e-3 < low <= 0.1
     assert 1.0 <= high < 10.0

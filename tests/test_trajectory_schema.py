@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import wgfpipe
-from wgfpipe import assembly, trajectory, verdict
+from wgfpipe import assembly, checkpoint, trajectory, verdict
 from wgfpipe.config import load
 from wgfpipe.flow import Problem, solve
 from wgfpipe.methods import METHODS
@@ -471,9 +471,9 @@ def test_a_checkpoint_restores_state_and_records_to_the_last_bit(tmp_path, cls):
     """What is loaded has the types, memory order and bits of what was saved."""
     method = method_of(cls)
     recorder, state = recorded(PROBLEM, method)
-    trajectory.save_checkpoint(tmp_path / "run.npz", recorder, state)
+    checkpoint.save_checkpoint(tmp_path / "run.npz", recorder, state)
     restored = Recorder()
-    back = trajectory.load_checkpoint(tmp_path / "run.npz", restored, method.init(PROBLEM, np.random.default_rng(0)))
+    back = checkpoint.load_checkpoint(tmp_path / "run.npz", restored, method.init(PROBLEM, np.random.default_rng(0)))
     assert type(back) is type(state)
     for name, value in state._asdict().items():
         assert same_bits(value, getattr(back, name)), name

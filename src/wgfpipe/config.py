@@ -4,7 +4,6 @@ Pydantic is the source of truth. A cell is ``defaults`` overlaid with the cell's
 Every error names the cell, the key, the value received and what was expected, and all of them are reported at once.
 """
 
-import difflib
 import itertools
 import re
 from collections.abc import Mapping
@@ -15,14 +14,15 @@ from typing import Annotated, Any, Literal, Union
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from wgfpipe.assembly import BlockSpec, GridSpec, seed_of
+from wgfpipe.assembly import GridSpec, seed_of
+from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
 from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.expression import evaluate
 from wgfpipe.flow import Method, save_times
-from wgfpipe.initials import INITIALS, AnyInitial, Gaussian
+from wgfpipe.initials import AnyInitial, Gaussian
 from wgfpipe.measure import Grid
 from wgfpipe.methods import METHODS
 from wgfpipe.parametrizations import PARAMETRIZATIONS
@@ -97,27 +97,6 @@ class Sweep(_Section):
     )
 
 
-class Problem(_Section):
-    """One thing wrong with a config."""
-
-    where: str
-    key: str
-    received: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.key}: got {self.received}, expected {self.expected}"
-
-
-class ConfigError(ValueError):
-    """A config with errors, all of them."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
-        super().__init__("\n".join([f"the config has {count}; nothing was run:", *(f"  - {problem}" for problem in problems)]))
-        self.problems = problems
-
-
 class Experiment(BaseModel):
     """All cells of a config, sweeps expanded, and which cells each sweep made."""
 
@@ -143,28 +122,28 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     ConfigError
         With every error found.
     """
-    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
     for key in config:
         if key not in ("defaults", "cells", "sweeps"):
-            problems.append(_problem("config", str(key), config[key], "one of the keys defaults, cells, sweeps"))
-    defaults = _mapping(config.get("defaults"), "defaults", problems)
-    raw = _mapping(config.get("cells"), "cells", problems)
-    if not raw and not problems:
-        problems.append(_problem("config", "cells", config.get("cells"), "at least one cell, such as 'base: {}'"))
+            mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps"))
+    defaults = _mapping(config.get("defaults"), "defaults", mistakes)
+    raw = _mapping(config.get("cells"), "cells", mistakes)
+    if not raw and not mistakes:
+        mistakes.append(mistake("config", "cells", config.get("cells"), "at least one cell, such as 'base: {}'"))
     merged = {}
     for name, overrides in raw.items():
-        _check_name("cell", name, problems)
-        merged[str(name)] = _merge(defaults, _mapping(overrides, f"cells.{name}", problems))
-    sweeps = _expand(_mapping(config.get("sweeps"), "sweeps", problems), merged, problems)
+        _check_name("cell", name, mistakes)
+        merged[str(name)] = _merge(defaults, _mapping(overrides, f"cells.{name}", mistakes))
+    sweeps = _expand(_mapping(config.get("sweeps"), "sweeps", mistakes), merged, mistakes)
     cells = {}
     for name, values in merged.items():
-        problems += _check_labels(f"cell {name!r}", values)
-        cell = _validate(f"cell {name!r}", values, problems)
+        mistakes += _check_labels(f"cell {name!r}", values)
+        cell = _validate(f"cell {name!r}", values, mistakes)
         if cell is not None:
             cells[name] = cell
-            problems += _check(f"cell {name!r}", cell, root)
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+            mistakes += _check(f"cell {name!r}", cell, root)
+    if mistakes:
+        raise ConfigError(list(dict.fromkeys(mistakes)))
     return Experiment(cells=cells, sweeps=sweeps)
 
 
@@ -175,11 +154,11 @@ def load_file(path: Path) -> Experiment:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError([_problem("config", "file", str(path), "an existing YAML file")]) from None
+        raise ConfigError([mistake("config", "file", str(path), "an existing YAML file")]) from None
     except yaml.YAMLError as error:
-        raise ConfigError([_problem("config", "file", str(path), f"valid YAML ({' '.join(str(error).split())})")]) from None
+        raise ConfigError([mistake("config", "file", str(path), f"valid YAML ({' '.join(str(error).split())})")]) from None
     if not isinstance(config, Mapping):
-        raise ConfigError([_problem("config", "file", str(path), "a mapping with the keys defaults, cells, sweeps")])
+        raise ConfigError([mistake("config", "file", str(path), "a mapping with the keys defaults, cells, sweeps")])
     folders = path.resolve().parents
     return load(config, next((folder for folder in folders if (folder / "Snakefile").exists()), folders[0]))
 
@@ -238,26 +217,26 @@ def _merge(base: Any, overrides: Any) -> Any:
     return merged
 
 
-def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> dict[str, dict[str, dict[str, Any]]]:
+def _expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> dict[str, dict[str, dict[str, Any]]]:
     """Add the cells of every sweep to ``cells`` and say which they are."""
     made: dict[str, dict[str, dict[str, Any]]] = {}
     bases = dict(cells)
     for name, raw in sweeps.items():
         where = f"sweep {name!r}"
-        _check_name("sweep", name, problems)
+        _check_name("sweep", name, mistakes)
         try:
             sweep = Sweep.model_validate(raw)
         except ValidationError as error:
-            problems += _pydantic_problems(where, error, Sweep)
+            mistakes += translated(where, error, Sweep)
             continue
         if sweep.base not in bases:
-            problems.append(_problem(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))
+            mistakes.append(mistake(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))
             continue
         lengths = {key: len(values) for key, values in sweep.over.items()}
         if sweep.mode == "zip" and len(set(lengths.values())) > 1:
             received = " and ".join(f"{length} values of {key}" for key, length in lengths.items())
             expected = "lists of one length, as mode zip takes them side by side"
-            problems.append(Problem(where=where, key="over", received=received, expected=expected))
+            mistakes.append(Mistake(where=where, key="over", received=received, expected=expected))
             continue
         keys = list(sweep.over)
         match sweep.mode:
@@ -274,8 +253,8 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> 
             if cell in cells:
                 other = made[str(name)].get(cell)
                 whose = "which is in the file" if other is None else f"which is also the name of {other}"
-                problems.append(
-                    _problem(where, "over", setting, f"settings with names of their own; this would be cell {cell!r}, {whose}")
+                mistakes.append(
+                    mistake(where, "over", setting, f"settings with names of their own; this would be cell {cell!r}, {whose}")
                 )
                 continue
             cells[cell] = bases[sweep.base]
@@ -285,53 +264,53 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], problems: list[Problem]) -> 
     return made
 
 
-def _validate(where: str, values: Any, problems: list[Problem]) -> Cell | None:
+def _validate(where: str, values: Any, mistakes: list[Mistake]) -> Cell | None:
     try:
         return Cell.model_validate(values)
     except ValidationError as error:
-        problems += _pydantic_problems(where, error, Cell)
+        mistakes += translated(where, error, Cell)
         return None
 
 
-def _check_labels(where: str, values: Mapping) -> list[Problem]:
+def _check_labels(where: str, values: Mapping) -> list[Mistake]:
     """Check labels and the reference, before anything else can be wrong with the methods."""
     methods, reference = values.get("methods"), values.get("reference")
-    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
     if not isinstance(methods, Mapping):
-        return problems
+        return mistakes
     for label in methods:
         if isinstance(label, str):
-            _check_name("label", label, problems, where)
+            _check_name("label", label, mistakes, where)
     if methods and isinstance(reference, str) and reference not in methods:
-        problems.append(_problem(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
-    return problems
+        mistakes.append(mistake(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
+    return mistakes
 
 
-def _check(where: str, cell: Cell, root: Path) -> list[Problem]:
+def _check(where: str, cell: Cell, root: Path) -> list[Mistake]:
     """Check what no single field can know."""
-    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
     if len(set(cell.distances)) < len(cell.distances):
-        problems.append(_problem(where, "distances", list(cell.distances), "every distance once"))
+        mistakes.append(mistake(where, "distances", list(cell.distances), "every distance once"))
     try:
         save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError as error:
-        problems.append(_problem(where, "save_at", cell.resolved()["save_at"], str(error)))
+        mistakes.append(mistake(where, "save_at", cell.resolved()["save_at"], str(error)))
     n_samples = 0
     try:
         source = None if cell.data.source is None else root / cell.data.source
         x, _ = cell.data.generate(np.random.default_rng(seed_of(cell.seed, "data")), source)
         n_samples = len(x)
     except DataError as error:
-        problems.append(_problem(where, f"data.{error.key}", error.value, error.expected))
+        mistakes.append(mistake(where, f"data.{error.key}", error.value, error.expected))
     n_parameters = len(cell.parametrization.parameter_names(cell.data.dimension + 1))
     try:
         n_atoms = cell.grid.check(n_parameters) * len(cell.parametrization.signs)
     except DataError as error:
-        return [*problems, _problem(where, f"grid.{error.key}", error.value, error.expected)]
+        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
     size = n_atoms * max(n_samples, 1) * 8
     if size > MAX_GRID_BYTES:
-        problems.append(
-            _problem(
+        mistakes.append(
+            mistake(
                 where,
                 "grid.points_per_axis",
                 cell.grid.points_per_axis,
@@ -339,15 +318,15 @@ def _check(where: str, cell: Cell, root: Path) -> list[Problem]:
                 f"{n_atoms} atoms and {n_samples} samples need {size / 2**30:.1f} GB",
             )
         )
-        return problems
+        return mistakes
     grid = cell.grid.build(n_parameters, cell.parametrization.signs)
-    problems += _check_initial(where, cell, grid)
+    mistakes += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
-        problems += _check_expressions(where, label, method, grid.spacing)
-    return problems
+        mistakes += _check_expressions(where, label, method, grid.spacing)
+    return mistakes
 
 
-def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Problem]:
+def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Mistake]:
     """Whether the grid holds the initial measure and resolves it."""
     initial = cell.initial
     widths = [float(min(axis[-1] for axis in axes)) for axes in grid.blocks]
@@ -356,137 +335,50 @@ def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Problem]:
         for axes, width in zip(grid.blocks, widths, strict=True)
         if width >= min(initial.extent, initial.resolution)
     ]
-    problems = []
+    mistakes = []
     if initial.extent > max(widths) * (1 + 1e-12):
         expected = (
             f"at least {initial.extent:.3g}, the extent of the initial measure {initial.kind!r}; enlarge it or shrink the law"
         )
-        problems.append(_problem(where, "grid.half_width", max(widths), expected))
+        mistakes.append(mistake(where, "grid.half_width", max(widths), expected))
     finest = min(spacings, default=grid.spacing)
     if initial.resolution < finest * (1 - 1e-12):
         expected = (
             f"a spacing of at most {initial.resolution:.3g}, the length on which the initial measure {initial.kind!r} varies, "
             f"and this gives {finest:.3g}; take more points, or add a fine block under grid.blocks"
         )
-        problems.append(_problem(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
-    if not problems:
+        mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
+    if not mistakes:
         try:
             initial.on_grid(grid)
         except ValueError as error:
-            problems.append(_problem(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
-    return problems
+            mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
+    return mistakes
 
 
-def _check_expressions(where: str, label: str, method: Method, spacing: float) -> list[Problem]:
+def _check_expressions(where: str, label: str, method: Method, spacing: float) -> list[Mistake]:
     """Whether expressions in h have a positive value on this grid."""
-    problems = []
+    mistakes = []
     for key, value in method.model_dump().items():
         if key in ("dt", "epsilon") and isinstance(value, str) and not evaluate(value, spacing) > 0:
             expected = f"a positive value; at h = {spacing:.4g} it is {evaluate(value, spacing):.4g}"
-            problems.append(_problem(where, f"methods.{label}.{key}", value, expected))
-    return problems
+            mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
+    return mistakes
 
 
-def _check_name(what: str, name: Any, problems: list[Problem], where: str | None = None) -> None:
+def _check_name(what: str, name: Any, mistakes: list[Mistake], where: str | None = None) -> None:
     if not re.fullmatch(NAME, str(name)):
         expected = "letters, digits and _ . + = - only, not starting with a dot: it becomes a file name"
-        problems.append(_problem(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
+        mistakes.append(mistake(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
 
 
-def _mapping(value: Any, key: str, problems: list[Problem]) -> Mapping:
+def _mapping(value: Any, key: str, mistakes: list[Mistake]) -> Mapping:
     if value is None:
         return {}
     if isinstance(value, Mapping):
         return value
-    problems.append(_problem("config", key, value, "a mapping"))
+    mistakes.append(mistake("config", key, value, "a mapping"))
     return {}
-
-
-_TAGGED = {"data": 1, "parametrization": 1, "energy": 1, "initial": 1, "methods": 2}
-"""Section -> where pydantic puts the tag of a union into an error's path, which is no key of the file."""
-
-_TYPE_NAMES = ("int", "float", "str", "constrained-int", "constrained-float", "constrained-str")
-
-
-def _known_keys(path: list[str], tag: int | None, top: type[BaseModel]) -> str:
-    """What may stand where a key that does not exist was found, the likeliest first."""
-    model: Any = top
-    if tag is not None and len(path) > tag + 1:
-        tagged = {
-            "methods": METHODS,
-            "data": DATASETS,
-            "parametrization": PARAMETRIZATIONS,
-            "energy": ENERGIES,
-            "initial": INITIALS,
-        }
-        model = next(cls for cls in tagged[path[0]] if cls.model_fields["kind"].default == path[tag])
-    elif len(path) > 1:
-        model = BlockSpec if "blocks" in path else {"grid": GridSpec, "verdict": VerdictSpec}.get(path[0], top)
-    names = list(model.model_fields)
-    close = difflib.get_close_matches(path[-1], names, n=1)
-    return (f"{close[0]}, or another of " if close else "one of ") + "the keys " + ", ".join(names)
-
-
-def _pydantic_problems(where: str, error: ValidationError, top: type[BaseModel]) -> list[Problem]:
-    """Say pydantic's errors in terms of the file; what alternatives of one key expected is joined by "or"."""
-    found: dict[str, tuple[Any, list[str]]] = {}
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
-        tag = _TAGGED.get(path[0]) if path else None
-        label = 1 if path[:1] == ["methods"] else None
-        keys = [part for i, part in enumerate(path) if i == label or (i != tag and "[" not in part and part not in _TYPE_NAMES)]
-        received = None if item["type"] == "missing" else item["input"]
-        match item["type"]:
-            case "extra_forbidden":
-                expected = _known_keys(path, tag, top)
-            case "missing":
-                expected = "a value; the key is missing"
-            case "union_tag_invalid":
-                context = item.get("ctx", {})
-                expected = f"one of {context['expected_tags']}"
-                received, keys = context["tag"], [*keys, "kind"]
-            case "union_tag_not_found":
-                expected = "a mapping with the key kind"
-            case "tuple_type" if not isinstance(item["input"], list) and len(path) > 1 and "[" in path[-1]:
-                continue  # the alternative of a single number, which has its own line
-            case "int_type" | "float_type" if isinstance(item["input"], list | tuple) and _inside(path[:-1], error):
-                continue  # the alternative of a list, whose entries have their own lines
-            case "dict_type" | "model_type" | "model_attributes_type" | "dataclass_type":
-                expected = "a mapping"
-            case "tuple_type" | "list_type":
-                expected = "a list"
-            case "string_type" if path[-1] == "[key]":
-                expected = "a label in text: put it in quotes"
-            case "too_short":
-                expected = "at least one entry"
-            case "int_parsing" | "int_from_float" | "int_type":
-                expected = "a whole number"
-            case "float_parsing" | "float_type":
-                expected = "a number"
-            case "bool_parsing" | "bool_type":
-                expected = "true or false"
-            case "finite_number":
-                expected = "a finite number"
-            case "greater_than" | "greater_than_equal":
-                expected = f"a number {item['msg'].removeprefix('Input should be ')}"
-            case _:
-                expected = item["msg"].removeprefix("Value error, ").removeprefix("expected ").removeprefix("Input should be ")
-        key = ".".join(keys) or "cell"
-        texts = found.setdefault(key, (received, []))[1]
-        if expected not in texts:
-            texts.append(expected)
-    return [_problem(where, key, received, " or ".join(texts)) for key, (received, texts) in found.items()]
-
-
-def _inside(path: list[str], error: ValidationError) -> bool:
-    """Whether some error lies deeper than a path, in an entry of its list."""
-    locations = [[str(part) for part in item["loc"]] for item in error.errors()]
-    return any(found[: len(path)] == path and len(found) > len(path) + 1 for found in locations)
-
-
-def _problem(where: str, key: str, received: Any, expected: str) -> Problem:
-    text = "nothing" if received is None else repr(received)
-    return Problem(where=where, key=key, received=text if len(text) <= 120 else text[:117] + "...", expected=expected)
 
 
 def _file_text(value: Any) -> str:

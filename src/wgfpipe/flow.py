@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from wgfpipe import trajectory
+from wgfpipe.checkpoint import CheckpointClock, load_checkpoint
 from wgfpipe.energies.base import Energy
 from wgfpipe.expression import PositiveExpression, evaluate
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.memory import keep_pages
 from wgfpipe.parametrizations.base import NOTHING, Parametrization
-from wgfpipe.status import Status
+from wgfpipe.status import Info, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,19 +142,6 @@ class Problem:
         return self.parametrization.advance(points, base, start.weights, start.sign, self.x, slope, dt, memory)
 
 
-class Info(NamedTuple):
-    """What a person wants to know of a step; every field is stored. NaN means the quantity does not exist for the method."""
-
-    energy: float
-    inner_iterations: int = 0
-    residual: float = 0.0
-    kernel_applications: int = 0
-    plan_off_diagonal: float = math.nan
-    mass_error: float = 0.0
-    transport_cost: float = math.nan
-    status: Status = Status.OK
-
-
 class Method(BaseModel, ABC):
     """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
 
@@ -268,10 +256,10 @@ def solve(
     state = method.init(problem, np.random.default_rng(seed))
     recorder = trajectory.Recorder(caveat=method.caveat(problem))
     if checkpoint is not None and checkpoint.exists():
-        state = trajectory.load_checkpoint(checkpoint, recorder, state)
+        state = load_checkpoint(checkpoint, recorder, state)
     else:
         _save(problem, method, state, 0.0, recorder)
-    clock = trajectory.CheckpointClock(checkpoint, checkpoint_every)
+    clock = CheckpointClock(checkpoint, checkpoint_every)
     done = len(recorder.infos)
     for interval in range(len(recorder.times) - 1, len(counts)):
         step = (times[interval + 1] - times[interval]) / counts[interval]

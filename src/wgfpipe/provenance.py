@@ -107,6 +107,8 @@ def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
     nodes, always, imports = _statements(module)
     if name == "*":  # naming a module without a name in it means all of it
         return "", [(module, own) for own in nodes]
+    if name not in nodes and name in imports:
+        return "", [imports[name]]  # passed on from where it is defined
     if name not in nodes:
         raise KeyError(f"module {module} defines no {name}")
     text, needs = [], []

@@ -18,8 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from wgfpipe.figures import DISTANCE_TITLES, GREY, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
+from wgfpipe.figures import DISTANCE_TITLES
 from wgfpipe.provenance import versions
+from wgfpipe.scene import GREY, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
 
 TONES = {  # verdict -> (tone of its badge, symbol, which tells it without colour)
     "follows": ("good", "✓"),

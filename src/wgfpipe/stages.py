@@ -118,6 +118,8 @@ def run_method(spec: Mapping[str, Any], data_path: str, grid_path: str, out: str
     trajectory.write(_stamped(made, "run_method", spec), out, "trajectory")
     saved.unlink(missing_ok=True)
     owner.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the folder goes with its last checkpoint
+        owner.parent.rmdir()
 
 
 def distances(spec: Mapping[str, Any], data_path: str, grid_path: str, trajectories: Mapping[str, str], out: str) -> None:

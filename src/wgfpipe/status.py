@@ -1,6 +1,8 @@
-"""What can go wrong in a computation, said to the user: failure is data, stored with the trajectory."""
+"""What a step tells a person: its outcome and its certificates. Failure is data, stored with the trajectory."""
 
 import enum
+import math
+from typing import NamedTuple
 
 
 class Status(enum.Enum):
@@ -12,8 +14,8 @@ class Status(enum.Enum):
         "enlarge grid.half_width or shorten the horizon."
     )
     PINNED = (
-        "mass is locked to the lattice: epsilon is so small against h^2 that the drift of a step is lost between nodes; "
-        "raise epsilon to about h^2, refine the grid, or raise dt."
+        "mass is locked to the lattice: the drift of a step is less than half a spacing and epsilon, if any, too small against "
+        "h^2 to carry it; raise dt, refine the grid, or raise epsilon to about h^2."
     )
     ASCENT = "the energy rose in a step: the explicit step is too long for this problem; lower dt."
     NOT_CONVERGED = (
@@ -32,3 +34,16 @@ class Status(enum.Enum):
     def worst(cls, *statuses: "Status") -> "Status":
         """Return the most severe of the statuses given, OK if none is."""
         return max(statuses, key=lambda status: status.code, default=cls.OK)
+
+
+class Info(NamedTuple):
+    """What a person wants to know of a step; every field is stored. NaN means the quantity does not exist for the method."""
+
+    energy: float
+    inner_iterations: int = 0
+    residual: float = 0.0
+    kernel_applications: int = 0
+    plan_off_diagonal: float = math.nan
+    mass_error: float = 0.0
+    transport_cost: float = math.nan
+    status: Status = Status.OK

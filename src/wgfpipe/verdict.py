@@ -19,6 +19,8 @@ from wgfpipe.trajectory import describe
 FOLLOWS = "follows"
 FUNCTION_ONLY = "follows in function space only"
 DOES_NOT_FOLLOW = "does not follow"
+FUNCTION_AND_SOME = "follows in function space; in measure for some methods"
+DISAGREE = "methods disagree"
 NO_ANSWER = "no answer"
 _FUNCTION = ("function_gap", "data_gap", "energy_gap")
 _MEASURE = ("w1", "w2", "sliced_w2")
@@ -99,32 +101,33 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
 def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float) -> dict[str, Any]:
     """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow.
 
-    A method with a caveat solves another flow by its own account: it is judged and listed, and has no say here.
+    A method with a caveat solves another flow by its own account, and one whose status is not ok had numerical trouble: both
+    are judged and listed, and have no say here.
     """
-    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow" and not m["caveat"]]
-    biased = [m for m in methods if m["caveat"]]
-    verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW, NO_ANSWER)
-    counts = {verdict: [m["method"] for m in flows if m["verdict"] == verdict] for verdict in verdicts}
-    answered = len(flows) - len(counts[NO_ANSWER])
-    if answered == 0:
+    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow"]
+    sound = [m for m in flows if m["status"] == "ok" and not m["caveat"]]
+    verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
+    labels = {verdict: [m["method"] for m in sound if m["verdict"] == verdict] for verdict in verdicts}
+    if not sound:
         verdict = NO_ANSWER
         text = "no discretization of the Wasserstein gradient flow gave an answer"
-    elif len(counts[FOLLOWS]) == answered:
+    elif len(labels[FOLLOWS]) == len(sound):
         verdict = FOLLOWS
         text = f"the Wasserstein gradient flow follows {reference}"
-    elif len(counts[DOES_NOT_FOLLOW]) == answered:
+    elif len(labels[DOES_NOT_FOLLOW]) == len(sound):
         verdict = DOES_NOT_FOLLOW
         text = f"the Wasserstein gradient flow, as computed here, does not follow {reference}"
-    elif not counts[DOES_NOT_FOLLOW]:
-        verdict = FUNCTION_ONLY if not counts[FOLLOWS] else "follows in function space; in measure for some methods"
-        text = f"the Wasserstein gradient flow follows {reference} in function space"
-    else:
-        verdict = "methods disagree"
+    elif labels[DOES_NOT_FOLLOW]:
+        verdict = DISAGREE
         text = f"the discretizations of the Wasserstein gradient flow disagree about {reference}"
-    listed = "; ".join(f"{verdict}: {', '.join(labels)}" for verdict, labels in counts.items() if labels)
-    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no methods'})."
-    for method in biased:
-        sentence += f" Apart from these, {method['method']} {method['verdict']}; it is {method['caveat']}."
+    else:
+        verdict = FUNCTION_AND_SOME if labels[FOLLOWS] else FUNCTION_ONLY
+        text = f"the Wasserstein gradient flow follows {reference} in function space"
+    listed = "; ".join(f"{verdict}: {', '.join(named)}" for verdict, named in labels.items() if named)
+    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no method is sound'})."
+    for method in (m for m in flows if m not in sound):
+        reason = f"it is {method['caveat']}" if method["caveat"] else f"its status is {method['status']}: {method['advice']}"
+        sentence += f" {method['method']} has no say ({method['verdict']}): {reason.rstrip('.')}."
     return {
         "cell": cell,
         "verdict": verdict,

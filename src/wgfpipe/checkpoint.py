@@ -1,0 +1,61 @@
+"""Long runs save themselves: state and records in one file of arrays, from which a run goes on to the same last bit."""
+
+import time as clock
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgfpipe.measure import Measure
+from wgfpipe.status import Info, Status
+from wgfpipe.trajectory import Recorder, atomic
+
+
+class CheckpointClock:
+    """Save a run to its checkpoint file when enough time has passed since the last time."""
+
+    def __init__(self, path: Path | None, every: float) -> None:
+        self.path, self.every, self.last = path, every, clock.monotonic()
+
+    def tick(self, recorder: Recorder, state: Any) -> None:
+        """Save now if it is time."""
+        if self.path is not None and clock.monotonic() - self.last >= self.every:
+            save_checkpoint(self.path, recorder, state)
+            self.last = clock.monotonic()
+
+
+def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
+    """Write a run's state and all it recorded so far, in arrays."""
+    infos = np.array([[*info[:-1], info.status.code] for info in recorder.infos], float)
+    with atomic(path) as part, part.open("wb") as stream:
+        np.savez(
+            stream,
+            times=recorder.times,
+            points=np.stack([measure.points for measure in recorder.measures]),
+            weights=np.stack([measure.weights for measure in recorder.measures]),
+            sign=recorder.measures[0].sign,
+            predictions=recorder.predictions,
+            energies=recorder.energies,
+            infos=infos,
+            step_times=recorder.step_times,
+            **{f"state_{name}": value for name, value in state._asdict().items()},
+        )
+
+
+def load_checkpoint(path: Path, recorder: Recorder, initial_state: Any) -> Any:
+    """Fill the recorder from a checkpoint and return the state saved there, of the type of ``initial_state``."""
+    with np.load(path, allow_pickle=False) as saved:
+        recorder.times = saved["times"].tolist()
+        recorder.measures = [
+            Measure(points, weights, saved["sign"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
+        ]
+        recorder.predictions = list(saved["predictions"])
+        recorder.energies = saved["energies"].tolist()
+        statuses = list(Status)
+        recorder.infos = [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]]
+        recorder.step_times = saved["step_times"].tolist()
+        fields = {
+            name: saved[f"state_{name}"] if isinstance(value, np.ndarray) else type(value)(saved[f"state_{name}"].item())
+            for name, value in initial_state._asdict().items()
+        }
+    return type(initial_state)(**fields)
