@@ -27,10 +27,16 @@ def still() -> Problem:
 
 def instance(cls, dt: float = 0.125):
     """A method of a class with the hyper-parameters that have no default."""
-    required = {"epsilon": "h^2"} if "epsilon" in cls.model_fields else {}
     if cls.__name__ == "JKOExact":
         dt = max(dt, 0.75)  # shorter steps are pinned on the coarse grids of tests
-    return cls(dt=dt, **required)
+    return cls(dt=dt, **required(cls))
+
+
+def required(cls) -> dict:
+    """Hyper-parameters that a method cannot do without, beside dt."""
+    if "diffusion" in cls.model_fields:
+        return {"diffusion": 0.01}
+    return {"epsilon": "h^2"} if "epsilon" in cls.model_fields else {}
 
 
 def every_method(dt: float = 0.125) -> list:

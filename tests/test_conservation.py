@@ -62,9 +62,9 @@ def test_debiasing_removes_the_spurious_variance(still):
 
 
 def test_particles_do_not_move_without_a_force(still):
-    """Particle methods leave everything in place to the last bit."""
+    """Particle methods without noise leave everything in place to the last bit."""
     for method in every_method():
-        if method.support == "particles" and method.kind != "emd_prox":
+        if method.support == "particles" and method.kind not in ("emd_prox", "langevin"):
             run = wgfpipe.solve(still, method, 0.25, 2)
             np.testing.assert_array_equal(
                 run["points"].values.reshape(-1, 2)[: len(still.initial.points)], still.initial.points
@@ -137,3 +137,42 @@ def test_the_orthogonal_toy_rests_on_its_plateau_and_fits_when_predicted():
     assert norms == pytest.approx(1.0 / np.sqrt(1.25) + 1.0 / np.sqrt(5.0), rel=1e-3)
     conserved = run["points"].values[..., 2] ** 2 - (run["points"].values[..., :2] ** 2).sum(axis=-1)
     assert np.abs(conserved).max() < 1e-6
+
+
+def test_langevin_samples_the_ornstein_uhlenbeck_law():
+    """Noise sqrt(2 D dt) on a quadratic potential: stationary variance D / (k (1 - k dt / 2)), the one of the Euler scheme.
+
+    Unequal masses make the effective number of neurons (sum w)^2 / sum w^2; four standard deviations of a sample variance.
+    """
+    stiffness, dt, diffusion = 1.0, 0.05, 0.04
+    problem = make_problem(24, energy={"kind": "quadratic", "stiffness": stiffness})
+    run = wgfpipe.solve(problem, wgfpipe.Langevin(dt=dt, diffusion=diffusion, copies=40), 4.0, 2)
+    measure = measure_at(run, -1)
+    effective = measure.weights.sum() ** 2 / (measure.weights**2).sum()
+    start = variance(measure_at(run, 0)) * (1 - stiffness * dt) ** (2 * 80)  # what is left of the initial variance
+    expected = diffusion / (stiffness * (1 - stiffness * dt / 2)) * (1 - (1 - stiffness * dt) ** 160) + start
+    np.testing.assert_allclose(variance(measure), expected, rtol=4 * np.sqrt(2 / effective))
+    # Antithetic noise leaves the mean where descent without noise has it, exactly up to rounding.
+    np.testing.assert_allclose(measure.weights @ measure.points, 0.0, atol=1e-14)
+
+
+def test_noisy_descent_is_the_twin_of_plain_entropic_jko():
+    """With D = epsilon/(4 dt) the two spread alike, and descent without noise does not.
+
+    The extra variance over descent is about 2 D t = 0.1; four standard deviations of a sample variance allow 20 % of it.
+    """
+    problem = make_problem(32)
+    plain = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2", debias=False), 1.0, 2)
+    twin = wgfpipe.solve(problem, wgfpipe.Langevin(dt=0.0125, epsilon="h^2", matched_dt=0.125, copies=16), 1.0, 2)
+    descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.0125), 1.0, 2)
+    ours, theirs, without = (variance(measure_at(run, -1)) for run in (plain, twin, descent))
+    assert np.all(np.abs(ours - theirs) < 0.2 * (ours - without))
+
+
+def test_langevin_takes_one_way_of_saying_its_diffusion():
+    """D itself, or the epsilon and dt to match: not both, not half of one."""
+    import pydantic
+
+    for wrong in ({}, {"epsilon": 0.1}, {"diffusion": 0.1, "epsilon": 0.1, "matched_dt": 0.1}):
+        with pytest.raises(pydantic.ValidationError, match="either diffusion, or both epsilon and matched_dt"):
+            wgfpipe.Langevin(dt=0.1, **wrong)

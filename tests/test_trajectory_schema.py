@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import required
 
 import wgfpipe
 from wgfpipe import assembly, checkpoint, trajectory, verdict
@@ -55,8 +56,7 @@ def problem_of(cell):
 
 def method_of(cls, dt=0.05):
     """Make a method of a class with whatever it requires."""
-    required = {"dt": dt, "epsilon": "h^2"}
-    return cls(**{name: value for name, value in required.items() if name in cls.model_fields})
+    return cls(dt=dt, **required(cls))
 
 
 def run(problem, cls, **options):

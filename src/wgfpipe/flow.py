@@ -162,6 +162,8 @@ class Method(BaseModel, ABC):
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
     """Whether the energy may never rise in a step, whatever dt is."""
+    reports_ascent: ClassVar[bool] = False
+    """Whether a rise of the energy means that dt is too long: explicit descent without noise."""
     certificate: ClassVar[str]
     """What the stored ``residual`` is."""
     references: ClassVar[tuple[str, ...]]
@@ -288,7 +290,7 @@ def _judge(method: Method, info: Info, energy_before: float, energy_at_start: fl
     if not math.isfinite(info.energy):
         return info._replace(status=Status.DIVERGED)
     # Rounding moves the energy by some ulps of the labels' scale; 1e-12 of the start is thousands of them.
-    if method.family == "gradient descent" and info.energy > energy_before + 1e-12 * energy_at_start:
+    if method.reports_ascent and info.energy > energy_before + 1e-12 * energy_at_start:
         return info._replace(status=Status.worst(info.status, Status.ASCENT))
     return info
 

@@ -182,7 +182,8 @@ def summary(
             part = spec["cells"][cell]
             labels = [label for label in runs if label != part["reference"]]
             methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
-            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"]))
+            noisy = bool(runs[part["reference"]].attrs["caveat"])
+            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], noisy))
         dataset = verdict.summary_dataset(loaded)
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)

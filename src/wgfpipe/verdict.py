@@ -98,14 +98,16 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
     }
 
 
-def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float) -> dict[str, Any]:
+def judge_cell(
+    cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float, noisy_reference: bool = False
+) -> dict[str, Any]:
     """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow.
 
     A method with a caveat solves another flow by its own account, and one whose status is not ok had numerical trouble: both
-    are judged and listed, and have no say here.
+    are judged and listed, and have no say here. Against a noisy reference it is the methods with a caveat that are asked.
     """
     flows = [m for m in methods if m["family"] == "Wasserstein gradient flow"]
-    sound = [m for m in flows if m["status"] == "ok" and not m["caveat"]]
+    sound = [m for m in flows if m["status"] == "ok" and bool(m["caveat"]) is noisy_reference]
     verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
     labels = {verdict: [m["method"] for m in sound if m["verdict"] == verdict] for verdict in verdicts}
     if not sound:
@@ -126,7 +128,9 @@ def judge_cell(cell: str, methods: list[dict[str, Any]], reference: str, toleran
     listed = "; ".join(f"{verdict}: {', '.join(named)}" for verdict, named in labels.items() if named)
     sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no method is sound'})."
     for method in (m for m in flows if m not in sound):
-        reason = f"it is {method['caveat']}" if method["caveat"] else f"its status is {method['status']}: {method['advice']}"
+        reason = f"its status is {method['status']}: {method['advice']}"
+        if method["status"] == "ok":
+            reason = f"it is {method['caveat']}" if method["caveat"] else "it has no diffusion, and the reference has"
         sentence += f" {method['method']} has no say ({method['verdict']}): {reason.rstrip('.')}."
     return {
         "cell": cell,

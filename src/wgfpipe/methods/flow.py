@@ -35,6 +35,7 @@ class Flow(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     order: ClassVar[float] = 1.0
+    reports_ascent: ClassVar[bool] = True
     certificate: ClassVar[str] = "distance to the solution of twice the step, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, Springer 1993",

@@ -32,6 +32,7 @@ class GradientDescent(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     order: ClassVar[float] = 1.0
+    reports_ascent: ClassVar[bool] = True
     certificate: ClassVar[str] = "none: the step is explicit"
     references: ClassVar[tuple[str, ...]] = (
         "Chizat and Bach, On the Global Convergence of Gradient Descent for Over-parameterized Models using Optimal Transport, "

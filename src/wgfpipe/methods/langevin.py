@@ -1,0 +1,91 @@
+"""Noisy gradient descent: ``theta_{k+1} = theta_k - dt grad V(theta_k) + sqrt(2 D dt) xi``, xi standard normal.
+
+The particle twin of entropic JKO without debiasing: both are discretizations of the flow of F + D * entropy when
+``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run; give D as ``diffusion``, or those two as ``epsilon`` and
+``matched_dt``. Every atom is carried in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of
+noise to first order, and the measure is as sharp as that of copies * atoms neurons.
+
+Cost a step: that of gradient descent on copies * atoms neurons plus as many normal draws. Weak order 1 in dt: laws, and with
+them the distances between measures of many neurons, not paths, converge. Pitfall: distances to it never fall below the
+sampling error of its atoms. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Hammersley and Morton, Proc. Cambridge
+Philos. Soc. 52 (1956), antithetic variates.
+"""
+
+import math
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from wgfpipe.expression import PositiveExpression
+from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.parametrizations.base import NOTHING
+
+
+class LangevinState(NamedTuple):
+    """Neurons (copies * atom, param), outputs (sample,), and what makes the noise of the next step: seed and step."""
+
+    points: Array
+    prediction: Array
+    seed: int
+    step: int
+
+
+class Langevin(Method):
+    """Gradient descent with Gaussian noise."""
+
+    kind: Literal["langevin"] = "langevin"
+    diffusion: PositiveExpression | None = Field(default=None, description="diffusion coefficient D")
+    epsilon: PositiveExpression | None = Field(default=None, description="epsilon of the entropic run to match")
+    matched_dt: PositiveExpression | None = Field(default=None, description="dt of the entropic run to match")
+    copies: int = Field(default=4, ge=2, multiple_of=2, description="copies of every atom, antithetic in pairs")
+    title: ClassVar[str] = "noisy gradient descent"
+    support: ClassVar[Literal["particles"]] = "particles"
+    family: ClassVar[Literal["gradient descent"]] = "gradient descent"
+    order: ClassVar[float] = 1.0
+    certificate: ClassVar[str] = "none: the step is explicit"
+    references: ClassVar[tuple[str, ...]] = (
+        "Mei, Montanari and Nguyen, A Mean Field View of the Landscape of Two-Layer Neural Networks, PNAS 115 (2018)",
+    )
+
+    @model_validator(mode="after")
+    def _one_diffusion(self) -> "Langevin":
+        if (self.diffusion is None) == (self.epsilon is None or self.matched_dt is None):
+            raise ValueError("expected either diffusion, or both epsilon and matched_dt of the entropic run to match")
+        return self
+
+    def coefficient(self, problem: Problem) -> float:
+        """Diffusion coefficient D."""
+        if self.diffusion is not None:
+            return problem.evaluate(self.diffusion)
+        assert self.epsilon is not None and self.matched_dt is not None  # noqa: PT018 - see _one_diffusion
+        return problem.evaluate(self.epsilon) / (4.0 * problem.evaluate(self.matched_dt))
+
+    def caveat(self, problem: Problem) -> str | None:
+        return f"noisy: it is the flow of F + D * entropy with diffusion D = {self.coefficient(problem):.3g}"
+
+    def init(self, problem: Problem, rng: np.random.Generator) -> LangevinState:
+        points = np.asfortranarray(np.tile(problem.initial.points, (self.copies, 1)))
+        return LangevinState(points, problem.predict(problem.initial), int(rng.integers(2**62)), 0)
+
+    def step(self, problem: Problem, state: LangevinState, dt: float) -> tuple[LangevinState, Info]:
+        weights, sign = self._carried(problem)
+        rng = np.random.default_rng([state.seed, state.step])
+        half = rng.standard_normal((len(weights) // 2, state.points.shape[1]))
+        noise = np.concatenate([half, -half])
+        base = state.points + math.sqrt(2.0 * self.coefficient(problem) * dt) * noise - dt * problem.stiffness * state.points
+        slope = problem.slope(state.prediction)
+        points, prediction, _ = problem.parametrization.advance(
+            state.points, base, weights, sign, problem.x, slope, dt, NOTHING
+        )
+        energy = problem.energy_at(points, weights, prediction)
+        return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy)
+
+    def measure(self, problem: Problem, state: LangevinState) -> Measure:
+        return Measure(state.points, *self._carried(problem))
+
+    def _carried(self, problem: Problem) -> tuple[Array, Sign]:
+        """Masses and signs of all copies."""
+        start = problem.initial
+        return np.tile(start.weights / self.copies, self.copies), np.tile(start.sign, self.copies)
