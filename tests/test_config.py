@@ -282,8 +282,14 @@ def test_a_product_sweep_makes_every_combination():
 def test_a_zip_sweep_takes_values_side_by_side():
     """Two lists of two values make two cells."""
     made = load(with_sweep(mode="zip", over={"seed": [1, 2], "horizon": [0.5, "1e0"]}), ROOT)
-    assert list(made.sweeps["width"]) == ["width-seed=1-horizon=0.5", "width-seed=2-horizon=1e0"]
+    assert list(made.sweeps["width"]) == ["width-seed=1-horizon=0.5", "width-seed=2-horizon=1"]
     assert [(cell.seed, cell.horizon) for cell in list(made.cells.values())[1:]] == [(1, 0.5), (2, 1.0)]
+
+
+def test_a_swept_value_has_one_name_however_it_is_written():
+    """8, 8.0 and "8" are one value: the name of the cell, and with it every file, is the same."""
+    names = [list(load(with_sweep(over={"horizon": [value]}), ROOT).sweeps["width"]) for value in (2, 2.0, "2", "2e0")]
+    assert names == [["width-horizon=2"]] * 4
 
 
 def test_an_ablation_changes_one_key_at_a_time():

@@ -4,6 +4,7 @@ Pydantic is the source of truth. A cell is ``defaults`` overlaid with the cell's
 Every error names the cell, the key, the value received and what was expected, and all of them are reported at once.
 """
 
+import contextlib
 import itertools
 import re
 from collections.abc import Mapping
@@ -385,4 +386,7 @@ def _file_text(value: Any) -> str:
     """Text of a swept value that can stand in a file name."""
     if isinstance(value, Mapping):
         value = value.get("kind", "-".join(map(str, value.values())))
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError):  # 8, 8.0 and "8" are one value and have one name
+            value = int(float(value)) if float(value).is_integer() else float(value)
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", str(value))
