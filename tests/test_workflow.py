@@ -88,6 +88,22 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert finished.planned() == Counter()
 
 
+def test_results_copied_without_records_are_judged_by_what_they_store(finished):
+    """`python -m wgfpipe check` finds a complete run current, and names what an edit of the config made stale."""
+
+    def check() -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(finished.folder / "src")}
+        command = [sys.executable, "-m", "wgfpipe", "check"]
+        return subprocess.run(command, cwd=finished.folder, env=environment, capture_output=True, text=True, timeout=120)
+
+    assert check().stdout == "all results are current\n"
+    finished.edit("config.yaml", "jko: {kind: jko_entropic, dt: 0.125,", "jko: {kind: jko_entropic, dt: 0.25,")
+    stale = check()
+    finished.edit("config.yaml", "jko: {kind: jko_entropic, dt: 0.25,", "jko: {kind: jko_entropic, dt: 0.125,")
+    assert stale.returncode == 1
+    assert "results/base/trajectory/jko.nc: made by another config (method changed)" in stale.stdout
+
+
 def test_edits_rerun_what_they_touch_and_nothing_else(finished):
     """A comment reruns nothing; a method its trajectories and what follows; a new cell its own jobs."""
     everywhere = {"summary": 1, "page": 1}

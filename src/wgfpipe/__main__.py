@@ -1,4 +1,4 @@
-"""Command line: ``python -m wgfpipe validate | schema | show | methods | overhead``."""
+"""Command line: ``python -m wgfpipe validate | schema | show | check | methods | overhead``."""
 
 import argparse
 import json
@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="print what is in a result file")
     show.add_argument("file", type=Path, help="a NetCDF file of the pipeline")
     commands.add_parser("methods", help="print the table of methods and parametrizations")
+    check = commands.add_parser("check", help="say which results are missing or made by another config or other code")
+    check.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
+    check.add_argument("--results", type=Path, default=Path("results"), help="the results folder (results)")
     overhead = commands.add_parser("overhead", help="print the share of a run's time that is not numerics")
     overhead.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the results folder (results)")
     overhead.add_argument("--wall", type=float, help="wall seconds of the whole run, if measured")
@@ -35,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         case "show":
             return _show(options.file)
+        case "check":
+            return _check(options.config, options.results)
         case "methods":
             from wgfpipe.registry import table
 
@@ -60,6 +65,23 @@ def _validate(path: Path) -> int:
     n_trajectories = sum(len(cell.methods) for cell in experiment.cells.values())
     print(f"{path} is valid: {len(experiment.cells)} cells, {n_trajectories} trajectories")
     return 0
+
+
+def _check(path: Path, results: Path) -> int:
+    from wgfpipe.config import ConfigError, load_file
+    from wgfpipe.staleness import stale_files
+
+    try:
+        lines = stale_files(load_file(path), results)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for line in lines:
+        print(line)
+    print(
+        f"{len(lines)} files to make; `snakemake --cores 8 --forcerun data` makes them" if lines else "all results are current"
+    )
+    return 1 if lines else 0
 
 
 def _show(path: Path) -> int:
