@@ -78,9 +78,10 @@ def _check(path: Path, results: Path) -> int:
         return 1
     for line in lines:
         print(line)
-    print(
-        f"{len(lines)} files to make; `snakemake --cores 8 --forcerun data` makes them" if lines else "all results are current"
-    )
+    if lines:
+        print(f"{len(lines)} files are not current: delete those that exist and run `snakemake --cores 8`")
+    else:
+        print("all results are current")
     return 1 if lines else 0
 
 
