@@ -43,7 +43,7 @@ DISTANCE_TITLES = {
     "energy_gap": "energy gap",
 }
 CERTIFICATES = {  # step variable -> (title, log scale, what is not above this is rounding)
-    "residual": ("residual of the inner solver", True, 0.0),
+    "residual": ("certificate (residual or gap)", True, 0.0),
     "inner_iterations": ("inner iterations", False, 0.0),
     "kernel_applications": ("kernel applications", False, 0.0),
     "plan_off_diagonal": ("mass moved by the plan", False, 0.0),

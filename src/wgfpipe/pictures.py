@@ -104,7 +104,8 @@ def draw_measures(scene: Scene) -> Figure:
                 axes.text(0.04, 0.95, label, fontweight="bold", va="top", transform=axes.transAxes)
     _color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.48 / width, min(height - 1, 2.6) / height)))
     if len(names) > 2:
-        figure.suptitle(f"projection of ({', '.join(names)}) on ({', '.join(names[:2])})", fontsize=9.5)
+        shown = [symbol(name) for name in names]
+        figure.suptitle(f"projection of ({', '.join(shown)}) on ({', '.join(shown[:2])})", fontsize=9.5)
     return figure
 
 

@@ -150,10 +150,12 @@ def power_text(value: float, position: int = 0) -> str:
 
 
 def symbol(name: str) -> str:
-    """Name of a parameter as a formula: w1 has an index, alpha is Greek."""
+    """Name of a parameter as a formula: w1 has an index, b_plus an exponent, alpha is Greek."""
+    name, _, half = name.partition("_")
     letters = name.rstrip("0123456789")
     greek = f"\\{letters}" if letters in ("alpha", "theta") else letters
-    return f"${greek}_{{{name[len(letters) :]}}}$"
+    exponent = {"plus": "^{+}", "minus": "^{-}"}.get(half, "")
+    return f"${greek}_{{{name[len(letters) :]}}}{exponent}$"
 
 
 def words(status: Status) -> str:
