@@ -261,7 +261,7 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> 
             cells[cell] = bases[sweep.base]
             for key, value in setting.items():
                 cells[cell] = _merge(cells[cell], reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
-            made[str(name)][cell] = setting
+            made[str(name)][cell] = {key: _plain(value) for key, value in setting.items()}
     return made
 
 
@@ -386,7 +386,12 @@ def _file_text(value: Any) -> str:
     """Text of a swept value that can stand in a file name."""
     if isinstance(value, Mapping):
         value = value.get("kind", "-".join(map(str, value.values())))
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", str(_plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    """One way of writing a swept number: 8, 8.0 and "8" are one value and have one name."""
     if not isinstance(value, bool):
-        with contextlib.suppress(TypeError, ValueError):  # 8, 8.0 and "8" are one value and have one name
-            value = int(float(value)) if float(value).is_integer() else float(value)
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", str(value))
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return int(float(value)) if float(value).is_integer() else float(value)
+    return value
