@@ -3,6 +3,7 @@
 import ast
 import math
 import operator
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -16,6 +17,7 @@ _OPERATORS = {
 }
 
 
+@cache
 def evaluate(expression: float | str, h: float) -> float:
     """Value of a number, or of an arithmetic expression in ``h``, the grid spacing.
 

@@ -7,7 +7,7 @@ ACM Trans. Graph. 34 (2015); Peyre and Cuturi, "Computational Optimal Transport"
 """
 
 import math
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -81,13 +81,10 @@ class GibbsKernel:
 
     def _apply_pair(self, values: Array, shape: tuple[int, ...], factors: list[Array], contract, out: Array) -> None:
         """Contract every axis in turn, the last one first: it is one large product of contiguous rows."""
-        lengths = [len(values), *shape]
-        for axis in range(len(factors), 0, -1):
-            factor, length = factors[axis - 1], lengths[axis]
-            before, after = math.prod(lengths[:axis]), math.prod(lengths[axis + 1 :])
-            lengths[axis] = len(factor)
+        for axis, before, length, after in _passes(len(values), shape, tuple(len(factor) for factor in factors)):
+            factor = factors[axis]
             image_shape = (before, len(factor), after)
-            image = out.reshape(image_shape) if axis == 1 else self._scratch(axis, image_shape)
+            image = out.reshape(image_shape) if axis == 0 else self._scratch(axis, image_shape)
             contract(factor, values.reshape(before, length, after), image)
             values = image
 
@@ -119,6 +116,16 @@ class GibbsKernel:
         return tuple(
             min(_lattice_mobility(float(np.diff(axis).max()), self.epsilon) for axis in axes) for axes in self.grid.blocks
         )
+
+
+@cache
+def _passes(n_signs: int, source: tuple[int, ...], target: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """For every axis from the last to the first: its number, and the sizes before it, along it and after it."""
+    lengths, passes = [n_signs, *source], []
+    for axis in range(len(source), 0, -1):
+        passes.append((axis - 1, math.prod(lengths[:axis]), lengths[axis], math.prod(lengths[axis + 1 :])))
+        lengths[axis] = target[axis - 1]
+    return passes
 
 
 def _lattice_mobility(h: float, epsilon: float) -> float:

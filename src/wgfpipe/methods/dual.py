@@ -115,8 +115,8 @@ def solve_dual(
 def _update(inverse: Array, move: Array, change: Array) -> Array:
     """BFGS update of the inverse; skipped where the curvature condition fails in rounding."""
     along = float(move @ change)
-    if along <= 1e-14 * float(np.linalg.norm(move) * np.linalg.norm(change)):
+    if along <= 1e-14 * math.sqrt(float(move @ move) * float(change @ change)):
         return inverse
     image = inverse @ change
-    cross = np.outer(move, image)
-    return inverse + ((along + change @ image) / along**2) * np.outer(move, move) - (cross + cross.T) / along
+    cross = move[:, None] * image
+    return inverse + ((along + float(change @ image)) / along**2 * move[:, None]) * move - (cross + cross.T) / along
