@@ -1,72 +1,114 @@
 """Compiled loops over neurons of relu(<theta, x>), structure of arrays: ``points`` is (param, atom) here.
 
 Neurons are taken in blocks that stay in the first-level cache; every inner loop runs over the neurons of a block with no
-branch, so the compiler vectorizes it. With two parameters four samples share one pass over a block, so that arithmetic and
-not the cache is what it waits for. Sums may be reassociated (that is what vectorizing a sum means) and nothing else of IEEE
-arithmetic is relaxed. Cost: about 4 (param + 1) operations a neuron and sample.
+branch, so the compiler vectorizes it. With two parameters four samples share one pass over a block, and two the last, so that
+arithmetic and not the cache is what it waits for. Sums may be reassociated (that is what vectorizing a sum means) and nothing
+else of IEEE arithmetic is relaxed. Cost: about 4 (param + 1) operations a neuron and sample.
 """
 
 import numba
 import numpy as np
 
 BLOCK = 512
-SHARED = 4
-"""Samples that share a pass; data are padded to a multiple with zeros, which activate nothing."""
 
-_relaxed = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+_FASTMATH = {"reassoc", "contract", "nsz"}
+_relaxed = numba.njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
+_inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
 
 
 @_relaxed
 def advance_two(points, base, weights, sign, inputs, slopes, dt):  # pragma: no cover - compiled
     """Two parameters: return ``base - dt grad V(points)``, (2, atom), and the outputs there, (sample,)."""
-    n_atoms = points.shape[1]
-    n_samples = -(-len(slopes) // SHARED) * SHARED
-    x, slope = np.zeros((n_samples, 2)), np.zeros(n_samples)
-    x[: len(slopes)] = inputs
-    slope[: len(slopes)] = slopes
-    moved, prediction = np.empty_like(points), np.zeros(n_samples)
-    forces, signed_weights = np.empty((2, BLOCK)), np.empty(BLOCK)
+    n_atoms, n_samples = points.shape[1], len(slopes)
+    n_even = n_samples + n_samples % 2  # a sample of zeros beside an odd last one activates nothing
+    x, slope, prediction = np.zeros((n_even, 2)), np.zeros(n_even), np.zeros(n_even)
+    x[:n_samples] = inputs
+    slope[:n_samples] = slopes
+    moved, forces, signed_weights = np.empty_like(points), np.empty((2, BLOCK)), np.empty(BLOCK)
     for start in range(0, n_atoms, BLOCK):
         stop = min(start + BLOCK, n_atoms)
         size = stop - start
-        first, second = points[0, start:stop], points[1, start:stop]
-        force0, force1 = forces[0, :size], forces[1, :size]
+        force0, force1, signed = forces[0, :size], forces[1, :size], signed_weights[:size]
         force0[:] = 0.0
         force1[:] = 0.0
-        for j in range(0, n_samples, SHARED):
-            a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
-            b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
-            s0, s1, s2, s3 = slope[j], slope[j + 1], slope[j + 2], slope[j + 3]
-            for i in range(size):
-                p, q = first[i], second[i]
-                t0 = s0 if p * a0 + q * b0 > 0.0 else 0.0
-                t1 = s1 if p * a1 + q * b1 > 0.0 else 0.0
-                t2 = s2 if p * a2 + q * b2 > 0.0 else 0.0
-                t3 = s3 if p * a3 + q * b3 > 0.0 else 0.0
-                force0[i] += t0 * a0 + t1 * a1 + t2 * a2 + t3 * a3
-                force1[i] += t0 * b0 + t1 * b1 + t2 * b2 + t3 * b3
+        j = 0
+        while j + 4 <= n_even:
+            _force_of_four(points[0, start:stop], points[1, start:stop], x, slope, j, force0, force1)
+            j += 4
+        if j < n_even:
+            _force_of_two(points[0, start:stop], points[1, start:stop], x, slope, j, force0, force1)
         moved0, moved1 = moved[0, start:stop], moved[1, start:stop]
-        signs, masses = sign[start:stop], weights[start:stop]
         base0, base1 = base[0, start:stop], base[1, start:stop]
+        signs, masses = sign[start:stop], weights[start:stop]
         for i in range(size):
             moved0[i] = base0[i] - dt * signs[i] * force0[i]
             moved1[i] = base1[i] - dt * signs[i] * force1[i]
-            signed_weights[i] = signs[i] * masses[i]
-        for j in range(0, n_samples, SHARED):
-            a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
-            b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
-            f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
-            for i in range(size):
-                p, q, weight = moved0[i], moved1[i], signed_weights[i]
-                f0 += weight * max(p * a0 + q * b0, 0.0)
-                f1 += weight * max(p * a1 + q * b1, 0.0)
-                f2 += weight * max(p * a2 + q * b2, 0.0)
-                f3 += weight * max(p * a3 + q * b3, 0.0)
-            prediction[j] += f0
-            prediction[j + 1] += f1
-            prediction[j + 2] += f2
-            prediction[j + 3] += f3
-    return moved, prediction[: len(slopes)]
+            signed[i] = signs[i] * masses[i]
+        j = 0
+        while j + 4 <= n_even:
+            _outputs_of_four(moved0, moved1, signed, x, j, prediction)
+            j += 4
+        if j < n_even:
+            _outputs_of_two(moved0, moved1, signed, x, j, prediction)
+    return moved, prediction[:n_samples]
+
+
+@_inlined
+def _force_of_four(first, second, x, slope, j, force0, force1):  # pragma: no cover - compiled
+    """Add the forces of samples j to j + 3 on a block of neurons."""
+    a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
+    b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
+    p0, p1, p2, p3 = slope[j] * a0, slope[j + 1] * a1, slope[j + 2] * a2, slope[j + 3] * a3
+    q0, q1, q2, q3 = slope[j] * b0, slope[j + 1] * b1, slope[j + 2] * b2, slope[j + 3] * b3
+    for i in range(len(first)):
+        u, v = first[i], second[i]
+        on0, on1 = u * a0 + v * b0 > 0.0, u * a1 + v * b1 > 0.0
+        on2, on3 = u * a2 + v * b2 > 0.0, u * a3 + v * b3 > 0.0
+        force0[i] += ((p0 if on0 else 0.0) + (p1 if on1 else 0.0)) + ((p2 if on2 else 0.0) + (p3 if on3 else 0.0))
+        force1[i] += ((q0 if on0 else 0.0) + (q1 if on1 else 0.0)) + ((q2 if on2 else 0.0) + (q3 if on3 else 0.0))
+
+
+@_inlined
+def _force_of_two(first, second, x, slope, j, force0, force1):  # pragma: no cover - compiled
+    """Add the forces of samples j and j + 1 on a block of neurons."""
+    a0, a1, b0, b1 = x[j, 0], x[j + 1, 0], x[j, 1], x[j + 1, 1]
+    p0, p1, q0, q1 = slope[j] * a0, slope[j + 1] * a1, slope[j] * b0, slope[j + 1] * b1
+    for i in range(len(first)):
+        u, v = first[i], second[i]
+        on0, on1 = u * a0 + v * b0 > 0.0, u * a1 + v * b1 > 0.0
+        force0[i] += (p0 if on0 else 0.0) + (p1 if on1 else 0.0)
+        force1[i] += (q0 if on0 else 0.0) + (q1 if on1 else 0.0)
+
+
+@_inlined
+def _outputs_of_four(first, second, weights, x, j, prediction):  # pragma: no cover - compiled
+    """Add the outputs of a block of neurons on samples j to j + 3."""
+    a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
+    b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
+    f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(first)):
+        u, v, weight = first[i], second[i], weights[i]
+        f0 += weight * max(u * a0 + v * b0, 0.0)
+        f1 += weight * max(u * a1 + v * b1, 0.0)
+        f2 += weight * max(u * a2 + v * b2, 0.0)
+        f3 += weight * max(u * a3 + v * b3, 0.0)
+    prediction[j] += f0
+    prediction[j + 1] += f1
+    prediction[j + 2] += f2
+    prediction[j + 3] += f3
+
+
+@_inlined
+def _outputs_of_two(first, second, weights, x, j, prediction):  # pragma: no cover - compiled
+    """Add the outputs of a block of neurons on samples j and j + 1."""
+    a0, a1, b0, b1 = x[j, 0], x[j + 1, 0], x[j, 1], x[j + 1, 1]
+    f0, f1 = 0.0, 0.0
+    for i in range(len(first)):
+        u, v, weight = first[i], second[i], weights[i]
+        f0 += weight * max(u * a0 + v * b0, 0.0)
+        f1 += weight * max(u * a1 + v * b1, 0.0)
+    prediction[j] += f0
+    prediction[j + 1] += f1
 
 
 @_relaxed
