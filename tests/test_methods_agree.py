@@ -109,10 +109,7 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 
 
 def test_the_compiled_pass_equals_the_matrix_form(sine):
-    """Signed.advance in compiled loops equals base - dt grad V in NumPy, for two and for more parameters.
-
-    Twelve parameters are beyond the compiled loops: matrix products, with and without the memory of the call before.
-    """
+    """Signed.advance equals base - dt grad V computed plainly: compiled for two parameters, products with memory for more."""
     from wgfpipe.parametrizations.base import NOTHING, Parametrization
     from wgfpipe.parametrizations.signed import Signed
 
@@ -222,7 +219,7 @@ def test_the_global_step_becomes_the_local_one_as_dt_falls():
     for dt in (0.2, 0.05, 0.0125):
         runs = [wgfpipe.solve(problem, cls(dt=dt), 0.4, 2) for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox)]
         distances.append(labelled_distance(*runs))
-    assert distances[0] > 1.5 * distances[1] > 1.5**2 * distances[2]  # measured: 2.2 and 2.1 for a quarter of dt
+    assert distances[0] > 1.5 * distances[1] > 1.5**2 * distances[2]  # measured: 2.3 and 2.8 for a quarter of dt
 
 
 def test_the_identity_coupling_is_optimal_in_higher_dimension():

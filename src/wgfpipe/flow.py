@@ -270,7 +270,7 @@ def solve(
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
                 try:
                     state, info = method.step(problem, state, step)
-                except np.linalg.LinAlgError:
+                except np.linalg.LinAlgError:  # a system that overflowed or became singular: the run ends here, as a status
                     info = Info(energy=math.nan)
             info = _judge(method, info, energy_before, recorder.energies[0])
             recorder.infos.append(info)

@@ -22,7 +22,9 @@ class Status(enum.Enum):
         "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise "
         "max_iterations or raise epsilon."
     )
-    DIVERGED = "the computation produced a non-finite number and was stopped there; lower dt or raise epsilon."
+    DIVERGED = (
+        "the computation produced a non-finite number or a singular system and was stopped there; lower dt or raise epsilon."
+    )
     UNSUPPORTED = "this method does not apply to this problem."
 
     @property

@@ -1,9 +1,10 @@
 """Compiled loops over neurons of relu(<theta, x>), structure of arrays: ``points`` is (param, atom) here.
 
 Neurons are taken in blocks that stay in the first-level cache; every inner loop runs over the neurons of a block with no
-branch, so the compiler vectorizes it. With two parameters four samples share one pass over a block, and two the last, so that
-arithmetic and not the cache is what it waits for. Sums may be reassociated (that is what vectorizing a sum means) and nothing
-else of IEEE arithmetic is relaxed. Cost: about 4 (param + 1) operations a neuron and sample.
+branch, so the compiler vectorizes it. Four samples share one pass over a block, and two the last, so that arithmetic and not
+the cache is what it waits for. Sums may be reassociated (that is what vectorizing a sum means) and nothing
+else of IEEE arithmetic is relaxed. Cost: about 12 operations a neuron and sample. For two parameters
+only: from four on two matrix products are faster.
 """
 
 import numba
@@ -109,42 +110,6 @@ def _outputs_of_two(first, second, weights, x, j, prediction):  # pragma: no cov
         f1 += weight * max(u * a1 + v * b1, 0.0)
     prediction[j] += f0
     prediction[j + 1] += f1
-
-
-@_relaxed
-def advance(points, base, weights, sign, x, slope, dt):  # pragma: no cover - compiled
-    """Any number of parameters: return ``base - dt grad V(points)``, (param, atom), and the outputs there, (sample,)."""
-    n_parameters, n_atoms = points.shape
-    n_samples = x.shape[0]
-    moved, prediction = np.empty_like(points), np.zeros(n_samples)
-    inner = np.empty(BLOCK)
-    force = np.empty((n_parameters, BLOCK))
-    for start in range(0, n_atoms, BLOCK):
-        size = min(BLOCK, n_atoms - start)
-        force[:, :size] = 0.0
-        for j in range(n_samples):
-            inner[:size] = 0.0
-            for k in range(n_parameters):
-                for i in range(size):
-                    inner[i] += points[k, start + i] * x[j, k]
-            for i in range(size):
-                inner[i] = slope[j] if inner[i] > 0.0 else 0.0
-            for k in range(n_parameters):
-                for i in range(size):
-                    force[k, i] += inner[i] * x[j, k]
-        for k in range(n_parameters):
-            for i in range(size):
-                moved[k, start + i] = base[k, start + i] - dt * sign[start + i] * force[k, i]
-        for j in range(n_samples):
-            inner[:size] = 0.0
-            for k in range(n_parameters):
-                for i in range(size):
-                    inner[i] += moved[k, start + i] * x[j, k]
-            total = 0.0
-            for i in range(size):
-                total += sign[start + i] * weights[start + i] * max(inner[i], 0.0)
-            prediction[j] += total
-    return moved, prediction
 
 
 @numba.njit(cache=True, error_model="numpy")

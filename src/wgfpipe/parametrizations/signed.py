@@ -14,9 +14,6 @@ import numpy as np
 from wgfpipe.measure import Array, Sign
 from wgfpipe.parametrizations.base import Parametrization
 
-MAX_COMPILED_PARAMETERS = 8
-"""Up to this dimension the compiled loops beat two matrix products (measured in benchmarks/bench_gradient_descent.py)."""
-
 
 class Signed(Parametrization):
     """Neurons sign * relu(<w, x> + b) with trained (w, b) and a fixed sign."""
@@ -49,11 +46,10 @@ class Signed(Parametrization):
     def advance(
         self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
     ) -> tuple[Array, Array, Array]:
-        if points.shape[1] <= MAX_COMPILED_PARAMETERS:
-            compiled = _compiled_advance(points.shape[1])
+        if points.shape[1] == 2:
             columns = np.ascontiguousarray(points.T)
             base_columns = columns if base is points else np.ascontiguousarray(base.T)
-            moved, prediction = compiled(columns, base_columns, weights, sign, x, slope, dt)
+            moved, prediction = _compiled_pass()(columns, base_columns, weights, sign, x, slope, dt)
             return moved.T, prediction, memory
         inner = memory if memory.size else x @ points.T  # (sample, atom); the memory is that of the last call's neurons
         active = np.multiply(inner > 0.0, slope[:, None])
@@ -77,8 +73,8 @@ class Signed(Parametrization):
 
 
 @cache
-def _compiled_advance(n_parameters: int) -> Callable:
-    """Compiled pass for a number of parameters; numba is imported here, when first needed."""
+def _compiled_pass() -> Callable:
+    """The compiled pass for two parameters; numba is imported here, when first needed."""
     from wgfpipe.parametrizations import relu_kernels
 
-    return relu_kernels.advance_two if n_parameters == 2 else relu_kernels.advance
+    return relu_kernels.advance_two
