@@ -191,7 +191,7 @@ EDITS = {
     "kernels": (["kernels.py"], at("GibbsKernel", "apply")),
     "kernels on import": (["kernels.py"], appended("np.seterr(all='ignore')")),
     "transport": (["transport.py"], at("exact_plan")),
-    "compiled kernel": (["parametrizations/relu_kernels.py"], at("advance")),
+    "compiled kernel": (["parametrizations/relu_kernels.py"], at("advance_two")),
     "sinus": (["datasets/sinus.py"], at("Sinus", "generate")),
     "ring": (["initials.py"], at("Ring", "density")),
     "weight_alpha": (["parametrizations/weight_alpha.py"], at("WeightAlpha", "gradient")),
