@@ -48,13 +48,13 @@ def bench_gradient_descent(measured, role, m, d, n, target):
 
 @pytest.mark.parametrize("role", ["baseline", "subject"], scope="session")
 def bench_explicit_pass(measured, role):
-    """The numerics of a small step alone: the pass over the neurons, without the slope, the energy and the records."""
+    """The numerics of a small step alone: the pass over the neurons, without the records."""
     problem = network(1_000, 2, 10)
     group = "explicit pass alone, 1000 neurons, 2 parameters, 10 samples"
     if role == "subject":
         points = np.asfortranarray(problem.initial.points)
-        slope = problem.slope(problem.predict(problem.initial))
-        call = lambda: problem.advance(points, points, slope, 1e-4)  # noqa: E731
+        outputs = problem.predict(problem.initial)
+        call = lambda: problem.advance(points, points, outputs, 1e-4)  # noqa: E731
         measured(call, group=group, role=role, what="advance", target=5.0, iterations=20, rounds=25)
     else:
         points, sign = problem.initial.points, problem.initial.sign.astype(float)

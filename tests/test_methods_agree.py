@@ -110,22 +110,24 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 
 def test_the_compiled_pass_equals_the_matrix_form(sine):
     """Signed.advance equals base - dt grad V computed plainly: compiled for two parameters, products with memory for more."""
-    from wgfpipe.parametrizations.base import NOTHING, Parametrization
+    from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
     from wgfpipe.parametrizations.signed import Signed
 
     rng = np.random.default_rng(0)
     for n_parameters in (2, 5, 12):
         points, base = rng.standard_normal((2, 1300, n_parameters))
         weights, sign = rng.uniform(size=1300), rng.choice(np.array([-1, 1], np.int8), 1300)
-        x, slope = rng.standard_normal((7, n_parameters)), rng.standard_normal(7)
+        x = np.column_stack([rng.standard_normal((7, n_parameters - 1)), np.full(7, 2.0)])
+        loss, outputs = Loss(x, rng.standard_normal(7), 2 / 7), rng.standard_normal(7)
         model = Signed()
-        moved, outputs, _ = model.advance(points, base, weights, sign, x, slope, 0.3, NOTHING)
-        expected, expected_outputs, _ = Parametrization.advance(model, points, base, weights, sign, x, slope, 0.3, NOTHING)
-        np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-13)
-        np.testing.assert_allclose(outputs, expected_outputs, rtol=0, atol=1e-11)
-    again, _, memory = model.advance(points, points, weights, sign, x, slope, 0.3, NOTHING)
-    with_memory = model.advance(again, again, weights, sign, x, slope, 0.3, memory.copy())
-    without = model.advance(again, again, weights, sign, x, slope, 0.3, NOTHING)
+        ours = model.advance(points, base, weights, sign, loss, outputs, 0.3, NOTHING)
+        plain = Parametrization.advance(model, points, base, weights, sign, loss, outputs, 0.3, NOTHING)
+        np.testing.assert_allclose(ours[0], plain[0], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(ours[1], plain[1], rtol=0, atol=1e-11)
+        assert ours[2] == pytest.approx(plain[2], rel=1e-13)
+    again, after, _, memory = model.advance(points, points, weights, sign, loss, outputs, 0.3, NOTHING)
+    with_memory = model.advance(again, again, weights, sign, loss, after, 0.3, memory.copy())
+    without = model.advance(again, again, weights, sign, loss, after, 0.3, NOTHING)
     np.testing.assert_array_equal(with_memory[0], without[0])
 
 

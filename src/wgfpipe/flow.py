@@ -20,9 +20,9 @@ from wgfpipe import trajectory
 from wgfpipe.checkpoint import CheckpointClock, load_checkpoint
 from wgfpipe.energies.base import Energy
 from wgfpipe.expression import PositiveExpression, evaluate
-from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.memory import keep_pages
-from wgfpipe.parametrizations.base import NOTHING, Parametrization
+from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
 from wgfpipe.status import Info, Status
 
 
@@ -33,7 +33,7 @@ class Problem:
     Attributes
     ----------
     x : Array, shape (sample, feature)
-        Inputs; the last feature is the constant 1.
+        Inputs; the last feature is the constant 1 (or another positive constant, which is a rescaling).
     y : Array, shape (sample,)
         Labels.
     parametrization : Parametrization
@@ -54,10 +54,20 @@ class Problem:
     grid: Grid | None = None
     grid_weights: Array | None = None
 
+    def __post_init__(self) -> None:
+        constant = self.x[:, -1]
+        if not (constant[0] > 0 and np.all(constant == constant[0])):
+            raise ValueError(f"the last feature of the inputs x is the constant 1 that carries the bias; got {constant[:5]}")
+
     @cached_property
     def curvature(self) -> float:
         """Curvature of the loss in one output; its slope is ``curvature * (f - y)``."""
         return self.energy.curvature(len(self.y))
+
+    @cached_property
+    def loss(self) -> Loss:
+        """Loss of the outputs."""
+        return Loss(self.x, self.y, self.curvature)
 
     @cached_property
     def stiffness(self) -> float:
@@ -130,16 +140,25 @@ class Problem:
         return -force - self.stiffness * measure.points
 
     def advance(
-        self, points: Array, base: Array, slope: Array, dt: float, memory: Array = NOTHING
-    ) -> tuple[Array, Array, Array]:
-        """Move the neurons of the initial measure: ``base + dt velocity(points)``, the outputs there, and a memory.
+        self,
+        points: Array,
+        base: Array,
+        outputs: Array,
+        dt: float,
+        memory: Array = NOTHING,
+        carried: tuple[Array, Sign] | None = None,
+    ) -> tuple[Array, Array, float, Array]:
+        """Move neurons with known outputs: ``base + dt velocity(points)``, the outputs there, their energy, and a memory.
 
-        The building block of explicit schemes; see :meth:`wgfpipe.parametrizations.base.Parametrization.advance`.
+        The building block of explicit schemes; see :meth:`wgfpipe.parametrizations.base.Parametrization.advance`. The masses
+        and signs are those of the initial measure unless others are ``carried``.
         """
-        if self.stiffness != 0.0:
-            base = base - dt * self.stiffness * points
-        start = self.initial
-        return self.parametrization.advance(points, base, start.weights, start.sign, self.x, slope, dt, memory)
+        weights, sign = (self.initial.weights, self.initial.sign) if carried is None else carried
+        if self.stiffness == 0.0:
+            return self.parametrization.advance(points, base, weights, sign, self.loss, outputs, dt, memory)
+        base = base - dt * self.stiffness * points
+        moved, after, loss, memory = self.parametrization.advance(points, base, weights, sign, self.loss, outputs, dt, memory)
+        return moved, after, loss + 0.5 * self.stiffness * float(weights @ (moved**2).sum(axis=1)), memory
 
 
 class Method(BaseModel, ABC):

@@ -48,20 +48,19 @@ class Flow(Method):
     def step(self, problem: Problem, state: FlowState, dt: float) -> tuple[FlowState, Info]:
         start = problem.initial
         middle = _runge_kutta(problem, state.points, state.prediction, dt / 2)
-        points, prediction = _runge_kutta(problem, *middle, dt / 2)
-        coarse_points, coarse_prediction = _runge_kutta(problem, state.coarse_points, state.coarse_prediction, dt)
+        points, prediction, energy = _runge_kutta(problem, *middle[:2], dt / 2)
+        coarse_points, coarse_prediction, _ = _runge_kutta(problem, state.coarse_points, state.coarse_prediction, dt)
         distance = math.sqrt(start.weights @ ((points - coarse_points) ** 2).sum(axis=1) / start.weights.sum())
-        energy = problem.energy_of(Measure(points, start.weights, start.sign), prediction)
         return FlowState(points, prediction, coarse_points, coarse_prediction), Info(energy=energy, residual=distance)
 
     def measure(self, problem: Problem, state: FlowState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
 
 
-def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) -> tuple[Array, Array]:
-    second, outputs, _ = problem.advance(points, points, problem.slope(prediction), dt / 2)
-    third, outputs, _ = problem.advance(second, points, problem.slope(outputs), dt / 2)
-    fourth, outputs, _ = problem.advance(third, points, problem.slope(outputs), dt)
+def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) -> tuple[Array, Array, float]:
+    second, outputs, *_ = problem.advance(points, points, prediction, dt / 2)
+    third, outputs, *_ = problem.advance(second, points, outputs, dt / 2)
+    fourth, outputs, *_ = problem.advance(third, points, outputs, dt)
     base = (second - points + 2.0 * third + fourth) / 3.0
-    end, outputs, _ = problem.advance(fourth, base, problem.slope(outputs), dt / 6)
-    return end, outputs
+    end, outputs, energy, _ = problem.advance(fourth, base, outputs, dt / 6)
+    return end, outputs, energy

@@ -43,10 +43,8 @@ class GradientDescent(Method):
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        slope = problem.slope(state.prediction)
-        points, prediction, memory = problem.advance(state.points, state.points, slope, dt, state.memory)
-        energy = problem.energy_at(points, problem.initial.weights, prediction)
-        return ParticleState(points, prediction, memory), Info(energy=energy)
+        points, prediction, energy, memory = problem.advance(state.points, state.points, state.prediction, dt, state.memory)
+        return ParticleState(points, prediction, memory), Info(energy)
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

@@ -20,7 +20,6 @@ from pydantic import Field, model_validator
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.parametrizations.base import NOTHING
 
 
 class LangevinState(NamedTuple):
@@ -70,16 +69,12 @@ class Langevin(Method):
         return LangevinState(points, problem.predict(problem.initial), int(rng.integers(2**62)), 0)
 
     def step(self, problem: Problem, state: LangevinState, dt: float) -> tuple[LangevinState, Info]:
-        weights, sign = self._carried(problem)
+        carried = self._carried(problem)
         rng = np.random.default_rng([state.seed, state.step])
-        half = rng.standard_normal((len(weights) // 2, state.points.shape[1]))
+        half = rng.standard_normal((len(carried[0]) // 2, state.points.shape[1]))
         noise = np.concatenate([half, -half])
-        base = state.points + math.sqrt(2.0 * self.coefficient(problem) * dt) * noise - dt * problem.stiffness * state.points
-        slope = problem.slope(state.prediction)
-        points, prediction, _ = problem.parametrization.advance(
-            state.points, base, weights, sign, problem.x, slope, dt, NOTHING
-        )
-        energy = problem.energy_at(points, weights, prediction)
+        base = state.points + math.sqrt(2.0 * self.coefficient(problem) * dt) * noise
+        points, prediction, energy, _ = problem.advance(state.points, base, state.prediction, dt, carried=carried)
         return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy)
 
     def measure(self, problem: Problem, state: LangevinState) -> Measure:

@@ -1,7 +1,7 @@
 """The contract of a parametrization: how a neuron's parameters make its output."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +10,14 @@ from wgfpipe.measure import Array, Sign
 
 NOTHING = np.empty((0, 0))
 """The empty memory of :meth:`Parametrization.advance`."""
+
+
+class Loss(NamedTuple):
+    """Quadratic loss of the outputs, ``(curvature / 2) |f - y|^2``: inputs x (sample, feature), labels y (sample,)."""
+
+    x: Array
+    y: Array
+    curvature: float
 
 
 class Parametrization(BaseModel, ABC):
@@ -48,15 +56,18 @@ class Parametrization(BaseModel, ABC):
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
-    ) -> tuple[Array, Array, Array]:
-        """Return ``base - dt grad V(points)``, the outputs of the network there, and a memory; (atom, param), (sample,), any.
+        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, float, Array]:
+        """Return ``base - dt grad V(points)``, the outputs of the network there, their loss, and a memory.
 
-        What every explicit scheme asks for, and a parametrization may compute it in one pass. ``memory`` is what the call that
-        made ``points`` returned, or NOTHING: a parametrization may leave itself there what it knows of these neurons.
+        What every explicit scheme asks for, and a parametrization may compute it in one pass: shapes (atom, param), (sample,),
+        a number, any. ``outputs`` (sample,) are those at ``points``. ``memory`` is what the call that made ``points`` returned,
+        or NOTHING: a parametrization may leave itself there what it knows of these neurons.
         """
-        moved = base - dt * self.gradient(points, sign, x, slope)
-        return moved, self.activations(moved, sign, x) @ weights, memory
+        moved = base - dt * self.gradient(points, sign, loss.x, loss.curvature * (outputs - loss.y))
+        after = self.activations(moved, sign, loss.x) @ weights
+        error = after - loss.y
+        return moved, after, 0.5 * loss.curvature * float(error @ error), memory
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         """Global minimizers of ``|theta - anchor|^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from wgfpipe.measure import Array, Sign
-from wgfpipe.parametrizations.base import NOTHING, Parametrization
+from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
 from wgfpipe.parametrizations.signed import Signed
 
 _HALF = Signed()
@@ -41,11 +41,12 @@ class Pair(Parametrization):
         return _HALF.tangent_kernel(halves, np.tile(weights, 2), signs, x)
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
-    ) -> tuple[Array, Array, Array]:
+        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, float, Array]:
         halves, signs = _split(points)
-        moved, prediction, _ = _HALF.advance(halves, _split(base)[0], np.tile(weights, 2), signs, x, slope, dt, NOTHING)
-        return _join(moved), prediction, memory
+        starts, masses = _split(base)[0], np.tile(weights, 2)
+        moved, after, value, _ = _HALF.advance(halves, starts, masses, signs, loss, outputs, dt, NOTHING)
+        return _join(moved), after, value, memory
 
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         halves, signs = _split(anchor)

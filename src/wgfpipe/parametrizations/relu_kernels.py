@@ -18,13 +18,17 @@ _inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
 
 
 @_relaxed
-def advance_two(points, base, weights, sign, inputs, slopes, dt):  # pragma: no cover - compiled
-    """Two parameters: return ``base - dt grad V(points)``, (2, atom), and the outputs there, (sample,)."""
-    n_atoms, n_samples = points.shape[1], len(slopes)
-    n_even = n_samples + n_samples % 2  # a sample of zeros beside an odd last one activates nothing
-    x, slope, prediction = np.zeros((n_even, 2)), np.zeros(n_even), np.zeros(n_even)
-    x[:n_samples] = inputs
-    slope[:n_samples] = slopes
+def advance_two(points, base, weights, sign, x, y, curvature, outputs, dt):  # pragma: no cover - compiled
+    """Two parameters: return ``base - dt grad V(points)``, (2, atom), the outputs there, (sample,), and their loss.
+
+    A sample (a, b), b > 0, is b times the sample (a / b, 1), which costs one multiplication less a neuron.
+    """
+    n_atoms, n_samples = points.shape[1], len(y)
+    n_even = n_samples + n_samples % 2  # beside an odd last sample, one without slope whose outputs are dropped
+    position, slope, prediction = np.zeros(n_even), np.zeros(n_even), np.zeros(n_even)
+    for j in range(n_samples):
+        position[j] = x[j, 0] / x[j, 1]
+        slope[j] = x[j, 1] * curvature * (outputs[j] - y[j])
     moved, forces, signed_weights = np.empty_like(points), np.empty((2, BLOCK)), np.empty(BLOCK)
     for start in range(0, n_atoms, BLOCK):
         stop = min(start + BLOCK, n_atoms)
@@ -34,37 +38,40 @@ def advance_two(points, base, weights, sign, inputs, slopes, dt):  # pragma: no 
         force1[:] = 0.0
         j = 0
         while j + 4 <= n_even:
-            _force_of_four(points[0, start:stop], points[1, start:stop], x, slope, j, force0, force1)
+            _force_of_four(points[0, start:stop], points[1, start:stop], position, slope, j, force0, force1)
             j += 4
         if j < n_even:
-            _force_of_two(points[0, start:stop], points[1, start:stop], x, slope, j, force0, force1)
+            _force_of_two(points[0, start:stop], points[1, start:stop], position, slope, j, force0, force1)
         moved0, moved1 = moved[0, start:stop], moved[1, start:stop]
         base0, base1 = base[0, start:stop], base[1, start:stop]
         signs, masses = sign[start:stop], weights[start:stop]
         for i in range(size):
-            moved0[i] = base0[i] - dt * signs[i] * force0[i]
-            moved1[i] = base1[i] - dt * signs[i] * force1[i]
-            signed[i] = signs[i] * masses[i]
+            one = np.float64(signs[i])
+            moved0[i] = base0[i] - dt * one * force0[i]
+            moved1[i] = base1[i] - dt * one * force1[i]
+            signed[i] = one * masses[i]
         j = 0
         while j + 4 <= n_even:
-            _outputs_of_four(moved0, moved1, signed, x, j, prediction)
+            _outputs_of_four(moved0, moved1, signed, position, j, prediction)
             j += 4
         if j < n_even:
-            _outputs_of_two(moved0, moved1, signed, x, j, prediction)
-    return moved, prediction[:n_samples]
+            _outputs_of_two(moved0, moved1, signed, position, j, prediction)
+    square = 0.0
+    for j in range(n_samples):
+        prediction[j] *= x[j, 1]
+        square += (prediction[j] - y[j]) ** 2
+    return moved, prediction[:n_samples], 0.5 * curvature * square
 
 
 @_inlined
 def _force_of_four(first, second, x, slope, j, force0, force1):  # pragma: no cover - compiled
-    """Add the forces of samples j to j + 3 on a block of neurons."""
-    a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
-    b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
-    p0, p1, p2, p3 = slope[j] * a0, slope[j + 1] * a1, slope[j + 2] * a2, slope[j + 3] * a3
-    q0, q1, q2, q3 = slope[j] * b0, slope[j + 1] * b1, slope[j + 2] * b2, slope[j + 3] * b3
+    """Add the forces of samples (x, 1) of numbers j to j + 3 on a block of neurons."""
+    a0, a1, a2, a3 = x[j], x[j + 1], x[j + 2], x[j + 3]
+    q0, q1, q2, q3 = slope[j], slope[j + 1], slope[j + 2], slope[j + 3]
+    p0, p1, p2, p3 = q0 * a0, q1 * a1, q2 * a2, q3 * a3
     for i in range(len(first)):
         u, v = first[i], second[i]
-        on0, on1 = u * a0 + v * b0 > 0.0, u * a1 + v * b1 > 0.0
-        on2, on3 = u * a2 + v * b2 > 0.0, u * a3 + v * b3 > 0.0
+        on0, on1, on2, on3 = u * a0 + v > 0.0, u * a1 + v > 0.0, u * a2 + v > 0.0, u * a3 + v > 0.0
         force0[i] += ((p0 if on0 else 0.0) + (p1 if on1 else 0.0)) + ((p2 if on2 else 0.0) + (p3 if on3 else 0.0))
         force1[i] += ((q0 if on0 else 0.0) + (q1 if on1 else 0.0)) + ((q2 if on2 else 0.0) + (q3 if on3 else 0.0))
 
@@ -72,11 +79,11 @@ def _force_of_four(first, second, x, slope, j, force0, force1):  # pragma: no co
 @_inlined
 def _force_of_two(first, second, x, slope, j, force0, force1):  # pragma: no cover - compiled
     """Add the forces of samples j and j + 1 on a block of neurons."""
-    a0, a1, b0, b1 = x[j, 0], x[j + 1, 0], x[j, 1], x[j + 1, 1]
-    p0, p1, q0, q1 = slope[j] * a0, slope[j + 1] * a1, slope[j] * b0, slope[j + 1] * b1
+    a0, a1, q0, q1 = x[j], x[j + 1], slope[j], slope[j + 1]
+    p0, p1 = q0 * a0, q1 * a1
     for i in range(len(first)):
         u, v = first[i], second[i]
-        on0, on1 = u * a0 + v * b0 > 0.0, u * a1 + v * b1 > 0.0
+        on0, on1 = u * a0 + v > 0.0, u * a1 + v > 0.0
         force0[i] += (p0 if on0 else 0.0) + (p1 if on1 else 0.0)
         force1[i] += (q0 if on0 else 0.0) + (q1 if on1 else 0.0)
 
@@ -84,15 +91,14 @@ def _force_of_two(first, second, x, slope, j, force0, force1):  # pragma: no cov
 @_inlined
 def _outputs_of_four(first, second, weights, x, j, prediction):  # pragma: no cover - compiled
     """Add the outputs of a block of neurons on samples j to j + 3."""
-    a0, a1, a2, a3 = x[j, 0], x[j + 1, 0], x[j + 2, 0], x[j + 3, 0]
-    b0, b1, b2, b3 = x[j, 1], x[j + 1, 1], x[j + 2, 1], x[j + 3, 1]
+    a0, a1, a2, a3 = x[j], x[j + 1], x[j + 2], x[j + 3]
     f0, f1, f2, f3 = 0.0, 0.0, 0.0, 0.0
     for i in range(len(first)):
         u, v, weight = first[i], second[i], weights[i]
-        f0 += weight * max(u * a0 + v * b0, 0.0)
-        f1 += weight * max(u * a1 + v * b1, 0.0)
-        f2 += weight * max(u * a2 + v * b2, 0.0)
-        f3 += weight * max(u * a3 + v * b3, 0.0)
+        f0 += weight * max(u * a0 + v, 0.0)
+        f1 += weight * max(u * a1 + v, 0.0)
+        f2 += weight * max(u * a2 + v, 0.0)
+        f3 += weight * max(u * a3 + v, 0.0)
     prediction[j] += f0
     prediction[j + 1] += f1
     prediction[j + 2] += f2
@@ -102,12 +108,12 @@ def _outputs_of_four(first, second, weights, x, j, prediction):  # pragma: no co
 @_inlined
 def _outputs_of_two(first, second, weights, x, j, prediction):  # pragma: no cover - compiled
     """Add the outputs of a block of neurons on samples j and j + 1."""
-    a0, a1, b0, b1 = x[j, 0], x[j + 1, 0], x[j, 1], x[j + 1, 1]
+    a0, a1 = x[j], x[j + 1]
     f0, f1 = 0.0, 0.0
     for i in range(len(first)):
         u, v, weight = first[i], second[i], weights[i]
-        f0 += weight * max(u * a0 + v * b0, 0.0)
-        f1 += weight * max(u * a1 + v * b1, 0.0)
+        f0 += weight * max(u * a0 + v, 0.0)
+        f1 += weight * max(u * a1 + v, 0.0)
     prediction[j] += f0
     prediction[j + 1] += f1
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from wgfpipe.measure import Array, Sign
-from wgfpipe.parametrizations.base import Parametrization
+from wgfpipe.parametrizations.base import Loss, Parametrization
 
 
 class Signed(Parametrization):
@@ -44,18 +44,21 @@ class Signed(Parametrization):
         return (x @ x.T) * ((active * weights[present]) @ active.T)
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, x: Array, slope: Array, dt: float, memory: Array
-    ) -> tuple[Array, Array, Array]:
+        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, float, Array]:
+        x, y, curvature = loss
         if points.shape[1] == 2:
-            columns = np.ascontiguousarray(points.T)
+            columns = points.T if points.flags.f_contiguous else np.ascontiguousarray(points.T)
             base_columns = columns if base is points else np.ascontiguousarray(base.T)
-            moved, prediction = _compiled_pass()(columns, base_columns, weights, sign, x, slope, dt)
-            return moved.T, prediction, memory
+            moved, after, value = _compiled_pass()(columns, base_columns, weights, sign, x, y, curvature, outputs, dt)
+            return moved.T, after, value, memory
         inner = memory if memory.size else x @ points.T  # (sample, atom); the memory is that of the last call's neurons
-        active = np.multiply(inner > 0.0, slope[:, None])
+        active = np.multiply(inner > 0.0, (curvature * (outputs - y))[:, None])
         moved_points = base - dt * sign[:, None] * (active.T @ x)
         inner = np.matmul(x, moved_points.T, out=active)
-        return moved_points, np.maximum(inner, 0.0) @ (weights * sign), inner
+        after = np.maximum(inner, 0.0) @ (weights * sign)
+        error = after - y
+        return moved_points, after, 0.5 * curvature * float(error @ error), inner
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         if anchor.shape[1] != 2:
