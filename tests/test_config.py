@@ -29,6 +29,8 @@ UPDATE = os.environ.get("WGFPIPE_UPDATE_SNAPSHOTS") == "1"
 
 GD = {"kind": "gd", "dt": 0.01}
 JKO = {"kind": "jko_entropic", "dt": 0.125, "epsilon": "h^2"}
+SPHERE = {"kind": "sphere", "metric": "cone"}
+ON_SPHERE = {"parametrization": SPHERE}
 BASE = {
     "data": {"kind": "sinus", "n": 8},
     "grid": {"half_width": 3.0, "points_per_axis": 24},
@@ -407,6 +409,22 @@ MISTAKES = {
     "saved times beyond the horizon": (config_of(save_at=[1, 3]), [f"{CELL}: save_at"]),
     "no saved times": (config_of(save_at=[]), [f"{CELL}: save_at"]),
     "no distances": (config_of(distances=[]), [f"{CELL}: distances"]),
+    # parametrizations and their geometry
+    "imbalance of a metric without": (config_of(parametrization=SPHERE | {"imbalance": 1.0}), [f"{CELL}: parametrization"]),
+    "directions of two features": (
+        config_of(data={"kind": "csv", "path": "good.csv", "x": ["a", "b"], "y": "target"}, **ON_SPHERE),
+        [f"{CELL}: parametrization.kind"],
+    ),
+    "lines through a curved space": (config_of(**ON_SPHERE, distances=["w2", "sliced_w2"]), [f"{CELL}: distances"]),
+    "weight decay of directions": (
+        config_of(**ON_SPHERE, energy={"kind": "squared_loss", "weight_decay": 0.1}),
+        [f"{CELL}: energy.kind"],
+    ),
+    "lifted without a number": (config_of(initial={"kind": "gaussian", "lifted": True}), [f"{CELL}: initial"]),
+    "spacing of no grid": (
+        config_of(initial={"kind": "gaussian", "sampled": 9, "lifted": True}, methods={"gd": {"kind": "gd", "dt": "h"}}),
+        [f"{CELL}: methods.gd.dt"],
+    ),
     # expressions
     "expression with a typo": (with_jko(epsilon="h^^2"), [f"{CELL}: methods.jko.epsilon"]),
     "expression without times": (with_jko(epsilon="4h^2"), [f"{CELL}: methods.jko.epsilon"]),
@@ -688,6 +706,23 @@ def test_a_grid_too_large_is_refused_before_it_is_made(monkeypatch):
 
     monkeypatch.setattr(np, "linspace", guarded)
     assert [mistake.key for mistake in refusal(with_grid(points_per_axis=10**9), ROOT).mistakes] == ["grid.points_per_axis"]
+
+
+def test_a_cell_whose_neurons_are_drawn_can_do_without_a_grid(folder):
+    """Ten features make a grid of 24^11 nodes: refused, unless neurons are drawn; distances are those that exist."""
+    features = [f"f{k}" for k in range(10)]
+    rows = np.random.default_rng(0).standard_normal((6, 11))
+    header = ",".join([*features, "target"])
+    (folder / "wide.csv").write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]))
+    data = {"kind": "csv", "path": "wide.csv", "x": features, "y": "target"}
+    assert [mistake.key for mistake in refusal(config_of(data=data), folder).mistakes] == ["grid.points_per_axis"]
+    cell = load(config_of(data=data, initial={"kind": "gaussian", "sampled": 20}), folder).cells["base"]
+    reason = cell.grid.make(cell.parametrization, 11, 6, cell.initial)
+    assert "11 parameters" in reason
+    assert "GB" in reason
+    sphere = load(config_of(**ON_SPHERE), ROOT).cells["base"]
+    assert "sliced_w2" in resolved(config_of())["distances"]
+    assert "sliced_w2" not in sphere.resolved()["distances"]
 
 
 @pytest.mark.parametrize(

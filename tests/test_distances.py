@@ -192,7 +192,7 @@ def test_every_transport_distance_refuses_masses_that_do_not_match(name, weights
     first = Measure(points, weights, np.array([1, 1 if weights[0] == 0.5 else -1], np.int8))
     flipped = Measure(points, weights, -first.sign)
     with pytest.raises(TransportError, match="mass"):
-        DISTANCES[name].between(None, None, first, flipped)
+        DISTANCES[name].between(network(), None, first, flipped)
 
 
 # Certificates

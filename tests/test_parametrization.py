@@ -7,71 +7,151 @@ from conftest import make_problem
 import wgfpipe
 from wgfpipe.measure import Measure
 from wgfpipe.parametrizations import PARAMETRIZATIONS
+from wgfpipe.trajectory import measure_at
 
-EVERY = pytest.mark.parametrize("cls", PARAMETRIZATIONS, ids=lambda cls: cls.__name__)
+SPHERES = (
+    {"metric": "product"},
+    {"metric": "cone"},
+    {"metric": "conserved"},
+    {"metric": "conserved", "imbalance": 0.7},
+    {"metric": "conserved", "imbalance": -0.4},
+)
+MODELS = [cls() for cls in PARAMETRIZATIONS if cls is not wgfpipe.Sphere] + [wgfpipe.Sphere(**options) for options in SPHERES]
+EVERY = pytest.mark.parametrize("model", MODELS, ids=str)
+EUCLIDEAN = pytest.mark.parametrize("model", [m for m in MODELS if m.geometry == "euclidean"], ids=lambda m: m.kind)
+METRICS = pytest.mark.parametrize("options", SPHERES, ids=str)
 
 
-def neurons(cls, n_features: int, n_atoms: int = 7, seed: int = 0):
+def neurons(model, n_features: int, n_atoms: int = 7, seed: int = 0):
     """Random neurons, signs, inputs and a slope."""
+    if isinstance(model, wgfpipe.Sphere):
+        n_features = 2  # its directions are those of a circle
     rng = np.random.default_rng(seed)
-    model = cls()
     points = rng.standard_normal((n_atoms, len(model.parameter_names(n_features))))
     sign = rng.choice(np.asarray(model.signs, np.int8), n_atoms)
     x = np.column_stack([rng.standard_normal((5, n_features - 1)), np.ones(5)])
-    return model, points, sign, x, rng.standard_normal(5)
+    return points, sign, x, rng.standard_normal(5)
 
 
-@EVERY
-@pytest.mark.parametrize("n_features", [2, 4])
-def test_the_gradient_is_the_derivative_of_the_potential(cls, n_features):
-    """Central differences of V(theta) = sum_j slope_j m(theta; x_j), to O(step^2) = 1e-9 away from kinks."""
-    model, points, sign, x, slope = neurons(cls, n_features)
-    gradient = model.gradient(points, sign, x, slope)
-    step = 1e-6
+def differential(model, points, sign, x, slope):
+    """Derivative of V(theta) = sum_j slope_j m(theta; x_j) by central differences, to O(step^2) away from kinks."""
+    result, step = np.zeros_like(points), 1e-6
     for k in range(points.shape[1]):
         shift = np.zeros_like(points)
         shift[:, k] = step
         high, low = (slope @ model.activations(points + s * shift, sign, x) for s in (1, -1))
-        np.testing.assert_allclose(gradient[:, k], (high - low) / (2 * step), atol=1e-8)
+        result[:, k] = (high - low) / (2 * step)
+    return result
+
+
+def metric_tensor(model, points):
+    """Diagonal of the metric, (atom, param), as NUMERICS and the module write it: independent of the code's inverse."""
+    if model.geometry == "euclidean":
+        return np.ones_like(points)
+    a = points[:, 1]
+    if model.metric == "product":
+        return np.ones_like(points)
+    if model.metric == "cone":
+        return np.column_stack([a**2, np.ones_like(a)])
+    s = np.sqrt(model.imbalance**2 + 4 * a**2)
+    return np.column_stack([(s - model.imbalance) / 2, 1 / s])
 
 
 @EVERY
-def test_the_tangent_kernel_is_the_gram_matrix_of_gradients(cls):
-    """T_jk = sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>, from gradients with unit slopes."""
-    model, points, sign, x, _ = neurons(cls, 3)
+@pytest.mark.parametrize("n_features", [2, 4])
+def test_the_gradient_is_the_derivative_of_the_potential(model, n_features):
+    """The metric applied to the gradient is the differential of V, by central differences: 1e-9 relative."""
+    points, sign, x, slope = neurons(model, n_features)
+    gradient = model.gradient(points, sign, x, slope)
+    expected = differential(model, points, sign, x, slope)
+    np.testing.assert_allclose(metric_tensor(model, points) * gradient, expected, atol=1e-8)
+
+
+@EVERY
+def test_the_tangent_kernel_is_the_gram_matrix_of_gradients(model):
+    """T_jk = sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)> in the metric, from gradients with unit slopes."""
+    points, sign, x, _ = neurons(model, 3)
     weights = np.random.default_rng(1).uniform(size=len(points))
     gradients = np.array([model.gradient(points, sign, x, unit) for unit in np.eye(len(x))])  # (sample, atom, param)
-    expected = np.einsum("i,jip,kip->jk", weights, gradients, gradients)
-    np.testing.assert_allclose(model.tangent_kernel(points, weights, sign, x), expected, atol=1e-13)
+    expected = np.einsum("i,ip,jip,kip->jk", weights, metric_tensor(model, points), gradients, gradients)
+    np.testing.assert_allclose(model.tangent_kernel(points, weights, sign, x), expected, atol=1e-12)
 
 
 @EVERY
-def test_the_proximal_point_solves_its_equation(cls):
-    """theta + dt grad V(theta) = anchor for a dt at which no neuron reaches a kink."""
-    model, points, sign, x, slope = neurons(cls, 3)
+def test_distances_are_those_of_the_metric(model):
+    """Between close neurons the squared distance is that of the metric at their middle, to third order in their difference."""
+    points, _, _, _ = neurons(model, 3)
+    step = 1e-4 * np.random.default_rng(1).standard_normal(points.shape)
+    expected = (metric_tensor(model, points) * step**2).sum(axis=1)
+    np.testing.assert_allclose(model.squared_distance(points + step / 2, points - step / 2), expected, rtol=1e-5)
+
+
+@EVERY
+def test_the_proximal_point_solves_its_equation(model):
+    """theta + dt grad V(theta) = anchor for a dt at which no neuron reaches a kink; to O(dt^2) where the metric is curved."""
+    points, sign, x, slope = neurons(model, 3)
     dt = 1e-3
     answer = model.prox(points, points, sign, x, slope, dt)
-    np.testing.assert_allclose(answer + dt * model.gradient(answer, sign, x, slope), points, atol=1e-12)
+    tolerance = 1e-4 if model.geometry == "curved" else 1e-12  # dt^2 times curvature and slopes of size 10
+    np.testing.assert_allclose(answer + dt * model.gradient(answer, sign, x, slope), points, atol=tolerance)
 
 
 @EVERY
-def test_a_dead_neuron_at_the_kink_does_not_move(cls):
+def test_the_proximal_point_is_a_minimum_at_long_steps(model):
+    """No neuron near the answer has a lower distance^2 / (2 dt) + V, kinks or not, at a dt that crosses several of them."""
+    points, sign, x, slope = neurons(model, 3, n_atoms=60)
+    dt, rng = 0.2, np.random.default_rng(2)
+    answer = model.prox(points, points, sign, x, slope, dt)
+
+    def objective(theta):
+        return model.squared_distance(theta, points) / (2 * dt) + slope @ model.activations(theta, sign, x)
+
+    if getattr(model, "metric", "") == "conserved":
+        return  # its proximal point is that of weight_alpha, with the imbalance imposed again
+    least = objective(answer)
+    for scale in (1e-3, 1e-5):
+        other = answer + scale * rng.standard_normal(answer.shape)
+        assert np.all(objective(other) >= least - 1e-12)
+
+
+@EUCLIDEAN
+def test_a_dead_neuron_at_the_kink_does_not_move(model):
     """relu'(0) = 0: neurons at the origin have no force and no output."""
-    model, points, sign, x, slope = neurons(cls, 2)
+    points, sign, x, slope = neurons(model, 2)
     origin = np.zeros_like(points)
     np.testing.assert_array_equal(model.gradient(origin, sign, x, slope), 0.0)
     np.testing.assert_array_equal(model.activations(origin, sign, x), 0.0)
 
 
-@EVERY
-def test_activations_take_torch_tensors(cls):
+@EUCLIDEAN
+def test_activations_take_torch_tensors(model):
     """The same expression differentiated by torch gives the gradient."""
     torch = pytest.importorskip("torch")
-    model, points, sign, x, slope = neurons(cls, 3)
+    points, sign, x, slope = neurons(model, 3)
     tensor = torch.tensor(points, requires_grad=True)
     outputs = model.activations(tensor, torch.tensor(sign), torch.tensor(x))
     (torch.tensor(slope) @ outputs).sum().backward()
     np.testing.assert_allclose(tensor.grad.numpy(), model.gradient(points, sign, x, slope), atol=1e-12)
+
+
+@EVERY
+def test_a_network_is_the_same_in_every_parametrization(model):
+    """Writing signed neurons in a parametrization, and any measure as signed neurons, leaves the outputs as they are."""
+    rng = np.random.default_rng(3)
+    n_features = 2 if isinstance(model, wgfpipe.Sphere) else 4
+    x = np.column_stack([rng.standard_normal((5, n_features - 1)), np.ones(5)])
+    signed = Measure(rng.standard_normal((10, n_features)), np.full(10, 0.1), np.repeat(np.array([1, -1], np.int8), 5))
+
+    def outputs(own, measure):
+        return own.activations(measure.points, measure.sign, x) @ measure.weights
+
+    expected = outputs(wgfpipe.Signed(), signed)
+    written = model.from_signed(signed)
+    np.testing.assert_allclose(outputs(model, written), expected, atol=1e-14)
+    np.testing.assert_allclose(outputs(wgfpipe.Signed(), model.as_signed(written)), expected, atol=1e-14)
+    points, sign, _, _ = neurons(model, n_features)
+    some = Measure(points, np.random.default_rng(4).uniform(size=len(points)), sign)
+    np.testing.assert_allclose(outputs(wgfpipe.Signed(), model.as_signed(some)), outputs(model, some), atol=1e-14)
 
 
 def test_the_notes_gradient_has_its_factor_two(sine):
@@ -143,3 +223,183 @@ def test_homogeneity_rescales_time():
     second = wgfpipe.solve(other, wgfpipe.GradientDescent(dt=0.01 * c**2), 0.5 * c**2, 3)  # inputs x, neurons c theta
     np.testing.assert_allclose(second["prediction"], first["prediction"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(second["points"], c * first["points"], rtol=0, atol=1e-12)
+
+
+def on_a_ring(parametrization: dict, **initial):
+    """Problem whose 2 x 100 neurons start from the same network in every parametrization, away from the origin."""
+    law = {"kind": "ring", "radius": 1.0, "width": 0.2, "sampled": 100, "lifted": True}
+    return make_problem(parametrization=parametrization, initial=law | initial)
+
+
+def flow_of(problem, dt=2e-3):
+    """Gradient flow to T = 1 with its own certificate of the error of labelled neurons."""
+    run = wgfpipe.solve(problem, wgfpipe.Flow(dt=dt), 1.0, 3)
+    assert run.attrs["status"] == "ok"
+    return run
+
+
+def gap(first, second):
+    """Largest difference of outputs on the data over time."""
+    return float(np.abs(first["prediction"] - second["prediction"]).max())
+
+
+def test_the_cone_metric_is_gradient_descent_with_fixed_signs():
+    """sphere/cone follows signed: outputs to 1e-5 (measured 7e-7; the solvers bound their own errors by 5e-5)."""
+    sphere, signed = flow_of(on_a_ring({"kind": "sphere", "metric": "cone"})), flow_of(on_a_ring({"kind": "signed"}))
+    assert gap(sphere, signed) < 1e-5
+    ends = wgfpipe.Sphere().as_signed(measure_at(sphere, -1)).points
+    np.testing.assert_allclose(ends, signed["points"].isel(time=-1), atol=1e-3)  # residual of one neuron in 200
+
+
+@pytest.mark.parametrize("imbalance", [0.0, 0.3, -0.3])
+def test_the_conserved_metric_is_gradient_descent_with_both_layers_trained(imbalance):
+    """sphere/conserved follows weight_alpha from the neurons of that imbalance: outputs to 1e-5 (measured 5e-7)."""
+    model = wgfpipe.Sphere(metric="conserved", imbalance=imbalance)
+    problem = on_a_ring({"kind": "sphere", "metric": "conserved", "imbalance": imbalance})
+    points = model._both_layers(problem.initial.points)
+    np.testing.assert_allclose(points[:, 2] ** 2 - (points[:, :2] ** 2).sum(axis=1), imbalance, atol=1e-13)
+    start = Measure(points, problem.initial.weights, problem.initial.sign)
+    layers = wgfpipe.Problem(problem.x, problem.y, wgfpipe.WeightAlpha(), problem.energy, start)
+    sphere, both = flow_of(problem), flow_of(layers)
+    assert gap(sphere, both) < 1e-5
+    assert float(np.abs(sphere["prediction"][-1] - sphere["prediction"][0]).max()) > 0.1  # and it went somewhere
+
+
+def test_the_product_metric_is_not_gradient_descent():
+    """sphere/product leaves signed by 45 % of what the outputs travel (measured), while its solver errs by less than 1e-4.
+
+    Neurons of norm about 0.4: the metrics agree at norm 1 alone.
+    """
+    small = {"radius": 0.4, "width": 0.1}
+    product = flow_of(on_a_ring({"kind": "sphere", "metric": "product"}, **small))
+    signed = flow_of(on_a_ring({"kind": "signed"}, **small))
+    travelled = float(np.abs(signed["prediction"][-1] - signed["prediction"][0]).max())
+    assert gap(product, signed) > 0.3 * travelled
+    assert float(product["residual"].max()) < 1e-4
+
+
+@METRICS
+def test_every_particle_method_follows_the_flow_of_the_metric(options):
+    """Gradient descent and the proximal point converge to the flow at order 1 in dt, in outputs, in every metric."""
+    problem = on_a_ring({"kind": "sphere"} | options)
+    exact = flow_of(problem)
+    for method in (wgfpipe.GradientDescent, wgfpipe.Prox):
+        errors = []
+        for dt in (0.1, 0.05):
+            run = wgfpipe.solve(problem, method(dt=dt), 1.0, 3)
+            assert run.attrs["status"] == "ok"
+            errors.append(gap(run, exact))
+        assert errors[1] < 0.7 * errors[0]  # order 1 halves it
+
+
+def test_the_exact_step_in_the_cone_is_that_of_the_plane():
+    """jko_lagrangian knows the global proximal point in the cone metric: that of the signed model."""
+    method = wgfpipe.JKOLagrangian(dt=0.1)
+    sphere, signed = (wgfpipe.solve(on_a_ring({"kind": kind}), method, 0.5, 3) for kind in ("sphere", "signed"))
+    assert sphere.attrs["status"] == signed.attrs["status"] == "ok"
+    assert gap(sphere, signed) < 1e-9
+    np.testing.assert_allclose(sphere["transport_cost"], signed["transport_cost"], rtol=1e-6)
+
+
+def test_past_the_apex_a_neuron_keeps_its_sign():
+    """A step that takes a through zero comes out on the other side of the apex; with imbalance below 0 the sign changes."""
+    points, moved = np.array([[0.3, 0.1]]), np.array([[0.35, -0.05]])
+    np.testing.assert_allclose(wgfpipe.Sphere().retract(moved, points), [[0.35 + np.pi, 0.05]])
+    free = wgfpipe.Sphere(metric="conserved", imbalance=-0.5)
+    np.testing.assert_array_equal(free.retract(moved, points), moved)
+    apart = wgfpipe.Sphere().squared_distance(np.array([0.3, 0.1]), np.array([0.3, -0.05]))
+    assert apart == pytest.approx(0.15**2)  # through the apex
+
+
+def test_methods_that_need_flat_parameters_say_so():
+    """Curved and periodic parameters are refused with the reason and what to use instead."""
+    cone = on_a_ring({"kind": "sphere"})
+    for method in (wgfpipe.Langevin(dt=0.1, diffusion=0.1), wgfpipe.EMDProx(dt=0.1), wgfpipe.JKOExact(dt=0.1)):
+        reason = method.unsupported(cone)
+        assert "curved" in reason
+        assert "signed" in reason
+    product = on_a_ring({"kind": "sphere", "metric": "product"})
+    assert "periodic" in wgfpipe.EMDProx(dt=0.1).unsupported(product)
+    assert wgfpipe.Langevin(dt=0.1, diffusion=0.1).unsupported(product) is None
+    with pytest.raises(ValueError, match="weight_decay"):
+        make_problem(parametrization={"kind": "sphere"}, energy={"kind": "squared_loss", "weight_decay": 0.1})
+
+
+def circle(points_per_axis=24, **sections):
+    """Problem of sphere/product on its grid, circle times line."""
+    grid = {"half_width": 2.7, "points_per_axis": points_per_axis}
+    return make_problem(parametrization={"kind": "sphere", "metric": "product"}, grid=grid, **sections)
+
+
+def test_the_grid_of_the_sphere_is_a_circle_times_a_line():
+    """Angles cover one period once, the initial masses are those of the law in the plane, and nothing is at an angle's edge."""
+    problem = circle()
+    angles = problem.grid.blocks[0][0]
+    np.testing.assert_allclose(np.diff(angles), 2 * np.pi / 24)
+    assert angles[-1] + 2 * np.pi / 24 == pytest.approx(np.pi)
+    vectors = problem.parametrization.as_signed(problem.initial)
+    second = vectors.weights @ vectors.points**2
+    np.testing.assert_allclose(second, 0.5**2, rtol=0.02)  # the variance of the Gaussian law, to the grid
+    assert problem.grid.boundary.sum() == 2 * 24  # the two ends of the line, once for each angle
+
+
+def test_kernels_and_exact_steps_go_round_the_circle():
+    """The separable kernel and the lower envelope agree with dense ones made from the periodic distance."""
+    from wgfpipe.kernels import GibbsKernel
+    from wgfpipe.methods.jko_exact import _best_map
+
+    grid = circle(12).grid
+    costs = grid.squared_distance(grid.points[:, None], grid.points[None])
+    assert costs[:, 0].max() < np.pi**2 + 5.4**2 + 1e-9
+    values = np.random.default_rng(0).uniform(size=len(grid.points))
+    kernel = GibbsKernel(grid, 0.3)
+    np.testing.assert_allclose(kernel.apply(values), np.exp(-costs / 0.3) @ values, rtol=1e-12)
+    image, value = _best_map(grid, values, 0.25)
+    np.testing.assert_allclose(value, (costs / 0.5 + values[:, None]).min(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(costs[image, np.arange(len(values))] / 0.5 + values[image], value, rtol=1e-12)
+
+
+def test_nearest_nodes_are_found_round_the_circle():
+    """The quantization floor on a periodic grid equals that of a dense search."""
+    grid = circle(12).grid
+    points = np.random.default_rng(0).uniform([-9.0, -2.0], [9.0, 2.0], (200, 2))
+    dense = np.sqrt(grid.squared_distance(points[:, None], grid.nodes[None]).min(axis=1))
+    np.testing.assert_allclose(grid.distance_to_nodes(points), dense, atol=1e-12)
+
+
+def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
+    """The debiased entropic step on circle times line follows the flow of the same metric in function space and in W1."""
+    from wgfpipe.verdict import relative
+
+    problem = circle(40)
+    descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.01), 0.5, 3)
+    jko = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), 0.5, 3)
+    assert jko.attrs["status"] == "ok"
+    shares = relative(wgfpipe.compare(problem, descent, jko=jko)).sel({"method": "jko"})
+    assert float(shares["largest"].sel(distance="function_gap")) < 0.05
+    assert float(shares["excess"].sel(distance="w1")) < 0.15
+
+
+@pytest.mark.parametrize("kind", ["signed", "weight_alpha"])
+def test_data_of_any_dimension_run_with_particles_and_grid_methods_name_the_size(kind, tmp_path):
+    """Ten features: particle methods agree on the drawn neurons, and the grid methods say what their grid would need."""
+    features = [f"f{k}" for k in range(10)]
+    rows = np.random.default_rng(0).standard_normal((12, 11))
+    lines = [",".join([*features, "target"]), *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "wide.csv").write_text("\n".join(lines))
+    problem = wgfpipe.problem(
+        root=tmp_path,
+        data={"kind": "csv", "path": "wide.csv", "x": features, "y": "target"},
+        parametrization={"kind": kind},
+        initial={"kind": "gaussian", "std": 0.3, "sampled": 60},
+    )
+    descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.005), 0.4, 3)
+    prox = wgfpipe.solve(problem, wgfpipe.Prox(dt=0.02), 0.4, 3)
+    assert prox.attrs["status"] == "ok"
+    distances = wgfpipe.compare(problem, descent, prox=prox)
+    shares = distances["value"].sel({"method": "prox"}).isel(time=-1) / distances["travelled"].isel(time=-1)
+    assert float(shares.max()) < 0.05  # both of order 1 in dt
+    refused = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.02, epsilon="h^2"), 0.4, 3)
+    assert refused.attrs["status"] == "unsupported"
+    assert "GB" in refused.attrs["advice"]
+    assert f"{11 + (kind == 'weight_alpha')} parameters" in refused.attrs["advice"]

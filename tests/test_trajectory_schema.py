@@ -44,9 +44,9 @@ def data_of(cell):
 
 def grid_of(cell):
     """Make the grid file of a cell."""
-    names = cell.parametrization.parameter_names(cell.data.dimension + 1)
-    grid = cell.grid.build(len(names), cell.parametrization.signs)
-    return assembly.grid_dataset(grid, cell.initial, names, cell.seed)
+    sizes = data_of(cell).sizes
+    counts = sizes["feature"], sizes["sample"]
+    return assembly.grid_dataset(cell.grid, cell.initial, cell.parametrization, *counts, cell.seed)
 
 
 def problem_of(cell):
@@ -393,7 +393,7 @@ def test_an_unsupported_problem_stores_the_start_and_the_reason(tmp_path, cls):
     assert made.sizes["time"] == 1
     assert made.sizes["step"] == 0
     assert made.attrs["status"] == "unsupported"
-    assert made.attrs["advice"] == "this method moves masses on a grid and the problem has none"
+    assert made.attrs["advice"] == "it moves masses on a grid and the problem has none"
     np.testing.assert_array_equal(made["points"], WITHOUT_GRID.initial.points)
     assert made["energy"].values[0] == WITHOUT_GRID.energy_of(WITHOUT_GRID.initial)
     write(made, tmp_path / "trajectory.nc", "trajectory")

@@ -16,6 +16,9 @@ from wgfpipe.measure import Grid, Measure
 from wgfpipe.parametrizations.base import Parametrization
 from wgfpipe.trajectory import describe
 
+MAX_GRID_BYTES = 4 * 2**30
+"""Memory for the activations of a grid above which there is none; a step holds them once."""
+
 
 class BlockSpec(BaseModel):
     """A product of equally spaced axes on [-half_width, half_width]."""
@@ -48,19 +51,41 @@ class GridSpec(BlockSpec):
             n_nodes += math.prod(count) if isinstance(count, tuple) else count**n_parameters
         return n_nodes
 
-    def build(self, n_parameters: int, signs: tuple[int, ...]) -> Grid:
-        """Make the grid for a number of neuron parameters.
+    def build(self, parametrization: Parametrization, n_features: int) -> Grid:
+        """Make the grid for the neurons of a parametrization; a periodic parameter has nodes on one period.
 
         Raises
         ------
         ValueError
             If a list has not one entry for each parameter.
         """
+        n_parameters = len(parametrization.parameter_names(n_features))
         self.check(n_parameters)
+        periods = parametrization.periods(n_features)
+        periods = periods if any(periods) else ()
         axes = []
         for block in (self, *self.blocks):
-            axes += Grid.uniform(block.half_width, block.points_per_axis, n_parameters).blocks
-        return Grid(tuple(axes), signs)
+            axes += Grid.uniform(block.half_width, block.points_per_axis, n_parameters, periods=periods).blocks
+        return Grid(tuple(axes), parametrization.signs, periods)
+
+    def too_large(self, parametrization: Parametrization, n_features: int, n_samples: int) -> str | None:
+        """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES."""
+        n_parameters = len(parametrization.parameter_names(n_features))
+        n_atoms = self.check(n_parameters) * len(parametrization.signs)
+        size = n_atoms * max(n_samples, 1) * 8
+        if size <= MAX_GRID_BYTES:
+            return None
+        return (
+            f"the activations of a grid for {n_parameters} parameters, {n_atoms:.4g} atoms by {n_samples} samples, need "
+            f"{size / 2**30:.3g} GB and may take {MAX_GRID_BYTES / 2**30:.0f}"
+        )
+
+    def make(self, parametrization: Parametrization, n_features: int, n_samples: int, initial: Initial) -> Grid | str:
+        """Make the grid, or say why a cell whose neurons are drawn has none."""
+        if initial.lifted:
+            return "the neurons are drawn for all parametrizations alike (initial.lifted), and no grid carries them"
+        reason = self.too_large(parametrization, n_features, n_samples) if initial.sampled is not None else None
+        return reason or self.build(parametrization, n_features)
 
 
 def seed_of(seed: int, stage: str, label: str = "") -> np.random.SeedSequence:
@@ -81,17 +106,24 @@ def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
     return describe(made, x="inputs, the constant 1 last", y="labels")
 
 
-def grid_dataset(grid: Grid, initial: Initial, names: tuple[str, ...], seed: int) -> xr.Dataset:
-    """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, and the axes of every block."""
+def grid_dataset(
+    spec: GridSpec, initial: Initial, parametrization: Parametrization, n_features: int, n_samples: int, seed: int
+) -> xr.Dataset:
+    """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, the axes of every block, the neurons drawn.
+
+    Where there is no grid these are empty, and the attribute ``no_grid`` says why.
+    """
+    names = parametrization.parameter_names(n_features)
+    grid = spec.make(parametrization, n_features, n_samples, initial)
+    nothing = np.empty((0, len(names))), np.empty(0), np.empty(0, np.int8)
+    points, weights, sign = (
+        nothing if isinstance(grid, str) else (grid.points, initial.on_grid(grid, parametrization), grid.sign)
+    )
     made = xr.Dataset(
-        {
-            "points": (("atom", "param"), grid.points),
-            "weights": ("atom", initial.on_grid(grid)),
-            "sign": ("atom", grid.sign),
-        },
+        {"points": (("atom", "param"), points), "weights": ("atom", weights), "sign": ("atom", sign)},
         coords={"param": ("param", np.asarray(names, dtype=object))},
     )
-    made.attrs.update(title=f"Grid and initial measure: {initial.kind}")
+    made.attrs.update(title=f"Grid and initial measure: {initial.kind}", no_grid=grid if isinstance(grid, str) else "")
     describe(
         made,
         points="nodes of the grid, once a sign",
@@ -99,34 +131,58 @@ def grid_dataset(grid: Grid, initial: Initial, names: tuple[str, ...], seed: int
         sign="fixed output sign",
         param="neuron parameter",
     )
+    if isinstance(grid, Grid):
+        _add_axes(made, grid, names)
+    if initial.sampled is not None:
+        rng = np.random.default_rng(seed_of(seed, "initial"))
+        drawn = initial.draw(rng, parametrization, n_features)
+        made["sampled_points"] = (("particle", "param"), drawn.points)
+        made["sampled_weights"] = ("particle", drawn.weights)
+        made["sampled_sign"] = ("particle", drawn.sign)
+        describe(
+            made,
+            sampled_points="neurons drawn at random",
+            sampled_weights="masses of the neurons drawn",
+            sampled_sign="fixed output sign of the neurons drawn",
+        )
+    return made
+
+
+def _add_axes(made: xr.Dataset, grid: Grid, names: tuple[str, ...]) -> None:
+    """Add the axes of every block, from which the grid can be made again."""
     for k, name in enumerate(names):
         axes = [block[k] for block in grid.blocks]
         made[f"axis_{name}"] = (f"node_{name}", np.concatenate(axes))
         made[f"block_{name}"] = (f"node_{name}", np.repeat(np.arange(len(axes), dtype=np.int32), [len(a) for a in axes]))
         describe(made, **{f"axis_{name}": f"nodes of the axis {name}, block after block", f"block_{name}": "block of the node"})
-    if initial.sampled is not None:
-        rng = np.random.default_rng(seed_of(seed, "initial"))
-        drawn = initial.draw(rng, grid.signs, grid.n_parameters)
-        made["sampled_points"] = (("particle", "param"), drawn.points)
-        made["sampled_sign"] = ("particle", drawn.sign)
-        describe(made, sampled_points="neurons drawn at random", sampled_sign="fixed output sign of the neurons drawn")
-    return made
+        if (period := grid.period(k)) is not None:
+            made[f"axis_{name}"].attrs["period"] = period
 
 
 def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametrization, energy: Energy) -> Problem:
     """Make the problem that the data and grid files describe."""
+    x, y = data["x"].values, data["y"].values
+    weights = grid_data["weights"].values
+    grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data)
+    if "sampled_points" in grid_data:
+        initial = Measure(*(grid_data[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
+    else:
+        assert grid is not None  # GridSpec.make: only neurons that are drawn can do without
+        occupied = weights > 0
+        initial = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
+    if grid is None:
+        return Problem(x, y, parametrization, energy, initial, no_grid=grid_data.attrs["no_grid"])
+    return Problem(x, y, parametrization, energy, initial, grid, weights)
+
+
+def _grid_of(grid_data: xr.Dataset) -> Grid:
+    """Grid that a grid file describes."""
     names = [str(name) for name in grid_data["param"].values]
     n_blocks = int(grid_data[f"block_{names[0]}"].values.max()) + 1
     blocks = tuple(
         tuple(grid_data[f"axis_{name}"].values[grid_data[f"block_{name}"].values == block] for name in names)
         for block in range(n_blocks)
     )
-    grid = Grid(blocks, tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist())))
-    weights = grid_data["weights"].values
-    if "sampled_points" in grid_data:
-        points, sign = grid_data["sampled_points"].values, grid_data["sampled_sign"].values
-        initial = Measure(points, np.full(len(points), 1.0 / len(points)), sign)
-    else:
-        occupied = weights > 0
-        initial = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
-    return Problem(data["x"].values, data["y"].values, parametrization, energy, initial, grid, weights)
+    periods = tuple(grid_data[f"axis_{name}"].attrs.get("period") for name in names)
+    signs = tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist()))
+    return Grid(blocks, signs, periods if any(periods) else ())

@@ -19,6 +19,7 @@ from wgfpipe.assembly import GridSpec, seed_of
 from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
+from wgfpipe.distances import available
 from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.expression import evaluate
@@ -32,8 +33,8 @@ from wgfpipe.parametrizations.signed import Signed
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 """What a cell, a sweep or a label may be called: it becomes a file name."""
 
-MAX_GRID_BYTES = 4 * 2**30
-"""Memory for the activations of a grid above which a cell is refused; a step holds them once."""
+EXPRESSIONS = ("dt", "epsilon", "diffusion", "matched_dt")
+"""Hyper-parameters that may be written in the grid spacing."""
 
 
 def _union(classes: tuple[type, ...]) -> Any:
@@ -78,14 +79,14 @@ class Cell(_Section):
     )
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
-    distances: tuple[DistanceName, ...] = Field(
-        default=("w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"), min_length=1, description="what to measure"
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(
+        default=None, description="what to measure; all distances that exist for the parametrization unless listed"
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
 
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json") | {"distances": list(self.distances or available(self.parametrization))}
 
 
 class Sweep(_Section):
@@ -290,8 +291,9 @@ def _check_labels(where: str, values: Mapping) -> list[Mistake]:
 def _check(where: str, cell: Cell, root: Path) -> list[Mistake]:
     """Check what no single field can know."""
     mistakes: list[Mistake] = []
-    if len(set(cell.distances)) < len(cell.distances):
-        mistakes.append(mistake(where, "distances", list(cell.distances), "every distance once"))
+    distances = cell.distances or ()
+    if len(set(distances)) < len(distances):
+        mistakes.append(mistake(where, "distances", list(distances), "every distance once"))
     try:
         save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError as error:
@@ -303,37 +305,50 @@ def _check(where: str, cell: Cell, root: Path) -> list[Mistake]:
         n_samples = len(x)
     except DataError as error:
         mistakes.append(mistake(where, f"data.{error.key}", error.value, error.expected))
-    n_parameters = len(cell.parametrization.parameter_names(cell.data.dimension + 1))
+    mistakes += _check_geometry(where, cell)
+    n_features = cell.data.dimension + 1
     try:
-        n_atoms = cell.grid.check(n_parameters) * len(cell.parametrization.signs)
+        cell.parametrization.parameter_names(n_features)
+    except ValueError as error:
+        return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))]
+    try:
+        too_large = cell.grid.too_large(cell.parametrization, n_features, n_samples)
     except DataError as error:
         return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
-    size = n_atoms * max(n_samples, 1) * 8
-    if size > MAX_GRID_BYTES:
-        mistakes.append(
-            mistake(
-                where,
-                "grid.points_per_axis",
-                cell.grid.points_per_axis,
-                f"a grid whose activations fit in {MAX_GRID_BYTES / 2**30:.0f} GB; {n_parameters} parameters, "
-                f"{n_atoms} atoms and {n_samples} samples need {size / 2**30:.1f} GB",
-            )
-        )
-        return mistakes
-    grid = cell.grid.build(n_parameters, cell.parametrization.signs)
-    mistakes += _check_initial(where, cell, grid)
+    if too_large and cell.initial.sampled is None:
+        expected = f"a coarser grid, or neurons drawn at random (initial.sampled) for particle methods alone: {too_large}"
+        return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)]
+    grid = cell.grid.make(cell.parametrization, n_features, n_samples, cell.initial)
+    if isinstance(grid, Grid):
+        mistakes += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
-        mistakes += _check_expressions(where, label, method, grid.spacing)
+        mistakes += _check_expressions(where, label, method, grid)
+    return mistakes
+
+
+def _check_geometry(where: str, cell: Cell) -> list[Mistake]:
+    """Whether what is asked for exists in the geometry of the parameters."""
+    model, mistakes = cell.parametrization, []
+    if model.geometry == "euclidean":
+        return mistakes
+    why = f"the parameters of {model.kind} are {model.geometry}"
+    if missing := sorted(set(cell.distances or ()) - set(available(model))):
+        expected = f"distances without {', '.join(missing)}: it projects on lines, and {why}"
+        mistakes.append(mistake(where, "distances", list(cell.distances or ()), expected))
+    if cell.energy.potential_stiffness != 0.0:
+        expected = f"no potential of |theta|^2 (weight_decay: 0): {why}"
+        mistakes.append(mistake(where, "energy.kind", cell.energy.kind, expected))
     return mistakes
 
 
 def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Mistake]:
     """Whether the grid holds the initial measure and resolves it."""
     initial = cell.initial
-    widths = [float(min(axis[-1] for axis in axes)) for axes in grid.blocks]
+    lines = [[axis for k, axis in enumerate(axes) if grid.period(k) is None] for axes in grid.blocks]
+    widths = [float(min(axis[-1] for axis in axes)) for axes in lines]
     spacings = [
         float(max(np.diff(axis).max() for axis in axes))
-        for axes, width in zip(grid.blocks, widths, strict=True)
+        for axes, width in zip(lines, widths, strict=True)
         if width >= min(initial.extent, initial.resolution)
     ]
     mistakes = []
@@ -351,18 +366,24 @@ def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Mistake]:
         mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
     if not mistakes:
         try:
-            initial.on_grid(grid)
+            initial.on_grid(grid, cell.parametrization)
         except ValueError as error:
             mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
     return mistakes
 
 
-def _check_expressions(where: str, label: str, method: Method, spacing: float) -> list[Mistake]:
-    """Whether expressions in h have a positive value on this grid."""
+def _check_expressions(where: str, label: str, method: Method, grid: Grid | str) -> list[Mistake]:
+    """Whether expressions in h have a positive value on this grid; a method of particles may have to do without one."""
     mistakes = []
     for key, value in method.model_dump().items():
-        if key in ("dt", "epsilon") and isinstance(value, str) and not evaluate(value, spacing) > 0:
-            expected = f"a positive value; at h = {spacing:.4g} it is {evaluate(value, spacing):.4g}"
+        if key not in EXPRESSIONS or not isinstance(value, str):
+            continue
+        if isinstance(grid, Grid):
+            if not evaluate(value, grid.spacing) > 0:
+                expected = f"a positive value; at h = {grid.spacing:.4g} it is {evaluate(value, grid.spacing):.4g}"
+                mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
+        elif method.support == "particles":
+            expected = f"a number: this cell has no grid spacing h, as {grid}"
             mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
     return mistakes
 

@@ -15,6 +15,7 @@ import xarray as xr
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.memory import keep_pages
+from wgfpipe.parametrizations.base import Parametrization
 from wgfpipe.trajectory import describe, measure_at
 from wgfpipe.transport import wasserstein
 
@@ -41,11 +42,14 @@ class Distance:
         Takes the problem, the fine inputs and two measures; returns the value and a bound on its error.
     power : int or None
         The p of a Wasserstein distance, for which the grid has a floor and labels give an upper bound.
+    euclidean : bool
+        Whether it exists for Euclidean parameters only.
     """
 
     title: str
     between: Callable[[Problem, Array, Measure, Measure], tuple[float, float]]
     power: int | None = None
+    euclidean: bool = False
 
 
 def _transport(power: int) -> Callable[[Problem, Array, Measure, Measure], tuple[float, float]]:
@@ -53,7 +57,9 @@ def _transport(power: int) -> Callable[[Problem, Array, Measure, Measure], tuple
         same = (np.array_equal(getattr(first, k), getattr(second, k)) for k in ("sign", "weights", "points"))
         if all(same):
             return 0.0, 0.0
-        return wasserstein(first.trimmed(TRIM), second.trimmed(TRIM), power)
+        model = problem.parametrization
+        distance = None if model.geometry == "euclidean" else model.squared_distance
+        return wasserstein(first.trimmed(TRIM), second.trimmed(TRIM), power, distance)
 
     return between
 
@@ -90,11 +96,17 @@ def _energy_gap(problem: Problem, inputs: Array, first: Measure, second: Measure
 DISTANCES: dict[str, Distance] = {
     "w2": Distance("W2", _transport(2), power=2),
     "w1": Distance("W1", _transport(1), power=1),
-    "sliced_w2": Distance("sliced W2", _sliced),
+    "sliced_w2": Distance("sliced W2", _sliced, euclidean=True),
     "function_gap": Distance("function gap", _gap_on(lambda problem, inputs: inputs)),
     "data_gap": Distance("gap on the data", _gap_on(lambda problem, inputs: problem.x)),
     "energy_gap": Distance("energy gap", _energy_gap),
 }
+
+
+def available(parametrization: Parametrization) -> tuple[str, ...]:
+    """Names of the distances that exist for a parametrization."""
+    euclidean = parametrization.geometry == "euclidean"
+    return tuple(name for name, distance in DISTANCES.items() if euclidean or not distance.euclidean)
 
 
 def fine_inputs(x: Array) -> Array:
@@ -112,7 +124,7 @@ def compare(
     problem: Problem,
     trajectories: Mapping[str, xr.Dataset],
     reference: str,
-    distances: tuple[str, ...] = tuple(DISTANCES),
+    distances: tuple[str, ...] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Measure every trajectory against the reference at every saved time.
@@ -124,8 +136,8 @@ def compare(
         Trajectories by label, the reference among them.
     reference : str
         Label to measure against.
-    distances : tuple of str
-        Names in :data:`DISTANCES`.
+    distances : tuple of str, optional
+        Names in :data:`DISTANCES`; all that exist for the problem's parametrization unless given.
     progress : callable, optional
         Called as ``progress(done, in_all)`` after every comparison.
 
@@ -145,6 +157,8 @@ def compare(
     if reference not in trajectories:
         raise KeyError(f"the reference {reference!r} is not among the trajectories {', '.join(trajectories)}")
     keep_pages()
+    if distances is None:
+        distances = available(problem.parametrization)
     times = trajectories[reference]["time"].values
     for label, data in trajectories.items():
         common = min(len(times), data.sizes["time"])
@@ -162,14 +176,14 @@ def compare(
     for d, name in enumerate(distances):
         distance = DISTANCES[name]
         travelled[d, : len(target)] = [distance.between(problem, inputs, measure, target[0])[0] for measure in target]
-        if distance.power is not None and problem.grid is not None:
+        if distance.power is not None and problem.grid is not None and problem.parametrization.geometry != "curved":
             floor[d, : len(target)] = [_floor(problem, measure, distance.power) for measure in target]
         for m, label in enumerate(labels):
             for k, (mine, other) in enumerate(zip(measures[label], target, strict=False)):
                 value[m, d, k], gap[m, d, k] = (
                     (0.0, 0.0) if label == reference else distance.between(problem, inputs, mine, other)
                 )
-                labelled[m, d, k] = _labelled(mine, other, distance.power)
+                labelled[m, d, k] = _labelled(problem, mine, other, distance.power)
             done += 1
             if progress is not None:
                 progress(done, in_all)
@@ -214,8 +228,8 @@ def _floor(problem: Problem, measure: Measure, power: int) -> float:
     return float((measure.weights @ away**power) ** (1 / power))
 
 
-def _labelled(first: Measure, second: Measure, power: int | None) -> float:
+def _labelled(problem: Problem, first: Measure, second: Measure, power: int | None) -> float:
     if power is None or first.points.shape != second.points.shape or not np.array_equal(first.weights, second.weights):
         return float("nan")
-    moved = np.linalg.norm(first.points - second.points, axis=1)
-    return float((first.weights @ moved**power) ** (1 / power))
+    squared = problem.parametrization.squared_distance(first.points, second.points)
+    return float((first.weights @ squared ** (power / 2)) ** (1 / power))

@@ -22,7 +22,7 @@ from wgfpipe.energies.base import Energy
 from wgfpipe.expression import PositiveExpression, evaluate
 from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.memory import keep_pages
-from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
+from wgfpipe.parametrizations.base import NOTHING, Geometry, Loss, Parametrization
 from wgfpipe.status import Info, Status
 
 
@@ -44,6 +44,8 @@ class Problem:
         Where grid methods live.
     grid_weights : Array or None, shape (atom,)
         Initial masses on the grid.
+    no_grid : str
+        Why there is no grid, where that has a reason.
     """
 
     x: Array
@@ -53,8 +55,14 @@ class Problem:
     initial: Measure
     grid: Grid | None = None
     grid_weights: Array | None = None
+    no_grid: str = ""
 
     def __post_init__(self) -> None:
+        if self.parametrization.geometry != "euclidean" and self.stiffness != 0.0:
+            raise ValueError(
+                f"a potential of |theta|^2 needs Euclidean parameters, and those of {self.parametrization.kind} are "
+                f"{self.parametrization.geometry}: set the weight decay to 0"
+            )
         constant = self.x[:, -1]
         if not (constant[0] > 0 and np.all(constant == constant[0])):
             raise ValueError(f"the last feature of the inputs x is the constant 1 that carries the bias; got {constant[:5]}")
@@ -177,6 +185,8 @@ class Method(BaseModel, ABC):
     title: ClassVar[str]
     support: ClassVar[Literal["particles", "grid"]]
     family: ClassVar[Literal["gradient descent", "Wasserstein gradient flow"]]
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic", "curved")
+    """Geometries of the parameters it can work in; grids cannot be curved."""
     order: ClassVar[float]
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
@@ -201,8 +211,14 @@ class Method(BaseModel, ABC):
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method does not apply to a problem, or None if it does."""
+        model = problem.parametrization
+        allowed = [kind for kind in self.geometries if self.support == "particles" or kind != "curved"]
+        if model.geometry not in allowed:
+            return f"it needs parameters that are {' or '.join(allowed)}, and those of {model.kind} are {model.geometry}" + (
+                f"; the same flow in Euclidean parameters is that of {model.twin}" if model.twin else ""
+            )
         if self.support == "grid" and problem.grid is None:
-            return "this method moves masses on a grid and the problem has none"
+            return f"it moves masses on a grid and the problem has none{': ' if problem.no_grid else ''}{problem.no_grid}"
         return None
 
     def caveat(self, problem: Problem) -> str | None:

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.parametrizations.base import Parametrization
 
 CUTOFF = 1e-6
 """Where the density is below this share of its maximum the initial measure has no mass: part of its definition, so that
@@ -27,6 +28,18 @@ class Initial(BaseModel, ABC):
 
     kind: str
     sampled: int | None = Field(default=None, ge=1, description="draw this many neurons a sign for the particle methods")
+
+    lifted: bool = Field(
+        default=False,
+        description="draw neurons (w, b) of fixed sign and write them in the cell's parametrization: cells of one seed and law "
+        "start from the same network, without a grid; needs sampled",
+    )
+
+    @model_validator(mode="after")
+    def _lifted_are_sampled(self) -> "Initial":
+        if self.lifted and self.sampled is None:
+            raise ValueError("expected a number of neurons under sampled, which lifted draws")
+        return self
 
     @abstractmethod
     def density(self, points: Array) -> Array:
@@ -46,10 +59,11 @@ class Initial(BaseModel, ABC):
     def resolution(self) -> float:
         """Smallest length on which the density varies: the grid must be at least as fine."""
 
-    def on_grid(self, grid: Grid) -> Array:
+    def on_grid(self, grid: Grid, parametrization: Parametrization) -> Array:
         """Masses on the atoms of a grid, shape (atom,), total 1, equal for every sign."""
-        density = self.density(grid.nodes)
-        masses = np.where(density >= CUTOFF, density, 0.0) * grid.cell_volumes()
+        places, volumes = parametrization.law(grid.nodes)
+        density = self.density(places)
+        masses = np.where(density >= CUTOFF, density, 0.0) * volumes * grid.cell_volumes()
         total = masses.sum()
         if not total > 0:
             raise ValueError(
@@ -57,12 +71,17 @@ class Initial(BaseModel, ABC):
             )
         return np.tile(masses / (total * len(grid.signs)), len(grid.signs))
 
-    def draw(self, rng: np.random.Generator, signs: tuple[int, ...], n_parameters: int) -> Measure:
-        """Measure of ``sampled`` neurons a sign with equal weights, total mass 1."""
+    def draw(self, rng: np.random.Generator, parametrization: Parametrization, n_features: int) -> Measure:
+        """Draw a measure of ``sampled`` neurons a sign with equal weights; of total mass 1 in the model they are drawn for."""
         if self.sampled is None:
             raise ValueError("this initial measure is not sampled: set sampled to a number of neurons")
+        lifted = self.lifted or parametrization.geometry != "euclidean"
+        signs, n_parameters = (1, -1), n_features
+        if not lifted:
+            signs, n_parameters = parametrization.signs, len(parametrization.parameter_names(n_features))
         points = self.sample(rng, self.sampled * len(signs), n_parameters)
-        return Measure(points, np.full(len(points), 1.0 / len(points)), np.repeat(np.asarray(signs, np.int8), self.sampled))
+        drawn = Measure(points, np.full(len(points), 1.0 / len(points)), np.repeat(np.asarray(signs, np.int8), self.sampled))
+        return parametrization.from_signed(drawn) if lifted else drawn
 
 
 class Gaussian(Initial):

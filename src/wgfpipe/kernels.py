@@ -41,7 +41,10 @@ class GibbsKernel:
         self.epsilon = float(epsilon)
         self._log_factors = [
             [
-                [-((x[:, None] - y[None, :]) ** 2) / epsilon for x, y in zip(target, source, strict=True)]
+                [
+                    -(grid.difference(k, x[:, None], y[None, :]) ** 2) / epsilon
+                    for k, (x, y) in enumerate(zip(target, source, strict=True))
+                ]
                 for source in grid.blocks
             ]
             for target in grid.blocks

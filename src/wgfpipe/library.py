@@ -20,13 +20,12 @@ def problem(*, root: str | Path = ".", **sections: Any) -> Problem:
     from wgfpipe.config import load
 
     cell = {"data": {"kind": "sinus"}, **sections}
-    cell |= {"reference": "gd", "methods": {"gd": {"kind": "gd", "dt": 0.01}}}
+    cell |= {"reference": "gd", "methods": {"gd": {"kind": "gd", "dt": 0.01}}, "distances": ["function_gap"]}
     checked = load({"cells": {"problem": cell}}, Path(root)).cells["problem"]
     source = None if checked.data.source is None else Path(root) / checked.data.source
     data = assembly.data_dataset(checked.data, checked.seed, source)
-    names = checked.parametrization.parameter_names(data.sizes["feature"])
-    grid = checked.grid.build(len(names), checked.parametrization.signs)
-    grid_data = assembly.grid_dataset(grid, checked.initial, names, checked.seed)
+    sizes = data.sizes["feature"], data.sizes["sample"]
+    grid_data = assembly.grid_dataset(checked.grid, checked.initial, checked.parametrization, *sizes, checked.seed)
     return assembly.assemble(data, grid_data, checked.parametrization, checked.energy)
 
 

@@ -80,10 +80,14 @@ class Grid:
         For each block its axes, one strictly increasing array of at least two nodes for each parameter.
     signs : tuple of int
         The signs present, in the order of the atoms.
+    periods : tuple of float or None
+        Period of each parameter, None for one on a line; empty if all are. Nodes of a periodic axis are equally spaced on one
+        period, and distances go the shorter way round.
     """
 
     blocks: tuple[tuple[Array, ...], ...]
     signs: tuple[int, ...] = (1, -1)
+    periods: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         n_axes = {len(axes) for axes in self.blocks}
@@ -93,6 +97,9 @@ class Grid:
             for axis in axes:
                 if axis.ndim != 1 or len(axis) < 2 or not np.all(np.diff(axis) > 0):
                     raise ValueError("an axis of a Grid is a strictly increasing array of at least two nodes")
+            for axis, period in zip(axes, self.periods, strict=bool(self.periods)):
+                if period is not None and not np.allclose(np.diff(axis), period / len(axis), rtol=1e-9, atol=0.0):
+                    raise ValueError(f"nodes of an axis of period {period} are equally spaced on one period, the end left out")
 
     @classmethod
     def uniform(
@@ -101,11 +108,16 @@ class Grid:
         points_per_axis: int | Sequence[int],
         n_parameters: int = 2,
         signs: tuple[int, ...] = (1, -1),
+        periods: tuple[float | None, ...] = (),
     ) -> "Grid":
-        """Build one block of equally spaced nodes on [-half_width, half_width] in every parameter."""
+        """Build one block of equally spaced nodes on [-half_width, half_width], or on one period, in every parameter."""
         widths = np.broadcast_to(np.asarray(half_width, float), n_parameters)
         counts = np.broadcast_to(np.asarray(points_per_axis, int), n_parameters)
-        return cls((tuple(np.linspace(-w, w, n) for w, n in zip(widths, counts, strict=True)),), signs)
+        axes = [
+            np.linspace(-w, w, n) if period is None else np.linspace(-period / 2, period / 2, n, endpoint=False)
+            for w, n, period in zip(widths, counts, periods or (None,) * n_parameters, strict=True)
+        ]
+        return cls((tuple(axes),), signs, periods)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -144,11 +156,28 @@ class Grid:
         """Largest gap between neighbouring nodes over all axes and blocks: the ``h`` of expressions such as ``h^2``."""
         return float(max(np.diff(axis).max() for axes in self.blocks for axis in axes))
 
+    def period(self, parameter: int) -> float | None:
+        """Period of a parameter, None for one on a line."""
+        return self.periods[parameter] if self.periods else None
+
+    def difference(self, parameter: int, first: Array, second: Array) -> Array:
+        """Difference of two values of a parameter, broadcast; on a periodic axis the shorter way round."""
+        period = self.period(parameter)
+        return first - second if period is None else (first - second) - period * np.round((first - second) / period)
+
+    def squared_distance(self, first: Array, second: Array) -> Array:
+        """Squared distance between points: (..., param) and (..., param) are broadcast to (...)."""
+        if not self.periods:
+            return ((first - second) ** 2).sum(axis=-1)
+        parts = [self.difference(k, first[..., k], second[..., k]) ** 2 for k in range(self.n_parameters)]
+        return np.sum(parts, axis=0)
+
     @cached_property
     def boundary(self) -> Array:
         """One for the atoms on the outer faces of the grid and zero for the others, shape (atom,)."""
-        low, high = self.nodes.min(axis=0), self.nodes.max(axis=0)
-        outer = ((self.nodes == low) | (self.nodes == high)).any(axis=1)
+        on_line = [k for k in range(self.n_parameters) if self.period(k) is None]
+        nodes = self.nodes[:, on_line]
+        outer = ((nodes == nodes.min(axis=0)) | (nodes == nodes.max(axis=0))).any(axis=1)
         return np.tile(outer.astype(float), len(self.signs))
 
     def cell_volumes(self) -> Array:
@@ -184,7 +213,11 @@ class Grid:
         for axes in self.blocks:
             squared = np.zeros(len(points))
             for k, axis in enumerate(axes):
-                middles = (axis[1:] + axis[:-1]) / 2
-                squared += (points[:, k] - axis[np.searchsorted(middles, points[:, k])]) ** 2
+                middles, values, period = (axis[1:] + axis[:-1]) / 2, points[:, k], self.period(k)
+                if period is not None:  # from half a spacing before the first node on; after the last one comes the first
+                    middles = np.append(middles, axis[-1] + period / len(axis) / 2)
+                    values = (values - middles[-1]) % period + middles[-1] - period
+                nearest_node = axis[np.searchsorted(middles, values) % len(axis)]
+                squared += self.difference(k, values, nearest_node) ** 2
             nearest = np.minimum(nearest, squared)
         return np.sqrt(nearest)

@@ -82,12 +82,11 @@ def data(spec: Mapping[str, Any], out: str, source: str | None = None) -> None:
 
 def grid(spec: Mapping[str, Any], data_path: str, out: str) -> None:
     """Make the grid and the initial measure of a cell."""
-    n_features = trajectory.read(data_path, "data").sizes["feature"]
+    sizes = trajectory.read(data_path, "data").sizes
     with work():
-        parametrization = _plugin("parametrization", spec)
-        names = parametrization.parameter_names(n_features)
-        nodes = assembly.GridSpec.model_validate(spec["grid"]).build(len(names), parametrization.signs)
-        made = assembly.grid_dataset(nodes, _plugin("initial", spec), names, spec["seed"])
+        nodes, start = assembly.GridSpec.model_validate(spec["grid"]), _plugin("initial", spec)
+        parametrization, counts = _plugin("parametrization", spec), (sizes["feature"], sizes["sample"])
+        made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"])
     trajectory.write(_stamped(made, "grid", spec), out, "grid")
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.gd import ParticleState
+from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
 from wgfpipe.transport import exact_plan, identity_plan
 
@@ -35,6 +36,7 @@ class EMDProx(Method):
     max_plans: int = Field(default=10, ge=1, description="exact plans a step")
     title: ClassVar[str] = "JKO on particles (exact EMD, autograd)"
     support: ClassVar[Literal["particles"]] = "particles"
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True

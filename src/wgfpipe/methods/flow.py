@@ -50,7 +50,8 @@ class Flow(Method):
         middle = _runge_kutta(problem, state.points, state.prediction, dt / 2)
         points, prediction, energy = _runge_kutta(problem, *middle[:2], dt / 2)
         coarse_points, coarse_prediction, _ = _runge_kutta(problem, state.coarse_points, state.coarse_prediction, dt)
-        distance = math.sqrt(start.weights @ ((points - coarse_points) ** 2).sum(axis=1) / start.weights.sum())
+        apart = problem.parametrization.squared_distance(points, coarse_points)
+        distance = math.sqrt(start.weights @ apart / start.weights.sum())
         return FlowState(points, prediction, coarse_points, coarse_prediction), Info(energy=energy, residual=distance)
 
     def measure(self, problem: Problem, state: FlowState) -> Measure:

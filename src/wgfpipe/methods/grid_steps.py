@@ -112,8 +112,11 @@ def steepest(grid: Grid, potential: Array) -> float:
     for axes, size in zip(grid.blocks, grid.block_sizes, strict=True):
         block = values[:, start : start + size].reshape(len(grid.signs), *(len(axis) for axis in axes))
         for k, axis in enumerate(axes):
-            gaps = np.diff(axis).reshape([-1 if j == k + 1 else 1 for j in range(block.ndim)])
-            largest = max(largest, float(np.abs(np.diff(block, axis=k + 1) / gaps).max()))
+            gaps, rises = np.diff(axis), np.diff(block, axis=k + 1)
+            if grid.period(k) is not None:
+                gaps, rises = gaps[:1], np.diff(block, axis=k + 1, append=block.take([0], axis=k + 1))
+            gaps = gaps.reshape([-1 if j == k + 1 else 1 for j in range(block.ndim)])
+            largest = max(largest, float(np.abs(rises / gaps).max()))
         start += size
     return largest
 

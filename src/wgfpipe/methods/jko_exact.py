@@ -127,7 +127,7 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     """Push masses along a map of atoms to atoms."""
     grid = problem.require_grid()
     masses = np.bincount(image, weights=before, minlength=len(before)).astype(float)
-    travel = float(before @ ((grid.points - grid.points[image]) ** 2).sum(axis=1)) / (2.0 * dt)
+    travel = float(before @ grid.squared_distance(grid.points, grid.points[image])) / (2.0 * dt)
     moved = float(before[image != np.arange(len(before))].sum())
     return _Map(masses, problem.grid_activations @ masses, travel, travel + float(problem.grid_potential @ masses), moved)
 
@@ -141,14 +141,16 @@ def _best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Arra
         to = slice(starts[target], starts[target + 1])
         for source, nodes in enumerate(grid.blocks):
             part = np.ascontiguousarray(values[:, starts[source] : starts[source + 1]])
-            value, choice = _transform(nodes, queries, part, dt)
+            value, choice = _transform(grid, nodes, queries, part, dt)
             better = value < best[:, to]
             best[:, to] = np.where(better, value, best[:, to])
             image[:, to] = np.where(better, choice + starts[source], image[:, to])
     return (image + grid.n_nodes * np.arange(n_signs)[:, None]).ravel(), best.ravel()
 
 
-def _transform(nodes: tuple[Array, ...], queries: tuple[Array, ...], values: Array, dt: float) -> tuple[Array, np.ndarray]:
+def _transform(
+    grid: Grid, nodes: tuple[Array, ...], queries: tuple[Array, ...], values: Array, dt: float
+) -> tuple[Array, np.ndarray]:
     """Separable lower envelope from the nodes of one block to those of another: minima and flat indices, (sign, query)."""
     from wgfpipe.methods.envelope_kernels import lower_envelope
 
@@ -159,7 +161,13 @@ def _transform(nodes: tuple[Array, ...], queries: tuple[Array, ...], values: Arr
         rows = values.reshape(before, lengths[axis], after)
         lengths[axis] = len(queries[axis - 1])
         values, choice = (np.empty((before, lengths[axis], after), kind) for kind in (float, np.int64))
-        lower_envelope(nodes[axis - 1], queries[axis - 1], rows, dt, values, choice)
+        axis_nodes, count = nodes[axis - 1], len(nodes[axis - 1])
+        if (period := grid.period(axis - 1)) is not None:  # three periods, of which the middle one sees the nearest images
+            unrolled = np.concatenate([axis_nodes - period, axis_nodes, axis_nodes + period])
+            lower_envelope(unrolled, queries[axis - 1], np.ascontiguousarray(np.tile(rows, (1, 3, 1))), dt, values, choice)
+            choice %= count
+        else:
+            lower_envelope(axis_nodes, queries[axis - 1], rows, dt, values, choice)
         # Choices of the axes done before, followed to where this axis goes: their arrays still have its source length.
         choices = [np.take_along_axis(done.reshape(rows.shape), choice, axis=1).reshape(lengths) for done in choices]
         choices = [choice.reshape(lengths), *choices]

@@ -42,14 +42,17 @@ class JKOLagrangian(Method):
     )
 
     def unsupported(self, problem: Problem) -> str | None:
+        reason = super().unsupported(problem)
+        if reason is not None:
+            return reason
         start = problem.initial
         answer = problem.parametrization.global_prox(start.points[:1], start.sign[:1], problem.x, np.zeros(len(problem.y)), 1.0)
         if answer is None:
             return (
-                f"the global proximal point is known for fixed signs and two parameters, not for "
+                "the global proximal point is known for fixed signs and two parameters, not for "
                 f"{problem.parametrization.kind} with {start.points.shape[1]}; use prox, its local form"
             )
-        return super().unsupported(problem)
+        return None
 
     def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
@@ -70,7 +73,7 @@ class JKOLagrangian(Method):
         start = state.prediction - problem.y
         solution = solve_dual(problem.y, response, start, inverse, 1e-14, self.max_iterations)
         points, minima = solution.payload
-        travel = float(weights @ ((points - state.points) ** 2).sum(axis=1)) / (2.0 * dt)
+        travel = float(weights @ problem.parametrization.squared_distance(points, state.points)) / (2.0 * dt)
         energy = problem.energy_at(points, weights, solution.outputs)
         error = solution.outputs_error
         square = 0.5 * problem.stiffness / shrink * float(weights @ (state.points**2).sum(axis=1))

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.parametrizations.base import Geometry
 
 
 class LangevinState(NamedTuple):
@@ -41,6 +42,7 @@ class Langevin(Method):
     copies: int = Field(default=4, ge=2, multiple_of=2, description="copies of every atom, antithetic in pairs")
     title: ClassVar[str] = "noisy gradient descent"
     support: ClassVar[Literal["particles"]] = "particles"
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     order: ClassVar[float] = 1.0
     certificate: ClassVar[str] = "none: the step is explicit"

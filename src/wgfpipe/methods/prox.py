@@ -63,13 +63,13 @@ class Prox(Method):
         points: Array = solution.payload
         after = Measure(points, weights, sign)
         prediction = problem.predict(after)
-        moved = (points - state.points) ** 2
+        moved = parametrization.squared_distance(points, state.points)
         info = Info(
             energy=problem.energy_of(after, prediction),
             inner_iterations=solution.iterations,
             residual=solution.residual,
             plan_off_diagonal=0.0,
-            transport_cost=float(weights @ moved.sum(axis=1)) / (2 * dt),
+            transport_cost=float(weights @ moved) / (2 * dt),
             status=Status.OK if solution.converged else Status.NOT_CONVERGED,
         )
         return ParticleState(points, prediction), info

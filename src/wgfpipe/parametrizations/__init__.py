@@ -2,6 +2,7 @@
 
 from wgfpipe.parametrizations.pair import Pair
 from wgfpipe.parametrizations.signed import Signed
+from wgfpipe.parametrizations.sphere import Sphere
 from wgfpipe.parametrizations.weight_alpha import WeightAlpha
 
-PARAMETRIZATIONS = (Signed, WeightAlpha, Pair)
+PARAMETRIZATIONS = (Signed, WeightAlpha, Pair, Sphere)

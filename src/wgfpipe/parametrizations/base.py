@@ -1,15 +1,19 @@
 """The contract of a parametrization: how a neuron's parameters make its output."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from wgfpipe.measure import Array, Sign
+from wgfpipe.measure import Array, Measure, Sign
 
 NOTHING = np.empty((0, 0))
 """The empty memory of :meth:`Parametrization.advance`."""
+
+
+Geometry = Literal["euclidean", "periodic", "curved"]
+"""How distances between neurons are measured: |theta - theta'|, the same with periodic parameters, or otherwise."""
 
 
 class Loss(NamedTuple):
@@ -25,7 +29,8 @@ class Parametrization(BaseModel, ABC):
 
     Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
     potential slope ``slope`` (sample,), the derivative of the loss with respect to the network's outputs. The potential
-    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0.
+    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0. Gradients and
+    distances are those of the parametrization's metric, Euclidean unless ``geometry`` says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,20 +45,55 @@ class Parametrization(BaseModel, ABC):
     def parameter_names(self, n_features: int) -> tuple[str, ...]:
         """Names of the entries of ``theta`` for inputs of ``n_features`` features, the constant included."""
 
+    @property
+    def geometry(self) -> Geometry:
+        """Geometry of the parameters; plans with barycentres need a Euclidean one, grids one that is not curved."""
+        return "euclidean"
+
+    @property
+    def twin(self) -> str | None:
+        """Parametrization with Euclidean parameters that has the same flow, if this one has others."""
+        return None
+
+    def periods(self, n_features: int) -> tuple[float | None, ...]:
+        """Period of each parameter that has one."""
+        return (None,) * len(self.parameter_names(n_features))
+
+    def squared_distance(self, first: Array, second: Array) -> Array:
+        """Squared distance between neurons: (..., param) and (..., param) are broadcast to (...)."""
+        return ((first - second) ** 2).sum(axis=-1)
+
+    def law(self, points: Array) -> tuple[Array, Array]:
+        """Where an initial law takes its density for neurons, (atom, param), and the volume element there, (atom,)."""
+        return points, np.ones(len(points))
+
+    @abstractmethod
+    def as_signed(self, measure: Measure) -> Measure:
+        """Write a measure as one of the signed model, neurons (w, b) with a sign, that has the same outputs."""
+
+    @abstractmethod
+    def from_signed(self, measure: Measure) -> Measure:
+        """Write a measure of the signed model as one of this parametrization that has the same outputs."""
+
     @abstractmethod
     def activations(self, points: Array, sign: Sign, x: Array) -> Array:
         """Outputs ``m(theta_i; x_j)`` of every neuron, shape (sample, atom).
 
-        Written with operators alone, so that torch tensors may be given in place of arrays and differentiated through.
+        Where the geometry is Euclidean it is written with operators alone, so that torch tensors may be given in place of
+        arrays and differentiated through.
         """
 
     @abstractmethod
     def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
-        """Gradient of V at every neuron, shape (atom, param)."""
+        """Gradient of V at every neuron in the parametrization's metric, shape (atom, param)."""
 
     @abstractmethod
     def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
+
+    def retract(self, moved: Array, points: Array) -> Array:
+        """Name neurons that a step took from ``points`` out of the coordinates' range by coordinates in it, (atom, param)."""
+        return moved
 
     def advance(
         self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
@@ -64,13 +104,13 @@ class Parametrization(BaseModel, ABC):
         a number, any. ``outputs`` (sample,) are those at ``points``. ``memory`` is what the call that made ``points`` returned,
         or NOTHING: a parametrization may leave itself there what it knows of these neurons.
         """
-        moved = base - dt * self.gradient(points, sign, loss.x, loss.curvature * (outputs - loss.y))
+        moved = self.retract(base - dt * self.gradient(points, sign, loss.x, loss.curvature * (outputs - loss.y)), points)
         after = self.activations(moved, sign, loss.x) @ weights
         error = after - loss.y
         return moved, after, 0.5 * loss.curvature * float(error @ error), memory
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
-        """Global minimizers of ``|theta - anchor|^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).
+        """Global minimizers of ``distance(theta, anchor)^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).
 
         None where no finite list of candidates is known.
         """

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.measure import Array, Sign
+from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
 from wgfpipe.parametrizations.signed import Signed
 
@@ -26,6 +26,19 @@ class Pair(Parametrization):
     def parameter_names(self, n_features: int) -> tuple[str, ...]:
         names = _HALF.parameter_names(n_features)
         return (*(f"{name}_plus" for name in names), *(f"{name}_minus" for name in names))
+
+    def as_signed(self, measure: Measure) -> Measure:
+        halves, signs = _split(measure.points)
+        return Measure(halves, np.tile(measure.weights, 2), signs)
+
+    def from_signed(self, measure: Measure) -> Measure:
+        """Pair the neurons of the two signs in their order; a pair has the mass that each of its two neurons had."""
+        plus, minus = measure.of_sign(1), measure.of_sign(-1)
+        if not np.array_equal(plus.weights, minus.weights):
+            counts = f"{len(plus.weights)} and {len(minus.weights)}"
+            raise ValueError(f"pairs need as many neurons of either sign, with equal masses; got {counts}")
+        points = np.column_stack([plus.points, minus.points])
+        return Measure(points, plus.weights, np.ones(len(points), np.int8))
 
     def activations(self, points: Any, sign: Any, x: Any) -> Any:
         half = points.shape[1] // 2

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.measure import Array, Sign
+from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.parametrizations.base import Loss, Parametrization
 
 
@@ -29,6 +29,12 @@ class Signed(Parametrization):
         if n_features == 2:
             return ("w", "b")
         return (*(f"w{k + 1}" for k in range(n_features - 1)), "b")
+
+    def as_signed(self, measure: Measure) -> Measure:
+        return measure
+
+    def from_signed(self, measure: Measure) -> Measure:
+        return measure
 
     def activations(self, points: Array, sign: Sign, x: Array) -> Array:
         inner = x @ points.T  # (sample, atom)
