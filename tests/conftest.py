@@ -1,5 +1,7 @@
 """Problems the tests share, and the settings of hypothesis."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,19 @@ def required(cls) -> dict:
 def every_method(dt: float = 0.125) -> list:
     """One instance of every registered method; a new one is put through every test that asks for this."""
     return [instance(cls, dt) for cls in METHODS]
+
+
+@cache
+def balanced() -> Problem:
+    """Both layers trained from balanced neurons."""
+    return make_problem(
+        parametrization={"kind": "weight_alpha"}, initial={"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    )
+
+
+def home(method, problem: Problem) -> Problem:
+    """Return the problem itself, or one that the method is made for where this is none."""
+    return problem if method.unsupported(problem) is None else balanced()
 
 
 def labelled_distance(first, second, index: int = -1) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import every_method, instance, make_problem
+from conftest import every_method, home, instance, make_problem
 
 import wgfpipe
 from wgfpipe.methods import METHODS
@@ -62,7 +62,7 @@ def test_a_debiased_or_plain_entropic_step_lowers_its_own_objective(sine):
 @pytest.mark.parametrize("method", [m for m in every_method(0.02) if m.support == "particles"], ids=lambda m: m.kind)
 def test_energy_decreases_along_every_particle_method(method, sine):
     """At a step well below the stability limit no method raises the energy."""
-    run = wgfpipe.solve(sine, method, 0.2, 2)
+    run = wgfpipe.solve(home(method, sine), method, 0.2, 2)
     energies = np.concatenate([run["energy"].values[:1], run["step_energy"].values])
     assert np.all(np.diff(energies) < 0)
 

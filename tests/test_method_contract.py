@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import every_method, instance, make_problem
+from conftest import every_method, home, instance, make_problem
 
 import wgfpipe
 from wgfpipe.flow import Info, Problem
@@ -33,6 +33,7 @@ def test_a_method_says_what_it_is(method):
 @METHODS_BY_KIND
 def test_a_step_returns_state_and_info_and_changes_nothing(method, sine):
     """The state is an immutable tuple of arrays, the step leaves the old one untouched, and the info is complete."""
+    sine = home(method, sine)
     state = method.init(sine, np.random.default_rng(0))
     before = [np.copy(value) for value in state]
     after, info = method.step(sine, state, method.dt)
@@ -49,6 +50,7 @@ def test_a_step_returns_state_and_info_and_changes_nothing(method, sine):
 @METHODS_BY_KIND
 def test_the_energy_reported_is_that_of_the_measure(method, sine):
     """Info.energy equals the energy computed anew from the measure, to the residual of the inner solver."""
+    sine = home(method, sine)
     state, info = method.step(sine, method.init(sine, np.random.default_rng(0)), method.dt)
     measure = method.measure(sine, state)
     assert isinstance(measure, Measure)
@@ -59,6 +61,7 @@ def test_the_energy_reported_is_that_of_the_measure(method, sine):
 @METHODS_BY_KIND
 def test_the_support_that_is_declared_is_the_one_that_moves(method, sine):
     """Particle methods keep their masses, grid methods their nodes."""
+    sine = home(method, sine)
     run = wgfpipe.solve(sine, method, 2 * method.dt, 2)
     moving, kept = ("points", "weights") if method.support == "particles" else ("weights", "points")
     assert "time" in run[moving].dims
@@ -68,6 +71,7 @@ def test_the_support_that_is_declared_is_the_one_that_moves(method, sine):
 @METHODS_BY_KIND
 def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method, sine):
     """Two runs of one method are identical, and either fits the schema."""
+    sine = home(method, sine)
     import xarray as xr
 
     first, second = (wgfpipe.solve(sine, method, 2 * method.dt, 3) for _ in range(2))
@@ -81,6 +85,7 @@ def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method, sine):
 @METHODS_BY_KIND
 def test_saved_times_do_not_change_the_steps(method, sine):
     """Saving more often, at multiples of dt, gives the same measure at the end."""
+    sine = home(method, sine)
     few, many = wgfpipe.solve(sine, method, 2 * method.dt, 2), wgfpipe.solve(sine, method, 2 * method.dt, 3)
     name = "points" if method.support == "particles" else "weights"
     # Equal but for the last bits of dt = 0.25 / 2 against 0.125.

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import required
+from conftest import balanced, home, required
 
 import wgfpipe
 from wgfpipe import assembly, checkpoint, trajectory, verdict
@@ -424,7 +424,7 @@ def test_no_step_size_makes_a_method_crash_warn_or_store_nan(cls, dt):
     """Failure is data: whatever overflows, the run ends with a status, and a state that is stored is finite."""
     options = {"max_iterations": 20} if "max_iterations" in cls.model_fields else {}
     method = method_of(cls, dt).model_copy(update=options)
-    made = solve(PROBLEM, method, 4 * dt, 5)
+    made = solve(home(method, PROBLEM), method, 4 * dt, 5)
     for name in STATE:
         assert np.isfinite(made[name]).all()
     if made.attrs["status"] != "diverged":
@@ -464,16 +464,18 @@ def recorded(problem, method, n_steps=3):
 
 every_method = pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
 PROBLEMS = {cls.model_fields["kind"].default: problem_of(cell_of(cls.model_fields["kind"].default)) for cls in PARAMETRIZATIONS}
+PROBLEMS["balanced"] = balanced()
 
 
 @every_method
 def test_a_checkpoint_restores_state_and_records_to_the_last_bit(tmp_path, cls):
     """What is loaded has the types, memory order and bits of what was saved."""
     method = method_of(cls)
-    recorder, state = recorded(PROBLEM, method)
+    problem = home(method, PROBLEM)
+    recorder, state = recorded(problem, method)
     checkpoint.save_checkpoint(tmp_path / "run.npz", recorder, state)
     restored = Recorder()
-    back = checkpoint.load_checkpoint(tmp_path / "run.npz", restored, method.init(PROBLEM, np.random.default_rng(0)))
+    back = checkpoint.load_checkpoint(tmp_path / "run.npz", restored, method.init(problem, np.random.default_rng(0)))
     assert type(back) is type(state)
     for name, value in state._asdict().items():
         assert same_bits(value, getattr(back, name)), name

@@ -9,5 +9,17 @@ from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.prox import Prox
+from wgfpipe.methods.wfr import WassersteinFisherRao
 
-METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact, JKOLagrangian, Langevin)
+METHODS = (
+    GradientDescent,
+    Flow,
+    Prox,
+    EMDProx,
+    JKODykstra,
+    JKOEntropic,
+    JKOExact,
+    JKOLagrangian,
+    Langevin,
+    WassersteinFisherRao,
+)
