@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from wgfpipe import figures, pictures, report, stages, trajectory
 from wgfpipe import scene as scene_module
 from wgfpipe.config import load
+from wgfpipe.parametrizations.signed import Signed
 from wgfpipe.status import Status
 
 FILES = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")} | {"flow.gif"}
@@ -65,6 +66,7 @@ def read_cell(folder: Path) -> dict:
     return {
         **{name: trajectory.read(folder / f"{name}.nc", name) for name in ("data", "grid", "distances")},
         "trajectories": {k: trajectory.read(folder / "trajectory" / f"{k}.nc", "trajectory") for k in ("gd", "jko", "prox")},
+        "as_signed": Signed().as_signed,
     }
 
 
@@ -174,7 +176,7 @@ def test_pictures_show_the_mass_of_each_sign(base, label):
     run = base["trajectories"][label]
     for index in (0, run.sizes["time"] - 1):
         measure = trajectory.measure_at(run, index)
-        shown = pictures.Plane.around(scene, [measure]).densities(label, index).sum(axis=(1, 2))
+        shown = pictures.Plane.around([measure], scene.spacing).densities(measure).sum(axis=(1, 2))
         # A thousandth may lie beyond either side of either axis, and a blur of half a spacing spreads a little more.
         np.testing.assert_allclose(shown, [measure.mass(1), measure.mass(-1)], rtol=0.01)
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wgfpipe.measure import Array
+from wgfpipe.measure import Array, Measure
 from wgfpipe.pictures import animate, draw_measures
 from wgfpipe.scene import (
     FAINT,
@@ -218,6 +218,7 @@ def draw_cell(
     grid: xr.Dataset,
     distances: xr.Dataset,
     trajectories: Mapping[str, xr.Dataset],
+    as_signed: Callable[[Measure], Measure],
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -231,12 +232,14 @@ def draw_cell(
         The cell's files.
     trajectories : mapping of str to Dataset
         Trajectories by label, the reference among them.
+    as_signed : callable
+        Writes a measure of the cell's parametrization as one of signed neurons (w, b), which is what is pictured.
     folder : Path
         Where the files go.
     progress : callable, optional
         Called as ``progress(done, in_all)`` after every figure.
     """
-    scene = Scene(data, grid, distances, trajectories)
+    scene = Scene(data, grid, distances, trajectories, as_signed)
     with styled():
         for done, (name, draw) in enumerate(FIGURES.items()):
             figure = draw(scene)

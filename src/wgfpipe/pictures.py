@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,58 +14,52 @@ from scipy.ndimage import gaussian_filter
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.scene import DECADES, GREY, MAX_FRAMES, PIXELS, SIGN_COLORS, Scene, power_text, symbol, words
-from wgfpipe.trajectory import measure_at
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The square of the first two parameters' plane that measures are pictured on, the same for all panels of a figure."""
+    """The square of the plane of the first two of (w, b) that measures are pictured on, the same for all panels of a figure.
 
-    scene: Scene
+    Measures of every parametrization are pictured as the signed neurons (w, b) that have the same outputs.
+    """
+
     low: Array
     width: float
     blur: float
 
     @classmethod
-    def around(cls, scene: Scene, measures: list[Measure]) -> "Plane":
+    def around(cls, measures: list[Measure], spacing: float = 0.0) -> "Plane":
         """Choose the square that holds all but a thousandth of every measure's mass, and a blur of half a grid spacing.
 
         That is the least blur that hides the lattice: the ripple of a comb of such Gaussians is 2 exp(-pi^2 / 2) = 1.4 %.
+        Where there is no lattice in this plane the blur is that of two pixels.
         """
         edges = np.array([_quantiles(measure) for measure in measures])  # (measure, low or high, param)
         low, high = edges[:, 0].min(axis=0), edges[:, 1].max(axis=0)
-        name = str(scene.grid["param"].values[0])
-        axis, block = scene.grid[f"axis_{name}"].values, scene.grid[f"block_{name}"].values
-        spacing = float(np.diff(axis)[np.diff(block) == 0].min())
-        width = 1.1 * float((high - low).max()) + 2 * spacing
-        return cls(scene, (low + high) / 2 - width / 2, width, max(0.5 * spacing, 0.8 * width / PIXELS))
+        width = 1.1 * float((high - low).max()) + 2 * spacing or 1.0  # all neurons in one place are a dot in a square of 1
+        return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
 
-    def densities(self, label: str, index: int) -> Array:
-        """Blurred density of each output sign at a saved time, shape (sign, PIXELS, PIXELS), second parameter upwards."""
-        trajectory = self.scene.trajectories[label]
-        measure = measure_at(trajectory, index)
-        names = [str(name) for name in trajectory["param"].values]
-        trained = [names.index(name) for name in ("alpha", "a") if name in names]  # a trained outer weight has the sign
-        positive = measure.points[:, trained[0]] > 0 if trained else measure.sign > 0
+    def densities(self, measure: Measure) -> Array:
+        """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards."""
         place = (measure.points[:, :2] - self.low) / self.width * PIXELS - 0.5  # (atom, 2), in pixels
         corner = np.floor(place).astype(int)
         image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
         for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):  # shared among the four nearest pixels
             column, row = np.clip(corner + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
             share = np.abs(1 - k - place[:, 0] + corner[:, 0]) * np.abs(1 - m - place[:, 1] + corner[:, 1])
-            np.add.at(image, (np.where(positive, 0, 1), row, column), share * measure.weights)
+            np.add.at(image, (np.where(measure.sign > 0, 0, 1), row, column), share * measure.weights)
         blur = self.blur / self.width * PIXELS
         return gaussian_filter(image[:, 1:-1, 1:-1], (0, blur, blur), mode="constant")
 
-    def frame(self, axes: Axes) -> None:
+    def frame(self, axes: Axes, data: xr.Dataset) -> None:
         """Set up a panel: limits, names, and the lines where a sample switches a neuron."""
-        first, second = (str(name) for name in self.scene.grid["param"].values[:2])
         high = self.low + self.width
         axes.set(xlim=(self.low[0], high[0]), ylim=(self.low[1], high[1]), aspect="equal")
-        axes.set(xlabel=symbol(first), ylabel=symbol(second))
+        names = ("w", "b") if data.sizes["feature"] == 2 else ("w1", "w2")
+        axes.set(xlabel=symbol(names[0]), ylabel=symbol(names[1]))
         axes.grid(False)
-        if (first, second) == ("w", "b") and self.scene.data.sizes["feature"] == 2:
-            for x in self.scene.data["x"].values[:, 0]:
+        if data.sizes["feature"] == 2:
+            for x in data["x"].values[:, 0]:
                 axes.axline((0.0, 0.0), (1.0, -x), color="black", alpha=0.16, linewidth=0.5)
 
     def show(self, axes: Axes, relative: Array, **keywords: Any) -> Any:
@@ -79,19 +74,19 @@ def draw_measures(scene: Scene) -> Figure:
     indices = np.unique(np.round(np.linspace(0, len(scene.time) - 1, 4)).astype(int))
     lengths = {label: scene.trajectories[label].sizes["time"] for label in labels}
     there = [(label, k) for label in labels for k in indices if k < lengths[label]]
-    plane = Plane.around(scene, [measure_at(scene.trajectories[label], k) for label, k in there])
-    pictures = {(label, k): plane.densities(label, k) for label, k in there}
+    plane = Plane.around([scene.measure(label, k) for label, k in there], scene.spacing)
+    pictures = {(label, k): plane.densities(scene.measure(label, k)) for label, k in there}
     peak = max(densities.max() for densities in pictures.values())
-    names = [str(name) for name in scene.grid["param"].values]
+    note = scene.projection
     # Squares of one size are laid out by hand, in inches: the layout engine would leave gaps, and take longer.
-    side, pitch, left, bottom, right, top = 1.8, 1.92, 0.75, 0.45, 1.25, 0.3 + 0.25 * (len(names) > 2)
+    side, pitch, left, bottom, right, top = 1.8, 1.92, 0.75, 0.45, 1.25, 0.3 + 0.25 * bool(note)
     width, height = left + len(indices) * pitch + right, bottom + len(labels) * pitch + top
     figure = Figure(figsize=(width, height))
     for r, label in enumerate(labels):
         for c, k in enumerate(indices):
             corner = (left + c * pitch) / width, (bottom + (len(labels) - 1 - r) * pitch) / height
             axes = figure.add_axes((*corner, side / width, side / height))
-            plane.frame(axes)
+            plane.frame(axes, scene.data)
             axes.tick_params(labelleft=c == 0, labelbottom=r == len(labels) - 1)
             axes.set(xlabel=axes.get_xlabel() if r == len(labels) - 1 else "", ylabel=axes.get_ylabel() if c == 0 else "")
             if (label, k) in pictures:
@@ -102,14 +97,13 @@ def draw_measures(scene: Scene) -> Figure:
                 axes.set_title(f"$t = {scene.time[k]:.4g}$")
             if c == 0:
                 axes.text(0.04, 0.95, label, fontweight="bold", va="top", transform=axes.transAxes)
-    _color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.48 / width, min(height - 1, 2.6) / height)))
-    if len(names) > 2:
-        shown = [symbol(name) for name in names]
-        figure.suptitle(f"projection of ({', '.join(shown)}) on ({', '.join(shown[:2])})", fontsize=9.5)
+    color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.48 / width, min(height - 1, 2.6) / height)))
+    if note:
+        figure.suptitle(note, fontsize=9.5)
     return figure
 
 
-def _color_key(axes: Axes) -> None:
+def color_key(axes: Axes) -> None:
     """Draw the colours of measures: relative density of the sign +, of both alike, and of the sign -."""
     density = np.broadcast_to(np.logspace(-DECADES, 0, 64)[:, None], (64, 1))
     none = np.zeros_like(density)
@@ -150,8 +144,8 @@ def animate(scene: Scene) -> bytes:
     # A trajectory that ended early stays where it ended.
     at = [[(label, min(int(k), scene.trajectories[label].sizes["time"] - 1)) for label in labels] for k in indices]
     samples = [pair for k in (0, len(at) // 2, -1) for pair in at[k]]
-    plane = Plane.around(scene, [measure_at(scene.trajectories[label], k) for label, k in samples])
-    pictures = [[plane.densities(label, k) for label, k in row] for row in at]
+    plane = Plane.around([scene.measure(label, k) for label, k in samples], scene.spacing)
+    pictures = [[plane.densities(scene.measure(label, k)) for label, k in row] for row in at]
     peak = max(densities.max() for row in pictures for densities in row)
     figure = Figure(figsize=(3.1 * len(labels) + 0.3, 3.5), dpi=90, layout="constrained")
     agg = FigureCanvasAgg(figure)
@@ -159,7 +153,7 @@ def animate(scene: Scene) -> bytes:
     images = []
     for axes, label, densities in zip(panels, labels, pictures[0], strict=True):
         axes.set_title(label)
-        plane.frame(axes)
+        plane.frame(axes, scene.data)
         images.append(plane.show(axes, densities / peak, animated=True))
     title = figure.suptitle("t = 0.00", fontsize=9.5, animated=True)
     agg.draw()

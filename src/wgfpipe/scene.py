@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from wgfpipe.measure import Array
+from wgfpipe.measure import Array, Measure
 from wgfpipe.status import Status
+from wgfpipe.trajectory import measure_at
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS, DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", "-.")
@@ -59,11 +60,19 @@ class Scene:
         The reference and all labels with at least two saved times; those among them that get as far as the reference.
     looks : dict
         Label -> keywords of its line.
+    as_signed : callable
+        Writes a measure as one of signed neurons (w, b) with the same outputs.
     """
 
     def __init__(
-        self, data: xr.Dataset, grid: xr.Dataset, distances: xr.Dataset, trajectories: Mapping[str, xr.Dataset]
+        self,
+        data: xr.Dataset,
+        grid: xr.Dataset,
+        distances: xr.Dataset,
+        trajectories: Mapping[str, xr.Dataset],
+        as_signed: Callable[[Measure], Measure],
     ) -> None:
+        self.as_signed = as_signed
         self.data, self.grid, self.distances, self.trajectories = data, grid, distances, trajectories
         self.reference = str(distances.attrs["reference"])
         self.time: Array = trajectories[self.reference]["time"].values
@@ -71,6 +80,36 @@ class Scene:
         self.shown = [k for k in self.labels if k == self.reference or trajectories[k].sizes["time"] > 1]
         self.complete = [label for label in self.shown if trajectories[label].sizes["time"] >= len(self.time)]
         self.looks = looks_of(self.labels)
+
+    def measure(self, label: str, index: int) -> Measure:
+        """Measure of a trajectory at a saved time, as signed neurons (w, b)."""
+        return self.as_signed(measure_at(self.trajectories[label], index))
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters of a neuron."""
+        return [str(name) for name in self.grid["param"].values]
+
+    @property
+    def spacing(self) -> float:
+        """Finest grid spacing in the plane of signed neurons; 0 where the grid, if any, is no lattice there."""
+        name = self.parameters[0]
+        if self.parameters[-1] != "b" or f"axis_{name}" not in self.grid:
+            return 0.0
+        axis, block = self.grid[f"axis_{name}"].values, self.grid[f"block_{name}"].values
+        return float(np.diff(axis)[np.diff(block) == 0].min())
+
+    @property
+    def projection(self) -> str:
+        """What pictures in the plane show, where that is not all of theta."""
+        n_features = self.data.sizes["feature"]
+        names = ["w", "b"] if n_features == 2 else [*(f"w{k + 1}" for k in range(n_features - 1)), "b"]
+        shown = [symbol(name) for name in names]
+        if self.parameters != names:
+            text = f"neurons ({', '.join(map(symbol, self.parameters))}) as neurons ({', '.join(shown)}) of fixed sign"
+        else:
+            text = f"projection of ({', '.join(shown)})" if len(names) > 2 else ""
+        return f"{text} on ({', '.join(shown[:2])})" if len(names) > 2 else text
 
     def status(self, label: str) -> Status:
         """Outcome of a trajectory."""
@@ -153,7 +192,7 @@ def symbol(name: str) -> str:
     """Name of a parameter as a formula: w1 has an index, b_plus an exponent, alpha is Greek."""
     name, _, half = name.partition("_")
     letters = name.rstrip("0123456789")
-    greek = f"\\{letters}" if letters in ("alpha", "theta") else letters
+    greek = {"alpha": "\\alpha", "theta": "\\theta", "angle": "\\varphi"}.get(letters, letters)
     exponent = {"plus": "^{+}", "minus": "^{-}"}.get(half, "")
     return f"${greek}_{{{name[len(letters) :]}}}{exponent}$"
 

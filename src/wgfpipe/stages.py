@@ -69,7 +69,8 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 def code_of(stage: str, spec: Mapping[str, Any]) -> str:
     """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
-    plugins = [_class(section, spec[section]) for section in SECTIONS if section in spec and stage != "figures"]
+    used = ("parametrization",) if stage == "figures" else SECTIONS  # the data set only says what is drawn
+    plugins = [_class(section, spec[section]) for section in used if section in spec]
     return fingerprint((__name__, stage), *plugins)
 
 
@@ -150,7 +151,8 @@ def figures(
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
-        draw.draw_cell(cell, data_set, grid_set, measured, loaded, Path(out), Progress("figures"))
+        as_signed = _plugin("parametrization", spec).as_signed
+        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
 def summary(
