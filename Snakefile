@@ -16,3 +16,4 @@ rule all:
     input:
         "results/report.html",
         figures_of_all_cells(),
+        comparisons("svg"),

@@ -263,7 +263,7 @@ def summary(results) -> dict:
 
 def test_the_page_answers_and_loads_nothing(summary, tmp_path):
     out = tmp_path / "report.html"
-    stages.report(summary["spec"], summary["paths"], summary["folders"], str(out))
+    stages.report(summary["spec"], summary["paths"], summary["folders"], summary["comparisons"], str(out))
     text = out.read_text(encoding="utf-8")
     page = Page(text)
     assert all(address.startswith("data:") for address in page.loaded)
@@ -309,7 +309,7 @@ def test_the_page_gives_the_reasons_of_failures(summary, tmp_path):
     verdict.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
     spec = {"cells": {"plane": {}}, "sweeps": {}}
     paths = summary["paths"] | {"verdict": str(verdict)}
-    page = Page(report.render(spec, paths, {"plane": str(tmp_path / "plane")}))
+    page = Page(report.render(spec, paths, {"plane": str(tmp_path / "plane")}, {}))
     told = " ".join(page.text)
     assert "numbers <too large> & lost" in told
     assert "jko, caveat: biased by design." in told

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "problem": "wgfpipe.library",
     "compare": "wgfpipe.library",
+    "compare_functions": "wgfpipe.comparison",
     "solve": "wgfpipe.flow",
     "Problem": "wgfpipe.flow",
     "Method": "wgfpipe.flow",

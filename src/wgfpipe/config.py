@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from wgfpipe.assembly import GridSpec, seed_of
+from wgfpipe.comparison import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
 from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
@@ -32,6 +33,9 @@ from wgfpipe.parametrizations.signed import Signed
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 """What a cell, a sweep or a label may be called: it becomes a file name."""
+
+RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs")
+"""Folders of results/ that are no cells."""
 
 EXPRESSIONS = ("dt", "epsilon", "diffusion", "matched_dt")
 """Hyper-parameters that may be written in the grid spacing."""
@@ -99,14 +103,24 @@ class Sweep(_Section):
     )
 
 
+class Comparison(_Section):
+    """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
+
+    cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(
+        default=FUNCTION_DISTANCES, description="what to measure: function_gap, data_gap, energy_gap"
+    )
+
+
 class Experiment(BaseModel):
-    """All cells of a config, sweeps expanded, and which cells each sweep made."""
+    """All cells of a config, sweeps expanded, which cells each sweep made, and the comparisons across cells."""
 
     model_config = ConfigDict(frozen=True)
 
     cells: dict[str, Cell]
     sweeps: dict[str, dict[str, dict[str, Any]]]
     """Sweep -> cell -> the values that were set."""
+    comparisons: dict[str, Comparison] = {}
 
 
 def load(config: Mapping[str, Any], root: Path) -> Experiment:
@@ -126,8 +140,8 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     """
     mistakes: list[Mistake] = []
     for key in config:
-        if key not in ("defaults", "cells", "sweeps"):
-            mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps"))
+        if key not in ("defaults", "cells", "sweeps", "comparisons"):
+            mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps, comparisons"))
     defaults = _mapping(config.get("defaults"), "defaults", mistakes)
     raw = _mapping(config.get("cells"), "cells", mistakes)
     if not raw and not mistakes:
@@ -144,9 +158,10 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         if cell is not None:
             cells[name] = cell
             mistakes += _check(f"cell {name!r}", cell, root)
+    comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))
-    return Experiment(cells=cells, sweeps=sweeps)
+    return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons)
 
 
 def load_file(path: Path) -> Experiment:
@@ -176,6 +191,7 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [definitions["Cell"]["properties"]["methods"]["additionalProperties"], {"type": "null"}]
     }
     definitions["Sweep"] = sweep
+    definitions["Comparison"] = TypeAdapter(Comparison).json_schema()
     cell = {"anyOf": [{"$ref": "#/$defs/Cell"}, {"type": "null"}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -187,6 +203,7 @@ def json_schema() -> dict[str, Any]:
             "defaults": cell,
             "cells": {"type": "object", "additionalProperties": cell, "minProperties": 1},
             "sweeps": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sweep"}},
+            "comparisons": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Comparison"}},
         },
         "$defs": definitions,
     }
@@ -263,6 +280,33 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> 
             for key, value in setting.items():
                 cells[cell] = _merge(cells[cell], reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
             made[str(name)][cell] = {key: _plain(value) for key, value in setting.items()}
+    return made
+
+
+def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistakes: list[Mistake]) -> dict[str, Comparison]:
+    """Check comparisons: their cells exist and share what functions must share to be compared."""
+    made = {}
+    for name, values in raw.items():
+        where = f"comparison {name!r}"
+        _check_name("comparison", name, mistakes)
+        try:
+            comparison = Comparison.model_validate(values)
+        except ValidationError as error:
+            mistakes += translated(where, error, Comparison)
+            continue
+        if refused := [distance for distance in comparison.distances if distance not in FUNCTION_DISTANCES]:
+            mistakes.append(mistake(where, "distances", refused, f"distances of functions: {WHY_NO_TRANSPORT}"))
+        for cell in comparison.cells:
+            if cell not in named:
+                mistakes.append(mistake(where, "cells", cell, f"cells of this file: {', '.join(named)}"))
+        members = {cell: cells[cell].resolved() for cell in comparison.cells if cell in cells}
+        first = next(iter(members.values()), {})
+        for cell, spec in members.items():
+            differing = [key for key in ("seed", "data", "horizon", "save_at") if spec[key] != first[key]]
+            if differing:
+                expected = f"cells with the {', '.join(differing)} of {comparison.cells[0]!r}, so that their functions compare"
+                mistakes.append(mistake(where, "cells", cell, expected))
+        made[str(name)] = comparison
     return made
 
 
@@ -389,6 +433,9 @@ def _check_expressions(where: str, label: str, method: Method, grid: Grid | str)
 
 
 def _check_name(what: str, name: Any, mistakes: list[Mistake], where: str | None = None) -> None:
+    if what == "cell" and str(name) in RESERVED:
+        expected = f"another one: {', '.join(RESERVED)} are folders of results/ that are no cells"
+        mistakes.append(mistake(f"cell {name!r}", "the name of a cell", name, expected))
     if not re.fullmatch(NAME, str(name)):
         expected = "letters, digits and _ . + = - only, not starting with a dot: it becomes a file name"
         mistakes.append(mistake(where or f"{what} {name!r}", f"the name of a {what}", name, expected))

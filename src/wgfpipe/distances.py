@@ -159,6 +159,13 @@ def compare(
     keep_pages()
     if distances is None:
         distances = available(problem.parametrization)
+    model = problem.parametrization.model_dump_json()
+    for label, data in trajectories.items():
+        if data.attrs.get("parametrization", model) != model:
+            raise ValueError(
+                f"{label!r} was made in the parametrization {data.attrs['parametrization']} and the problem is in {model}: "
+                "distances compare trajectories of one parametrization; compare_functions compares their networks"
+            )
     times = trajectories[reference]["time"].values
     for label, data in trajectories.items():
         common = min(len(times), data.sizes["time"])

@@ -283,11 +283,12 @@ def solve(
     """
     keep_pages()
     times = save_times(horizon, save_at)
+    model, names = problem.parametrization, problem.parametrization.parameter_names(problem.x.shape[1])
     reason = method.unsupported(problem)
     if reason is not None:
         start = problem.initial
         recorder = trajectory.Recorder([0.0], [start], [problem.predict(start)], [problem.energy_of(start)])
-        return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method, reason)
+        return trajectory.build(model, names, recorder, method, reason)
     longest = problem.evaluate(method.dt)
     counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]
     state = method.init(problem, np.random.default_rng(seed))
@@ -314,10 +315,10 @@ def solve(
             if progress is not None:
                 progress(done, sum(counts))
             if info.status is Status.DIVERGED:
-                return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method)
+                return trajectory.build(model, names, recorder, method)
         _save(problem, method, state, times[interval + 1], recorder)
         clock.tick(recorder, state)
-    return trajectory.build(problem.parametrization.parameter_names(problem.x.shape[1]), recorder, method)
+    return trajectory.build(model, names, recorder, method)
 
 
 def _judge(method: Method, info: Info, energy_before: float, energy_at_start: float) -> Info:

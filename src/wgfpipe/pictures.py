@@ -1,9 +1,11 @@
 """Pictures of measures in the plane of two parameters: the figure `measures` and the animation."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -101,6 +103,62 @@ def draw_measures(scene: Scene) -> Figure:
     if note:
         figure.suptitle(note, fontsize=9.5)
     return figure
+
+
+def draw_side_by_side(comparison: xr.Dataset, data: xr.Dataset, measures: Mapping[str, tuple[Measure, Measure]]) -> Figure:
+    """Draw a column for each cell of a comparison: its network over time, and its first and last measure as signed neurons."""
+    cells, times = list(measures), comparison["time"].values
+    plane = Plane.around([measure for pair in measures.values() for measure in pair])
+    pictures = {cell: [plane.densities(measure) for measure in pair] for cell, pair in measures.items()}
+    peak = max(densities.max() for pair in pictures.values() for densities in pair)
+    side, pitch, left, bottom, right, top = 1.75, 1.87, 0.75, 0.45, 1.25, 0.55
+    rows = bottom + 2 * pitch + 0.5, bottom + pitch, bottom  # lower edges: networks, first measures, last measures
+    width, height = left + len(cells) * pitch + right, rows[0] + side + top
+    figure = Figure(figsize=(width, height))
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.0, len(times)))
+    top_left: Axes | None = None
+    for c, cell in enumerate(cells):
+        corners = [((left + c * pitch) / width, low / height, side / width, side / height) for low in rows]
+        axes = figure.add_axes(corners[0], sharey=top_left)
+        top_left = top_left or axes
+        _draw_networks(axes, comparison.sel(cell=cell), data, shades)
+        axes.set_title(cell)
+        axes.tick_params(labelleft=c == 0)
+        if c > 0:
+            axes.set_ylabel("")
+        for k, corner in enumerate(corners[1:]):
+            axes = figure.add_axes(corner)
+            plane.frame(axes, data)
+            plane.show(axes, pictures[cell][k] / peak)
+            axes.tick_params(labelleft=c == 0, labelbottom=k == 1)
+            axes.set(xlabel=axes.get_xlabel() if k == 1 else "", ylabel=axes.get_ylabel() if c == 0 else "")
+            if c == 0:
+                axes.text(0.04, 0.95, f"$t = {times[-k]:.4g}$", va="top", transform=axes.transAxes)
+    scale = figure.add_axes(((width - right + 0.12) / width, rows[0] / height, 0.16 / width, side / height))
+    scale.imshow(shades[:, None, :], extent=(0, 1, times[0], times[-1]), origin="lower", aspect="auto")
+    scale.grid(False)
+    scale.set_xticks([])
+    scale.yaxis.tick_right()
+    scale.yaxis.set_label_position("right")
+    scale.set_ylabel("flow time $t$")
+    color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.48 / width, 1.5 * side / height)))
+    return figure
+
+
+def _draw_networks(axes: Axes, network: xr.Dataset, data: xr.Dataset, shades: Array) -> None:
+    """Draw a network at its saved times, a shade each: against its input, or where there are several against the labels."""
+    y = data["y"].values
+    dots: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 4, "zorder": 5}
+    if data.sizes["feature"] == 2:
+        for values, shade in zip(network["function"].values, shades, strict=True):
+            axes.plot(network["inputs"].values[:, 0], values, color=shade, linewidth=1.0)
+        axes.plot(data["x"].values[:, 0], y, "o", **dots)
+        axes.set(xlabel="input $x$", ylabel="network $f(x)$")
+    else:
+        for values, shade in zip(network["prediction"].values, shades, strict=True):
+            axes.plot(y, values, "o", color=shade, markersize=2.5)
+        axes.plot([y.min(), y.max()], [y.min(), y.max()], color=GREY, linewidth=0.8, zorder=1)
+        axes.set(xlabel="label $y$", ylabel="network $f(x)$")
 
 
 def color_key(axes: Axes) -> None:

@@ -56,7 +56,9 @@ MEASURE_DISTANCES = ("w1", "w2", "sliced_w2")
 DASH = "\N{EN DASH}"
 
 
-def render(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: Mapping[str, str]) -> str:
+def render(
+    spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: Mapping[str, str], comparisons: Mapping[str, str]
+) -> str:
     """Make the page.
 
     Parameters
@@ -67,6 +69,8 @@ def render(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: M
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
         Cell -> its results folder.
+    comparisons : mapping
+        Comparison -> its NetCDF file, beside which lies its figure.
 
     Returns
     -------
@@ -94,6 +98,7 @@ def render(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: M
         cells=cells,
         swept=swept,
         sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
+        comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
         troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
         runtimes={cell: seconds for cell, folder in folders.items() if any((seconds := _runtimes(Path(folder))).values())},
         versions={"Python": platform.python_version()} | versions(),
@@ -193,6 +198,27 @@ def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
     else:
         headline = "It depends on the cell."
     return {"headline": headline, "groups": groups}
+
+
+def _comparison(path: Path) -> dict[str, Any]:
+    """Figure of a comparison across cells, and how far each is from the first as a share of what the first travelled."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        made = dataset.load()
+    first = made.attrs["reference"]
+    models = json.loads(made.attrs["parametrizations"])
+    scale = made["travelled"].sel(cell=first).isel(time=-1)
+    shares = made["value"].max("time") / scale.where(scale > 0)
+    rows = [
+        {
+            "cell": cell,
+            "model": models[cell],
+            "shares": [float(shares.sel(cell=cell, distance=name)) for name in made["distance"].values],
+        }
+        for cell in models
+    ]
+    names = [str(name).replace("_", " ") for name in made["distance"].values]
+    figure = _uri(path.with_suffix(".svg").read_bytes(), "image/svg+xml")
+    return {"first": first, "names": names, "rows": rows, "figure": figure, "transport": made.attrs["transport"]}
 
 
 def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:

@@ -67,10 +67,19 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def comparison_spec(cells: Mapping[str, Mapping[str, Any]], distances: list[str]) -> dict[str, Any]:
+    """What a comparison of some resolved cells depends on."""
+    parts = {name: {key: cell[key] for key in ("parametrization", "energy", "reference")} for name, cell in cells.items()}
+    return {"cells": parts, "distances": distances}
+
+
 def code_of(stage: str, spec: Mapping[str, Any]) -> str:
     """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
     used = ("parametrization",) if stage == "figures" else SECTIONS  # the data set only says what is drawn
     plugins = [_class(section, spec[section]) for section in used if section in spec]
+    if stage == "comparison":
+        parts = spec["cells"].values()
+        plugins += [_class(section, part[section]) for part in parts for section in ("parametrization", "energy")]
     return fingerprint((__name__, stage), *plugins)
 
 
@@ -155,6 +164,36 @@ def figures(
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
+def comparison(spec: Mapping[str, Any], files: Mapping[str, Mapping[str, str]], out: Mapping[str, str]) -> None:
+    """Compare the networks of the references of several cells, whatever their parametrizations, and draw them side by side.
+
+    ``spec`` is ``cells``: cell -> its parametrization, energy and reference, and ``distances``; ``files`` is cell -> its files
+    ``data``, ``grid`` and ``trajectory``; ``out`` names the files ``netcdf``, ``svg`` and ``png``.
+    """
+    from wgfpipe.comparison import compare_functions
+    from wgfpipe.pictures import draw_side_by_side
+    from wgfpipe.scene import render_figure, styled
+
+    members = {}
+    for cell, part in spec["cells"].items():
+        problem = _problem(part, files[cell]["data"], files[cell]["grid"])
+        members[cell] = problem, trajectory.read(files[cell]["trajectory"], "trajectory")
+    with work():
+        made = compare_functions(members, tuple(spec["distances"]))
+        data_set = trajectory.read(next(iter(files.values()))["data"], "data")
+        ends = {}
+        for cell, (problem, run) in members.items():
+            first, last = (problem.parametrization.as_signed(trajectory.measure_at(run, k)) for k in (0, -1))
+            ends[cell] = first, last
+        with styled():
+            figure = draw_side_by_side(made, data_set, ends)
+            pictures = {kind: render_figure(figure, kind, "comparison") for kind in ("svg", "png")}
+    trajectory.write(_stamped(made, "comparison", spec), out["netcdf"], "comparison")
+    for kind, content in pictures.items():
+        with atomic(out[kind]) as part:
+            part.write_bytes(content)
+
+
 def summary(
     spec: Mapping[str, Any],
     distances_paths: Mapping[str, str],
@@ -193,12 +232,22 @@ def summary(
         part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
 
 
-def report(spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: Mapping[str, str], out: str) -> None:
-    """Write the self-contained page; ``folders`` is cell -> its results folder, ``summary_paths`` the files of the summary."""
+def report(
+    spec: Mapping[str, Any],
+    summary_paths: Mapping[str, str],
+    folders: Mapping[str, str],
+    comparisons: Mapping[str, str],
+    out: str,
+) -> None:
+    """Write the self-contained page.
+
+    ``summary_paths`` names the files of the summary, ``folders`` is cell -> its results folder, and ``comparisons`` is
+    comparison -> its NetCDF file, beside which lies its figure.
+    """
     from wgfpipe import report as page
 
     with work():
-        text = page.render(spec, summary_paths, folders)
+        text = page.render(spec, summary_paths, folders, comparisons)
     with atomic(out) as part:
         part.write_text(text, encoding="utf-8")
 

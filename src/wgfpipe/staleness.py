@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from wgfpipe.config import Experiment
-from wgfpipe.stages import code_of, specs
+from wgfpipe.stages import code_of, comparison_spec, specs
 
 
 def stale_files(experiment: Experiment, results: Path) -> list[str]:
@@ -27,21 +27,26 @@ def stale_files(experiment: Experiment, results: Path) -> list[str]:
     """
     from netCDF4 import Dataset
 
-    lines = []
+    wanted = []
     for cell, values in experiment.cells.items():
         parts = specs(values.resolved())
-        expected = [(results / cell / f"{stage}.nc", stage, parts[stage]) for stage in ("data", "grid", "distances")]
+        wanted += [(results / cell / f"{stage}.nc", stage, parts[stage]) for stage in ("data", "grid", "distances")]
         for label, spec in parts["trajectory"].items():
-            expected.append((results / cell / "trajectory" / f"{label}.nc", "run_method", spec))
-        for path, stage, spec in expected:
-            if not path.exists():
-                lines.append(f"{path}: missing")
-                continue
-            with Dataset(path) as file:
-                stored_spec, stored_code = json.loads(file.wgfpipe_spec), file.wgfpipe_code
-            if stored_spec != json.loads(json.dumps(spec)):
-                changed = sorted(key for key in spec if spec[key] != stored_spec.get(key))
-                lines.append(f"{path}: made by another config ({', '.join(changed) or 'a key that is gone'} changed)")
-            elif stored_code != code_of(stage, spec):
-                lines.append(f"{path}: made by other code or other versions of the numerical packages")
+            wanted.append((results / cell / "trajectory" / f"{label}.nc", "run_method", spec))
+    for name, comparison in experiment.comparisons.items():
+        members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
+        spec = comparison_spec(members, list(comparison.distances))
+        wanted.append((results / "comparisons" / f"{name}.nc", "comparison", spec))
+    lines = []
+    for path, stage, spec in wanted:
+        if not path.exists():
+            lines.append(f"{path}: missing")
+            continue
+        with Dataset(path) as file:
+            stored_spec, stored_code = json.loads(file.wgfpipe_spec), file.wgfpipe_code
+        if stored_spec != json.loads(json.dumps(spec)):
+            changed = sorted(key for key in spec if spec[key] != stored_spec.get(key))
+            lines.append(f"{path}: made by another config ({', '.join(changed) or 'a key that is gone'} changed)")
+        elif stored_code != code_of(stage, spec):
+            lines.append(f"{path}: made by other code or other versions of the numerical packages")
     return lines

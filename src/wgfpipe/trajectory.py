@@ -55,6 +55,14 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "labelled": (("method", "distance", "time"),),
         "gap": (("method", "distance", "time"),),
     },
+    "comparison": {
+        "time": (("time",),),
+        "value": (("cell", "distance", "time"),),
+        "travelled": (("cell", "distance", "time"),),
+        "function": (("cell", "time", "input"),),
+        "inputs": (("input", "feature"),),
+        "prediction": (("cell", "time", "sample"),),
+    },
     "summary": {
         "final": (("cell", "method", "distance"),),
         "largest": (("cell", "method", "distance"),),
@@ -81,7 +89,9 @@ class Recorder:
     caveat: str | None = None
 
 
-def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None) -> xr.Dataset:
+def build(
+    parametrization: Any, parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None
+) -> xr.Dataset:
     """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
     infos = recorder.infos
     status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
@@ -130,6 +140,7 @@ def build(parameter_names: tuple[str, ...], recorder: Recorder, method: Any, uns
         method_title=method.title,
         method_family=method.family,
         method_support=method.support,
+        parametrization=parametrization.model_dump_json(),
         status=status.name.lower(),
         advice=unsupported or status.value,
         caveat=recorder.caveat or "",

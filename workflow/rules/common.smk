@@ -32,6 +32,7 @@ onstart:
 wildcard_constraints:
     cell=wgfpipe_config.NAME,
     label=wgfpipe_config.NAME,
+    comparison=wgfpipe_config.NAME,
 
 
 def claim_folder():
@@ -116,3 +117,40 @@ def folders_by_cell(wildcards):
 
 def trajectories_by_cell(wildcards):
     return {cell: {label: f"results/{cell}/trajectory/{label}.nc" for label in labels_of(cell)} for cell in EXPERIMENT.cells}
+
+
+def spec_of_comparison(name):
+    comparison = EXPERIMENT.comparisons[name]
+    members = {cell: EXPERIMENT.cells[cell].resolved() for cell in comparison.cells}
+    return stages.comparison_spec(members, list(comparison.distances))
+
+
+def comparison_spec(wildcards):
+    return json.dumps(spec_of_comparison(wildcards.comparison))  # in the order of the config: the first is the measure
+
+
+def comparison_code(wildcards):
+    return stages.code_of("comparison", spec_of_comparison(wildcards.comparison))
+
+
+def comparison_paths(wildcards):
+    return {
+        cell: {
+            "data": f"results/{cell}/data.nc",
+            "grid": f"results/{cell}/grid.nc",
+            "trajectory": f"results/{cell}/trajectory/{EXPERIMENT.cells[cell].reference}.nc",
+        }
+        for cell in EXPERIMENT.comparisons[wildcards.comparison].cells
+    }
+
+
+def comparison_files(wildcards):
+    return [path for paths in comparison_paths(wildcards).values() for path in paths.values()]
+
+
+def comparisons(kind):
+    return expand("results/comparisons/{name}.{kind}", name=EXPERIMENT.comparisons, kind=kind)
+
+
+def comparisons_by_name(wildcards):
+    return {name: f"results/comparisons/{name}.nc" for name in EXPERIMENT.comparisons}

@@ -52,6 +52,36 @@ rule figures:
         "../scripts/figures.py"
 
 
+rule comparison:
+    input:
+        files=comparison_files,
+    output:
+        netcdf="results/comparisons/{comparison}.nc",
+        svg=report(
+            "results/comparisons/{comparison}.svg",
+            caption="../report/comparison.rst",
+            category="Comparisons",
+            labels={"figure": "{comparison}"},
+        ),
+        png="results/comparisons/{comparison}.png",
+    log:
+        "results/logs/comparisons/{comparison}.log",
+    benchmark:
+        "results/benchmarks/comparisons/{comparison}.tsv"
+    conda:
+        "../envs/wgfpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        spec=comparison_spec,
+        code=comparison_code,
+        files=comparison_paths,
+    script:
+        "../scripts/comparison.py"
+
+
 rule summary:
     input:
         distances=expand("results/{cell}/distances.nc", cell=EXPERIMENT.cells),
@@ -87,6 +117,8 @@ rule page:
         files=expand("results/{cell}/{name}.nc", cell=EXPERIMENT.cells, name=["data", "grid", "distances"]),
         trajectories=trajectories_of_all_cells(),
         figures=figures_of_all_cells(),
+        comparisons=comparisons("nc"),
+        pictures=comparisons("svg"),
         template=Path(stages.__file__).parent / "templates" / "report.html.j2",
     output:
         report("results/report.html", caption="../report/page.rst", category="Summary", labels={"figure": "report"}),
@@ -104,5 +136,6 @@ rule page:
         spec=canonical(summary_spec()),
         code=stages.code_of("report", {}),
         folders=folders_by_cell,
+        comparisons=comparisons_by_name,
     script:
         "../scripts/report.py"

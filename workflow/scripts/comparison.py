@@ -1,0 +1,10 @@
+"""Compare the networks of several cells."""
+
+import json
+
+from wgfpipe import stages
+
+with stages.logged(snakemake.log[0]):
+    made = snakemake.output
+    out = {"netcdf": made.netcdf, "svg": made.svg, "png": made.png}
+    stages.comparison(json.loads(snakemake.params.spec), snakemake.params.files, out)
