@@ -64,6 +64,12 @@ def with_sweep(**options):
     return config_of() | {"sweeps": {"width": {"base": "base", "over": {"grid.points_per_axis": [24, 32]}} | options}}
 
 
+def comparing(cells, other=None, **options):
+    """Make a config of two cells and a comparison."""
+    both = {"base": copy.deepcopy(BASE), "other": copy.deepcopy(BASE) | (other or {})}
+    return {"cells": both, "comparisons": {"models": {"cells": cells} | options}}
+
+
 def resolved(config, cell="base"):
     """Resolve a cell of a config."""
     return load(config, ROOT).cells[cell].resolved()
@@ -425,6 +431,15 @@ MISTAKES = {
         config_of(initial={"kind": "gaussian", "sampled": 9, "lifted": True}, methods={"gd": {"kind": "gd", "dt": "h"}}),
         [f"{CELL}: methods.gd.dt"],
     ),
+    # comparisons
+    "comparison of one cell": (comparing(["base"]), ["comparison 'models': cells"]),
+    "comparison of a stranger": (comparing(["base", "bse"]), ["comparison 'models': cells"]),
+    "comparison by transport": (comparing(["base", "other"], distances=["w2"]), ["comparison 'models': distances"]),
+    "comparison of other data": (
+        comparing(["base", "other"], other={"data": {"kind": "sinus", "n": 5}}),
+        ["comparison 'models': cells"],
+    ),
+    "cell named like a folder": ({"cells": {"logs": BASE}}, ["cell 'logs': the name of a cell"]),
     # expressions
     "expression with a typo": (with_jko(epsilon="h^^2"), [f"{CELL}: methods.jko.epsilon"]),
     "expression without times": (with_jko(epsilon="4h^2"), [f"{CELL}: methods.jko.epsilon"]),

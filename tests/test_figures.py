@@ -45,6 +45,7 @@ CONFIG = {
             "distances": ["function_gap"],
         },
     },
+    "comparisons": {"models": {"cells": ["base", "step-dt=0.125"]}},
     "sweeps": {"step": {"base": "base", "over": {"methods.prox.dt": [0.125, 0.0625]}}},
 }
 
@@ -258,7 +259,24 @@ def summary(results) -> dict:
     benchmark = results / "benchmarks" / "base" / "trajectory" / "jko.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n12.34\t0:00:12\n", encoding="utf-8")
-    return {"spec": spec, "paths": paths, "folders": {name: str(results / name) for name in runs}}
+    comparison = experiment.comparisons["models"]
+    compared = stages.comparison_spec({name: experiment.cells[name].resolved() for name in comparison.cells}, ["function_gap"])
+    files = {
+        name: {
+            **{kind: str(results / name / f"{kind}.nc") for kind in ("data", "grid")},
+            "trajectory": str(results / name / "trajectory" / "gd.nc"),
+        }
+        for name in comparison.cells
+    }
+    ends = {"netcdf": "nc", "svg": "svg", "png": "png"}
+    out = {kind: str(results / "comparisons" / f"models.{end}") for kind, end in ends.items()}
+    stages.comparison(compared, files, out)
+    return {
+        "spec": spec,
+        "paths": paths,
+        "folders": {name: str(results / name) for name in runs},
+        "comparisons": {"models": out["netcdf"]},
+    }
 
 
 def test_the_page_answers_and_loads_nothing(summary, tmp_path):
@@ -279,8 +297,9 @@ def test_the_page_answers_and_loads_nothing(summary, tmp_path):
     assert "12.3 s" in told
     assert "Peyre" in told
     assert "None: every step of every method is ok." in told
-    # Five figures and an animation a cell, and one figure a sweep.
-    assert len(page.loaded) == 6 * len(answers) + 1
+    assert "on different spaces" in told  # why there is no W2 across parametrizations
+    # Five figures and an animation a cell, and one figure a sweep and a comparison.
+    assert len(page.loaded) == 6 * len(answers) + 2
     for address in page.loaded:
         head, _, content = address.partition(",")
         raw = base64.b64decode(content, validate=True)

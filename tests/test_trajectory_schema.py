@@ -23,11 +23,11 @@ os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when 
 HORIZON, SAVE_AT = 0.4, 5
 
 
-def cell_of(parametrization="signed", **sections):
+def cell_of(parametrization="signed", metric=None, **sections):
     """Make a tiny cell: 4 samples, 12 x 12 nodes (8 x 8 x 8 where neurons have three parameters)."""
     cell = {
         "data": {"kind": "linear", "n": 4, "noise": 0.1},
-        "parametrization": {"kind": parametrization},
+        "parametrization": {"kind": parametrization} | ({"metric": metric} if metric else {}),
         "grid": {"half_width": 1.5, "points_per_axis": 12 if parametrization == "signed" else 8},
         "initial": {"kind": "uniform", "half_width": 0.6},
         "reference": "gd",
@@ -83,6 +83,12 @@ def summary_file():
     return verdict.summary_dataset({"a": (measured, runs), "b": (fewer, runs)})
 
 
+def comparison_file():
+    """Make a comparison of two cells, one of which stopped early."""
+    gd = run(PROBLEM, wgfpipe.GradientDescent)
+    return wgfpipe.compare_functions({"a": (PROBLEM, gd), "b": (PROBLEM, gd.isel(time=slice(0, 2)))})
+
+
 FILES = {
     "data": ("data", lambda: data_of(cell_of())),
     "grid": ("grid", lambda: grid_of(cell_of())),
@@ -101,8 +107,11 @@ FILES = {
     "trajectory of an unsupported problem": ("trajectory", lambda: run(WITHOUT_GRID, wgfpipe.JKOEntropic)),
     "distances": ("distances", distances_file),
     "summary": ("summary", summary_file),
+    "comparison": ("comparison", comparison_file),
+    "grid of a circle and a line": ("grid", lambda: grid_of(cell_of("sphere", "product"))),
+    "no grid": ("grid", lambda: grid_of(cell_of(initial={"kind": "gaussian", "sampled": 5, "lifted": True}))),
 }
-ONE_OF_EACH_KIND = {kind: make for kind, make in FILES.values()}
+ONE_OF_EACH_KIND = {kind: make for kind, make in reversed(FILES.values())}
 every_file = pytest.mark.parametrize(("kind", "make"), FILES.values(), ids=FILES)
 every_kind = pytest.mark.parametrize("kind", SCHEMAS)
 

@@ -74,7 +74,9 @@ def test_the_experiment_runs_and_everything_promised_is_there(finished):
     results = finished.folder / "results"
     for name in ("report.html", "summary.csv", "summary.nc", "verdict.json"):
         assert (results / name).stat().st_size > 0
-    for cell in ("base", "real", "scales", "both_layers", "width-points_per_axis=16"):
+    for kind in ("nc", "svg", "png"):
+        assert (results / "comparisons" / f"models.{kind}").stat().st_size > 0
+    for cell in ("base", "real", "scales", "both_layers", "drawn", "circle", "width-points_per_axis=16"):
         for name in ("energy", "distances", "measures", "fit", "certificates"):
             assert (results / cell / "figures" / f"{name}.svg").stat().st_size > 0
             assert (results / cell / "figures" / f"{name}.png").stat().st_size > 0
@@ -120,6 +122,11 @@ def test_edits_rerun_what_they_touch_and_nothing_else(finished):
     finished.edit("config.yaml", "  base: {}", "  base: {}\n  more: {grid: {points_per_axis: 26}, methods: {emd_prox: null}}")
     assert finished.planned() == Counter({"data": 1, "grid": 1, "trajectory": 5, "distances": 1, "figures": 1} | everywhere)
     finished.edit("config.yaml", "\n  more: {grid: {points_per_axis: 26}, methods: {emd_prox: null}}", "")
+
+    finished.edit("src/wgfpipe/parametrizations/sphere.py", "turn**2 + (a - b) ** 2", "(a - b) ** 2 + turn**2")
+    circle = {"grid": 1, "trajectory": 3, "distances": 1, "figures": 1, "comparison": 1}
+    assert finished.planned() == Counter(circle | everywhere)
+    finished.edit("src/wgfpipe/parametrizations/sphere.py", "(a - b) ** 2 + turn**2", "turn**2 + (a - b) ** 2")
 
     finished.edit("config.yaml", "over: {grid.points_per_axis: [16, 20]}", "over: {grid.points_per_axis: [16, 20.0]}")
     assert finished.planned() == Counter()  # 20.0 is 20

@@ -92,7 +92,8 @@ def translated(where: str, error: ValidationError, top: type[BaseModel]) -> list
             case "string_type" if path[-1] == "[key]":
                 expected = "a label in text: put it in quotes"
             case "too_short":
-                expected = "at least one entry"
+                least = item.get("ctx", {}).get("min_length", 1)
+                expected = "at least one entry" if least == 1 else f"at least {least} entries"
             case "int_parsing" | "int_from_float" | "int_type":
                 expected = "a whole number"
             case "float_parsing" | "float_type":
