@@ -11,8 +11,15 @@ through the others. So:
 3. Solve on the list: POT's network simplex for sparse costs.
 4. Exact potentials. The simplex updates its potentials, and they drift (1e-11 after some thousand pivots). They are added up
    afresh along a spanning tree of the pairs of least reduced cost, pairs that carry mass first.
+4. Exact potentials. The simplex updates its potentials, and they drift (1e-11 after some thousand pivots). They are added up
+   afresh along a spanning tree of the pairs of least reduced cost, pairs that carry mass first.
 5. Price all pairs. Where some reduced cost is negative, list those pairs as well, drop listed pairs of high reduced cost, and
    repeat from 3; else the plan is optimal. Two to five rounds are usual.
+
+Ties: where a plan falls into many parts that exchange no mass (equal masses; particles against their own start) the potentials
+of the parts are free, those of the simplex are arbitrary, and rounds do not end. Masses changed at random, by less than they
+differ from zero, tie the parts together. The rounds use those; their last tree has optimal potentials for the true masses too,
+and the true masses, sent along it, are the plan.
 
 Certificate: with ``v_j = min_i c_ij - u_i`` over all pairs (u, v) is feasible, and ``cost - a.u - b.v`` bounds the distance of
 the cost to the optimum whatever the steps before did. On the default cell it is 1e-14 of the cost; with the potentials that
@@ -56,7 +63,17 @@ KEPT = 3
 ADDED = 8
 """Pairs that one round adds to the list for every atom, at most."""
 
-MAX_ROUNDS = 30
+MAX_ROUNDS = 12
+
+NO_TIES = 0.95
+"""Pairs in use as a share of n + m from which the potentials are as good as determined."""
+
+NOISE = 0.1
+"""Changes of the masses where there are ties, all together, as a share of the least mass: where a pair carries mass, it still
+does. At ten times less they drown in the rounding of the simplex, at ten times more the potentials belong to other plans."""
+
+MASS_ROUNDING = 1e-16
+"""Masses up to this, of a total of one, are what is left of sums that cancel."""
 
 ROUNDING = 1e-14
 """Reduced costs, and gaps for atoms of mass one, below this share of the costs in use are rounding: sums along a tree of a few
@@ -170,7 +187,7 @@ def solve_dense(a: Array, b: Array, costs: Array) -> SparsePlan:
     cost, u, v = float(log["cost"]), log["u"], log["v"]
     used = np.flatnonzero(plan)
     listed = _merged(used, np.flatnonzero(np.abs(costs - u[:, None] - v) <= DRIFT * costs.max()))
-    u, _ = _exact_potentials(listed, costs.ravel()[listed], np.searchsorted(listed, used), u, v)
+    u, _ = _Tree(listed, costs.ravel()[listed], np.searchsorted(listed, used), u, v).potentials()
     v = (costs - u[:, None]).min(axis=0)
     missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)
     if missing.sum() > 1e-12:  # a solver stopped early leaves mass where it is: complete the plan, dear but feasible
@@ -192,28 +209,50 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
         return None
     u, v = _lowest(y_coarse, x, coarse.v, cost), _lowest(x_coarse, y, coarse.u, cost)
     listed = _merged(_best_pairs(x, y, u, v, cost), _refined(coarse, x_clusters, y_clusters, m))
+    masses, tied = (a, b), False
     for k in range(MAX_ROUNDS):
         rows, columns = np.divmod(listed, m)  # a pair is one number, row m + column
         costs = cost.along(x[rows], y[columns])
-        plan, log = _network_simplex(a, b, coo_array((costs, (rows, columns)), shape=(n, m)))
-        used = np.searchsorted(listed, plan.row * m + plan.col)
-        missing = np.abs(a - plan.sum(axis=1)).sum() + np.abs(b - plan.sum(axis=0)).sum()
-        if log["warning"] is not None or missing > 1e-12:
+        problem = coo_array((costs, (rows, columns)), shape=(n, m))
+        flow, log = _network_simplex(*masses, problem)
+        if k == 0 and flow.nnz < NO_TIES * (n + m):
+            masses, tied = (_untied(a), b), True
+            flow, log = _network_simplex(*masses, problem)
+        if log["warning"] is not None:
             return None
-        u, v = _exact_potentials(listed, costs, used, log["u"], log["v"])
+        used = np.searchsorted(listed, flow.row * m + flow.col)
+        tree = _Tree(listed, costs, used, log["u"], log["v"])
+        u, v = tree.potentials()
         rounding = ROUNDING * (np.abs(u).max() + np.abs(v).max() + costs[used].max())
-        v, violated = _price(x, y, u, v, cost, rounding)
-        value = float(plan.data @ costs[used])
-        gap = value - float(a @ u + b @ v)
+        v_feasible, violated = _price(x, y, u, v, cost, rounding)
         new = violated[listed[np.searchsorted(listed, violated).clip(max=len(listed) - 1)] != violated]
-        if len(new) == 0 or gap <= ROUNDING * value:
-            proved = gap <= max(RELATIVE_GAP * value, rounding)
-            return SparsePlan(plan.row, plan.col, plan.data, u, v, value, gap) if proved else None
+        if len(new) == 0:
+            pairs, mass = tree.flow(a, b) if tied else (used, flow.data)
+            value = float(mass @ costs[pairs])
+            gap = value - float(a @ u + b @ v_feasible)
+            if _moves(rows[pairs], columns[pairs], mass, a, b) and gap <= max(RELATIVE_GAP * value, rounding):
+                return SparsePlan(rows[pairs], columns[pairs], mass, u, v_feasible, value, gap)
+            if not tied:
+                return None
+            masses, tied = (a, b), False  # go on from here with the masses as they are
         # Once only, as pairs that came and went would come again where many plans are optimal; and only near the optimum.
         if k == 0 and len(new) < n + m:
             listed = _kept(listed, costs - u[rows] - v[columns], used, KEPT * (n + m))
         listed = _merged(listed, new)
     return None
+
+
+def _moves(rows: np.ndarray, columns: np.ndarray, mass: Array, a: Array, b: Array) -> bool:
+    """Whether masses on pairs are a plan, to rounding."""
+    sent, received = np.bincount(rows, mass, len(a)), np.bincount(columns, mass, len(b))
+    return bool(mass.min() >= 0.0 and np.abs(sent - a).sum() + np.abs(received - b).sum() <= 1e-12)
+
+
+def _untied(masses: Array) -> Array:
+    """Masses changed at random."""
+    noise = np.random.default_rng(0).uniform(size=len(masses))
+    changed = masses + NOISE * masses.min() / len(masses) * noise
+    return changed / changed.sum()
 
 
 def _network_simplex(a: Array, b: Array, costs: Any) -> tuple[Any, dict[str, Any]]:
@@ -270,42 +309,65 @@ def _kept(listed: np.ndarray, reduced: Array, used: np.ndarray, n_kept: int) -> 
     return listed[chosen]
 
 
-def _exact_potentials(listed: np.ndarray, costs: Array, used: np.ndarray, u: Array, v: Array) -> tuple[Array, Array]:
-    """Potentials near those given for which the pairs of a spanning tree have reduced cost zero to rounding.
+class _Tree:
+    """Spanning tree of the pairs in use first and then of those of least reduced cost, up to the drift of the potentials.
 
-    The tree takes pairs in use first and then those of least reduced cost, up to the drift of the potentials given. A root,
-    tied to all atoms by links that come last, leaves one potential as it was given in each part that such pairs connect.
+    A root, tied to all atoms by links that come last, holds parts together that such pairs do not connect.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-    n, m = len(u), len(v)
-    root, atoms = n + m, np.arange(n + m)
-    rows, columns = np.divmod(listed, m)
-    shortest, longest = np.finfo(float).tiny, np.finfo(float).max  # a zero would be read as no link
-    length = 2 * shortest + np.abs(costs - u[rows] - v[columns])
-    length[used] = shortest
-    tight = length <= DRIFT * (np.abs(u).max() + np.abs(v).max() + costs[used].max())
-    length = np.concatenate([length[tight], np.full(root, longest)])
-    ends = np.concatenate([rows[tight], atoms]), np.concatenate([n + columns[tight], np.full(root, root)])
-    links = coo_array((length, ends), shape=(root + 1, root + 1)).tocsr()
-    order, before = breadth_first_order(minimum_spanning_tree(links), root, directed=False)
-    reached, before = order[1:].astype(np.int64), before[order[1:]].astype(np.int64)
-    inner = before != root
-    pairs = np.minimum(reached, before)[inner] * m + np.maximum(reached, before)[inner] - n
-    along = np.zeros(len(reached))
-    along[inner] = costs[np.searchsorted(listed, pairs)]
-    potentials = np.empty(root)
-    _add_up(reached, before, along, np.concatenate([u, v]), potentials)
-    return potentials[:n], potentials[n:]
+    def __init__(self, listed: np.ndarray, costs: Array, used: np.ndarray, u: Array, v: Array) -> None:
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+        n, m = len(u), len(v)
+        self.n, self.given = n, np.concatenate([u, v])
+        root, atoms = n + m, np.arange(n + m)
+        rows, columns = np.divmod(listed, m)
+        shortest, longest = np.finfo(float).tiny, np.finfo(float).max  # a zero would be read as no link
+        length = 2 * shortest + np.abs(costs - u[rows] - v[columns])
+        length[used] = shortest
+        tight = length <= max(DRIFT * (np.abs(u).max() + np.abs(v).max() + costs[used].max()), 2 * shortest)
+        length = np.concatenate([length[tight], np.full(root, longest)])
+        ends = np.concatenate([rows[tight], atoms]), np.concatenate([n + columns[tight], np.full(root, root)])
+        links = coo_array((length, ends), shape=(root + 1, root + 1)).tocsr()
+        order, before = breadth_first_order(minimum_spanning_tree(links), root, directed=False)
+        self.reached = order[1:].astype(np.int64)
+        self.before = before[order[1:]].astype(np.int64)
+        self.inner = self.before != root
+        low, high = np.minimum(self.reached, self.before), np.maximum(self.reached, self.before)
+        self.pairs = np.searchsorted(listed, low[self.inner] * m + high[self.inner] - n)
+        self.costs = np.zeros(root)
+        self.costs[self.inner] = costs[self.pairs]
+
+    def potentials(self) -> tuple[Array, Array]:
+        """Potentials for which its pairs have reduced cost zero to rounding, one in each part as it was given."""
+        potentials = np.empty(len(self.given))
+        _add_costs(self.reached, self.before, self.costs, self.given, potentials)
+        return potentials[: self.n], potentials[self.n :]
+
+    def flow(self, a: Array, b: Array) -> tuple[np.ndarray, Array]:
+        """Its pairs that carry mass, and the mass on each, negative where masses do not fit the tree."""
+        beyond, mass = np.concatenate([a, -b, [0.0]]), np.empty(len(self.reached))
+        _add_masses(self.reached, self.before, beyond, mass)
+        mass = np.where(self.reached < self.n, mass, -mass)[self.inner]
+        mass[np.abs(mass) <= MASS_ROUNDING] = 0.0
+        return self.pairs[mass != 0.0], mass[mass != 0.0]
 
 
 @_compiled
-def _add_up(reached, before, along, given, potentials):
+def _add_costs(reached, before, costs, given, potentials):
     """Potentials from the root of a tree outwards: cost of the link less the potential of the atom before."""
     for k in range(len(reached)):
         at_root = before[k] == len(given)
-        potentials[reached[k]] = given[reached[k]] if at_root else along[k] - potentials[before[k]]
+        potentials[reached[k]] = given[reached[k]] if at_root else costs[k] - potentials[before[k]]
+
+
+@_compiled
+def _add_masses(reached, before, beyond, mass):
+    """Mass through every link of a tree, from its leaves inwards: all that is left over beyond it."""
+    for k in range(len(reached) - 1, -1, -1):
+        mass[k] = beyond[reached[k]]
+        beyond[before[k]] += mass[k]
 
 
 def _blocks(x: Array, y: Array, cost: Cost) -> Iterator[tuple[int, Array]]:
