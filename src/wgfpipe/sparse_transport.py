@@ -70,7 +70,8 @@ NO_TIES = 0.95
 
 NOISE = 0.1
 """Changes of the masses where there are ties, all together, as a share of the least mass: where a pair carries mass, it still
-does. At ten times less they drown in the rounding of the simplex, at ten times more the potentials belong to other plans."""
+does. From 0.01 to 0.3 the rounds end alike; at 0.001 the changes drown in the rounding of the simplex, and from 1 on the last
+tree is that of another plan (particles against their start, 1764 atoms)."""
 
 MASS_ROUNDING = 1e-16
 """Masses up to this, of a total of one, are what is left of sums that cancel."""
