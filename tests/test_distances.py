@@ -17,7 +17,7 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 
 import wgfpipe
-from wgfpipe import distances, transport
+from wgfpipe import distances, sparse_transport
 from wgfpipe.distances import DISTANCES, compare
 from wgfpipe.measure import Grid, Measure
 from wgfpipe.trajectory import measure_at, write
@@ -217,7 +217,7 @@ def test_a_solver_stopped_early_shows_a_gap_that_bounds_its_error(monkeypatch, p
     first = Measure(cloud(0, 120).points, even, np.ones(120, np.int8))
     second = Measure(2.0 + cloud(5, 120).points, even, np.ones(120, np.int8))
     optimum, _ = wasserstein(first, second)
-    monkeypatch.setattr(transport, "MAX_PIVOTS", pivots)
+    monkeypatch.setattr(sparse_transport, "MAX_PIVOTS", pivots)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="numItermax reached")  # POT's; the gap is what we go by
         value, gap = wasserstein(first, second)

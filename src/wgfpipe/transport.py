@@ -1,21 +1,19 @@
 """Exact optimal transport between measures, sign by sign, with POT's network simplex and a certificate of our own.
 
-Mass never moves between signs, so a plan is one plan a sign and costs add up. Each solve returns a certified gap: POT's
+Mass never moves between signs, so a plan is one plan a sign and costs add up. Each solve returns a certified gap: the
 potential on one side is completed to a feasible pair by its c-transform, and the value of that pair bounds the optimum from
-below whatever the solver did. Source: Bonneel et al., ACM Trans. Graph. 30 (2011), the solver; Flamary et al., JMLR 22
-(2021), POT; Peyre and Cuturi, Computational Optimal Transport (2019), section 3.2, c-transforms.
+below whatever the solver did. How one sign is solved is in :mod:`wgfpipe.sparse_transport`. Source: Bonneel et al., ACM Trans.
+Graph. 30 (2011), the solver; Flamary et al., JMLR 22 (2021), POT; Peyre and Cuturi, Computational Optimal Transport (2019),
+section 3.2, c-transforms.
 """
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from wgfpipe.measure import Array, Measure
-
-MAX_PIVOTS = 1_000_000_000
-"""POT's default of 1e5 pivots stops before the optimum from about a thousand atoms on."""
+from wgfpipe.sparse_transport import PowerCost, SquaredDistance, solve
 
 
 class TransportError(ValueError):
@@ -30,17 +28,27 @@ class SignPlan:
     ----------
     rows, columns : arrays of int
         Indices of the atoms in the two measures.
-    plan : Array, shape (len(rows), len(columns))
-        Mass moved.
+    pairs : pair of arrays of int
+        Places in ``rows`` and ``columns`` of the atoms that exchange mass.
+    mass : Array
+        Mass moved between each pair.
     cost, gap : float
         Transport cost, and a bound on its distance to the optimum.
     """
 
     rows: np.ndarray
     columns: np.ndarray
-    plan: Array
+    pairs: tuple[np.ndarray, np.ndarray]
+    mass: Array
     cost: float
     gap: float
+
+    @cached_property
+    def plan(self) -> Array:
+        """Mass moved between all pairs, shape (len(rows), len(columns))."""
+        plan = np.zeros((len(self.rows), len(self.columns)))
+        plan[self.pairs] = self.mass
+        return plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +90,9 @@ def identity_plan(measure: Measure) -> Plan:
     parts = []
     for sign in np.unique(measure.sign):
         atoms = np.flatnonzero(measure.sign == sign)
-        parts.append(SignPlan(atoms, atoms, np.diag(measure.weights[atoms]), 0.0, 0.0))
+        same = np.arange(len(atoms))
+        parts.append(SignPlan(atoms, atoms, (same, same), measure.weights[atoms], 0.0, 0.0))
     return Plan(tuple(parts))
-
-
-SquaredDistance = Callable[[Array, Array], Array]
-"""Squared distance between points: (..., param) and (..., param) are broadcast to (...)."""
 
 
 def exact_plan(source: Measure, target: Measure, power: int = 2, squared_distance: SquaredDistance | None = None) -> Plan:
@@ -131,33 +136,12 @@ def _signs(source: Measure, target: Measure) -> np.ndarray:
     return signs
 
 
-def _costs(first: Array, second: Array, power: int, squared_distance: SquaredDistance | None) -> Array:
-    """Cost matrix, (len(first), len(second))."""
-    if squared_distance is not None:
-        return squared_distance(first[:, None], second[None]) ** (power / 2)
-    from scipy.spatial.distance import cdist
-
-    costs = np.asarray(cdist(first, second, "sqeuclidean" if power == 2 else "euclidean"), float)
-    return costs if power in (1, 2) else costs**power
-
-
 def _solve_sign(source: Measure, target: Measure, sign: int, power: int, squared_distance: SquaredDistance | None) -> SignPlan:
-    import ot
-
     rows, columns = np.flatnonzero(source.sign == sign), np.flatnonzero(target.sign == sign)
-    a, b = source.weights[rows], target.weights[columns]
+    used_rows, used_columns = np.flatnonzero(source.weights[rows]), np.flatnonzero(target.weights[columns])
+    x, y = source.points[rows[used_rows]], target.points[columns[used_columns]]
+    a, b = source.weights[rows[used_rows]], target.weights[columns[used_columns]]
     mass = a.sum()
-    a, b = a / mass, b / b.sum()
-    cost_matrix = _costs(source.points[rows], target.points[columns], power, squared_distance)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # POT warns when it stops early and goes on; our gap says what that cost
-        plan, log = ot.emd(a, b, cost_matrix, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
-    cost = float(log["cost"])
-    missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)
-    if missing.sum() > 1e-12:  # a solver stopped early leaves mass where it is: complete the plan, dear but feasible
-        plan += np.outer(missing, wanted) / missing.sum()
-        cost = float((plan * cost_matrix).sum())
-    potential = log["u"]
-    completed = (cost_matrix - potential[:, None]).min(axis=0)
-    gap = cost - float(a @ potential + b @ completed)
-    return SignPlan(rows, columns, plan * mass, cost * mass, gap * mass)
+    plan = solve(x, a / mass, y, b / b.sum(), PowerCost(power, squared_distance))
+    pairs = used_rows[plan.rows], used_columns[plan.columns]
+    return SignPlan(rows, columns, pairs, plan.mass * mass, plan.cost * mass, plan.gap * mass)
