@@ -1,7 +1,8 @@
 """Benchmarks are pairs in one run: a subject and the baseline it is measured against, in one group.
 
 A benchmark names its part in ``extra_info``: ``role`` (subject or baseline), ``what`` (a line for the table), ``operations``
-where a rate is meant, and for the subject the ``target`` ratio of the project's specification.
+where a rate is meant, for the subject the ``target`` ratio of the project's specification, and ``table`` for a row in the
+table of all methods, which has no baseline.
 """
 
 import numpy as np
@@ -15,11 +16,11 @@ from wgfpipe.memory import keep_pages
 def measured(benchmark):
     """Time a call as one part of a pair."""
 
-    def measure(function, *, group, role, what, target=None, operations=None, rounds=15, iterations=1):
+    def measure(function, *, group, role, what, target=None, operations=None, rounds=15, iterations=1, table=None):
         if role == "subject":
             keep_pages()  # as solve() does
         benchmark.group = group
-        benchmark.extra_info.update(role=role, what=what, target=target, operations=operations)
+        benchmark.extra_info.update(role=role, what=what, target=target, operations=operations, table=table)
         return benchmark.pedantic(function, rounds=rounds, iterations=iterations, warmup_rounds=2)
 
     return measure

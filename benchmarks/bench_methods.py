@@ -1,0 +1,51 @@
+"""Every registered method on one problem: what a step costs, in time, inner iterations and kernel applications."""
+
+import numpy as np
+import pytest
+from conftest import sine_problem
+
+from wgfpipe.methods import METHODS
+
+DT, POINTS_PER_AXIS = 0.125, 24
+
+
+def made(cls):
+    """One instance, with the hyper-parameters that have no default."""
+    options = {"diffusion": 0.01} if "diffusion" in cls.model_fields else {}
+    return cls(dt=DT, **options, **({"epsilon": "h^2"} if "epsilon" in cls.model_fields and not options else {}))
+
+
+@pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.model_fields["kind"].default)
+def bench_method(measured, cls):
+    """Steps 2 to 5 of a trajectory of 8 samples on 24^2 nodes a sign, or their neurons."""
+    method, problem = made(cls), sine_problem(POINTS_PER_AXIS)
+    if method.unsupported(problem) is not None:  # wfr: balanced neurons of both layers
+        law = {"kind": "gaussian", "std": 0.5, "sampled": 500, "lifted": True}
+        problem = sine_problem(POINTS_PER_AXIS, parametrization={"kind": "weight_alpha"}, initial=law)
+    assert method.unsupported(problem) is None
+    states, infos = [method.init(problem, np.random.default_rng(0))], []
+    for _ in range(5):
+        state, info = method.step(problem, states[-1], DT)
+        states.append(state)
+        infos.append(info)
+
+    def steps():
+        for state in states[1:5]:
+            method.step(problem, state, DT)
+
+    moved = len(problem.initial.weights) if method.support == "particles" else len(problem.require_grid().points)
+    measured(
+        steps,
+        group="methods",
+        role="subject",
+        what=method.kind,
+        operations=4,
+        rounds=3,
+        table={
+            "moves": f"{moved} {'neurons' if method.support == 'particles' else 'nodes'}",
+            "iterations": float(np.mean([info.inner_iterations for info in infos[1:]])),
+            "kernel applications": float(np.mean([info.kernel_applications for info in infos[1:]])),
+            "certificate": method.certificate,
+            "largest": max(info.residual for info in infos[1:]),
+        },
+    )
