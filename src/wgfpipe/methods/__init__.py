@@ -7,7 +7,8 @@ from wgfpipe.methods.jko_dykstra import JKODykstra
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
+from wgfpipe.methods.jko_sliced import JKOSliced
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.prox import Prox
 
-METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact, JKOLagrangian, Langevin)
+METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact, JKOLagrangian, JKOSliced, Langevin)
