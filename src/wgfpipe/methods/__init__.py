@@ -8,7 +8,22 @@ from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.jko_sliced import JKOSliced
+from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
+from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.prox import Prox
 
-METHODS = (GradientDescent, Flow, Prox, EMDProx, JKODykstra, JKOEntropic, JKOExact, JKOLagrangian, JKOSliced, Langevin)
+METHODS = (
+    GradientDescent,
+    Flow,
+    Prox,
+    EMDProx,
+    JKODykstra,
+    JKOEntropic,
+    JKOExact,
+    JKOLagrangian,
+    JKOSliced,
+    JKOSlicedGrid,
+    JKOSlicedGenerator,
+    Langevin,
+)

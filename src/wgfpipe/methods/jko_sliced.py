@@ -57,7 +57,7 @@ class JKOSliced(Method):
     certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
-        "Bonneel, Rabin, Peyre and Pfister, Sliced and Radon Wasserstein Barycenters of Measures, J. Math. Imaging Vis. 51 (2015)",
+        "Bonneel, Rabin, Peyre and Pfister, Sliced and Radon Wasserstein Barycenters of Measures, J. Math. Imaging Vis. 2015",
     )
 
     def unsupported(self, problem: Problem) -> str | None:

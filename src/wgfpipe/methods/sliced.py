@@ -17,7 +17,6 @@ import numpy as np
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Measure
 
-
 SEES = (
     "sliced: SW2 sees on every line only the mean velocity of the neurons that project to one place, so its flow is that of "
     "W2 only while steps are short against the gaps between projected neurons"

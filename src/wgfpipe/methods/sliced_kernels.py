@@ -40,39 +40,49 @@ def pull(values, weights, order, goal_values, goal_weights, goal_order, shift): 
 
 @numba.njit(cache=True, error_model="numpy")
 def potentials(positions, order, weights, goal_weights, gradient):  # pragma: no cover - compiled
-    """Transport between masses on the same nodes, lines presorted: add a potential of ``weights`` to ``gradient`` (node,).
+    """Transport between masses on the same nodes, lines presorted: add potentials of ``weights`` to ``gradient`` (node,).
 
-    ``positions`` (line, node) are sorted, ``order`` (line, node) names the nodes. Returns the sum over lines of the costs. The
-    staircase of merged quantiles is a basis of the linear program, and complementary slackness along it gives the pair of
-    potentials; for a convex cost on a line it is feasible, at nodes without mass, too.
+    ``positions`` (line, node) are sorted, ``order`` (line, node) names the nodes. Returns the sums over lines of the costs, of
+    the goals' side of the dual pairs, and of the largest potentials. The staircase of merged quantiles is a basis of the
+    linear program, and complementary slackness along it gives the pair of potentials; for a convex cost on a line it is
+    feasible. Goals without mass bind nothing and are skipped, which leaves the potential large where there is no mass at all.
     """
-    total = 0.0
+    total, value, top = 0.0, 0.0, 0.0
     n_nodes = len(weights)
     own = np.empty(n_nodes)
     for k in range(len(positions)):
-        i, j = 0, 0
-        left, left_there = weights[order[k, 0]], goal_weights[order[k, 0]]
-        step = positions[k, 0] - positions[k, 0]
-        here, there = 0.0, 0.0  # the two potentials: here + there = step^2 on the staircase
-        own[0] = here
-        mean = 0.0
-        while i < n_nodes - 1 or j < n_nodes - 1:
+        last = n_nodes - 1
+        while goal_weights[order[k, last]] == 0.0:
+            last -= 1
+        j = 0
+        while goal_weights[order[k, j]] == 0.0:
+            j += 1
+        i = 0
+        left, left_there = weights[order[k, 0]], goal_weights[order[k, j]]
+        step = positions[k, 0] - positions[k, j]
+        there = 0.0  # the two potentials: own + there = step^2 on the staircase
+        own[0] = step * step
+        while i < n_nodes - 1 or j < last:
             piece = min(left, left_there)
             total += piece * step * step
             left -= piece
             left_there -= piece
-            if j == n_nodes - 1 or (i < n_nodes - 1 and left <= left_there):
+            if j == last or (i < n_nodes - 1 and left <= left_there):
                 i += 1
                 left = weights[order[k, i]]
                 step = positions[k, i] - positions[k, j]
-                here = step * step - there
-                own[i] = here
+                own[i] = step * step - there
             else:
+                value += there * goal_weights[order[k, j]]
                 j += 1
+                while goal_weights[order[k, j]] == 0.0:
+                    j += 1
                 left_there = goal_weights[order[k, j]]
                 step = positions[k, i] - positions[k, j]
-                there = step * step - here
+                there = step * step - own[i]
         total += left * step * step
+        value += there * goal_weights[order[k, j]]
+        top += own.max()
         for i in range(n_nodes):
             gradient[order[k, i]] += own[i]
-    return total
+    return total, value, top
