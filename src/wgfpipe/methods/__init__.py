@@ -4,6 +4,7 @@ from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.flow import Flow
 from wgfpipe.methods.gd import GradientDescent
 from wgfpipe.methods.jko_dykstra import JKODykstra
+from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
@@ -19,6 +20,7 @@ METHODS = (
     Prox,
     EMDProx,
     JKODykstra,
+    JKOEMD,
     JKOEntropic,
     JKOExact,
     JKOLagrangian,

@@ -15,10 +15,11 @@ difference to the objective is the Frank-Wolfe gap. A single subgradient of a fu
 cent of the energy even at the minimum. Convex combinations of these bounds are bounds, too: a linear program picks the best
 (the aggregated subgradients of a bundle method; measured: 0.2 % instead of 5-20 %). ``residual`` is the objective less that.
 
-Order 1 in dt as a scheme for its own flow. Pitfalls: that flow is not the one of W2. Measured on the sine (6 samples, T = 1), W2 to
-the flow as a share of what that travels: 0.77 at dt = 0.125 on 24^2 nodes and 0.70 on 48^2 (the particles of jko_sliced: 0.71).
-Short steps are held by the lattice, and their certificates are loose: 0.91 at dt = 0.0625 on 24^2 nodes. Cost a step: some hundred evaluations of O(line x atom + sample x atom), and
-a linear program in about fifty unknowns for every hundred of them.
+Order 1 in dt as a scheme for its own flow. Pitfalls: that flow is not the one of W2. Measured on the sine (6 samples,
+T = 1), W2 to the flow as a share of what that travels: 0.77 at dt = 0.125 on 24^2 nodes and 0.70 on 48^2 (the particles of
+jko_sliced: 0.71). Short steps are held by the lattice, and their certificates are loose: 0.91 at dt = 0.0625 on 24^2 nodes.
+Cost a step: some hundred evaluations of O(line x atom + sample x atom), and a linear program in about fifty unknowns for
+every hundred of them.
 Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, section 3 (the step
 on a grid); Jaggi, ICML 2013 (the gap); Lemarechal, Nondifferentiable Optimization 1978 (aggregated subgradients).
 """
