@@ -29,15 +29,17 @@ def still() -> Problem:
 
 def instance(cls, dt: float = 0.125):
     """A method of a class with the hyper-parameters that have no default."""
-    if cls.__name__ == "JKOExact":
+    if cls.__name__ in ("JKOExact", "JKOEMD"):
         dt = max(dt, 0.75)  # shorter steps are pinned on the coarse grids of tests
     return cls(dt=dt, **required(cls))
 
 
 def required(cls) -> dict:
-    """Hyper-parameters that a method cannot do without, beside dt."""
+    """Hyper-parameters that a method cannot do without, beside dt, or that a test cannot afford at their defaults."""
     if "diffusion" in cls.model_fields:
         return {"diffusion": 0.01}
+    if "n_neurons" in cls.model_fields:
+        return {"n_neurons": 128, "width": 12}  # what the defaults promise takes ten times as long
     return {"epsilon": "h^2"} if "epsilon" in cls.model_fields else {}
 
 

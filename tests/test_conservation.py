@@ -62,13 +62,19 @@ def test_debiasing_removes_the_spurious_variance(still):
 
 
 def test_particles_do_not_move_without_a_force(still):
-    """Particle methods without noise leave everything in place to the last bit."""
+    """Particle methods without noise leave everything in place, to the last bit.
+
+    All but jko_lagrangian, which projects neurons on an activation line onto it: 7e-16, the rounding of points of size 2.
+    """
     for method in every_method():
         if method.support == "particles" and method.kind not in ("emd_prox", "langevin"):
             run = wgfpipe.solve(still, method, 0.25, 2)
-            np.testing.assert_array_equal(
-                run["points"].values.reshape(-1, 2)[: len(still.initial.points)], still.initial.points
-            )
+            start = still.initial
+            if method.kind == "jko_sliced_generator":  # its neurons are the network's from the start
+                start = method.measure(still, method.init(still, np.random.default_rng(0)))
+            points = run["points"].values.reshape(-1, *start.points.shape)
+            rounding = 1e-15 if method.kind == "jko_lagrangian" else 0.0
+            np.testing.assert_allclose(points, np.broadcast_to(start.points, points.shape), rtol=0, atol=rounding)
 
 
 def test_a_quadratic_potential_with_plain_entropy_is_an_ornstein_uhlenbeck_process():

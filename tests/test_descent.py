@@ -11,15 +11,17 @@ from wgfpipe.methods import METHODS
 @pytest.mark.parametrize("cls", [cls for cls in METHODS if cls.descends], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("dt", [0.05, 0.5, 2.0])
 def test_a_jko_step_pays_its_transport_with_energy(cls, dt):
-    """F(after) + W2^2/(2 dt) <= F(before) at every step, small or large.
+    """F(after) + W2^2/(2 dt) <= F(before) at every step, small or large; d SW2^2 in place of W2^2 for the sliced methods.
 
     The competitor "stay" bounds the minimum; the inner solver may miss it by its residual, a displacement or an output
-    error of at most 1e-2 (emd_prox) squared over 2 dt, and 1e-10 (prox).
+    error of at most 1e-2 (emd_prox) squared over 2 dt, and 1e-10 (prox). Methods that start from staying and keep the best
+    point they meet hold it to rounding, however far from the minimum they stop.
     """
     problem = make_problem(16)
     run = wgfpipe.solve(problem, instance(cls, dt), 2.0, 2)
     energies = np.concatenate([run["energy"].values[:1], run["step_energy"].values])
-    slack = 1e-12 if cls.__name__ == "Prox" else run["residual"].values ** 2 / (2 * dt)
+    to_rounding = ("Prox", "JKOEMD", "JKOSliced", "JKOSlicedGrid", "JKOSlicedGenerator")
+    slack = 1e-12 if cls.__name__ in to_rounding else run["residual"].values ** 2 / (2 * dt)
     assert np.all(energies[1:] + run["transport_cost"].values <= energies[:-1] + slack)
 
 

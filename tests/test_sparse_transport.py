@@ -239,3 +239,12 @@ def test_other_distances_are_as_exact(no_small_problems, metric, power):
     a, b = rng.uniform(0.1, 1.0, 70), rng.uniform(0.1, 1.0, 90)
     a, b = a / a.sum(), b / b.sum()
     assert_optimal(solve(x, a, y, b, cost), x, a, y, b, cost)
+
+
+@pytest.mark.parametrize("far", [np.nan, 1e200])
+def test_costs_that_overflow_are_an_error_with_a_name(far):
+    """Points that diverged have no plan; the loop over the steps turns this error into the status of the run."""
+    points = np.array([[0.0, 0.0], [far, 0.0]])
+    measure = Measure(points, np.full(2, 0.5), np.ones(2, np.int8))
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(np.linalg.LinAlgError, match="overflow"):
+        wasserstein(measure, Measure(np.zeros((2, 2)), np.full(2, 0.5), np.ones(2, np.int8)))

@@ -188,7 +188,15 @@ def solve_sparse(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePl
 
 
 def solve_dense(a: Array, b: Array, costs: Array) -> SparsePlan:
-    """Optimal plan for a matrix of costs, by POT's network simplex. Its gap tells whether it came to an end."""
+    """Optimal plan for a matrix of costs, by POT's network simplex. Its gap tells whether it came to an end.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a cost is not finite: points that diverged, or whose squares overflow.
+    """
+    if not np.isfinite(costs).all():
+        raise np.linalg.LinAlgError("transport between points that are not finite or too far apart: their costs overflow")
     plan, log = _network_simplex(a, b, costs)
     cost, u, v = float(log["cost"]), log["u"], log["v"]
     used = np.flatnonzero(plan)

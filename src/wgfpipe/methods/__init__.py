@@ -4,9 +4,13 @@ from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.flow import Flow
 from wgfpipe.methods.gd import GradientDescent
 from wgfpipe.methods.jko_dykstra import JKODykstra
+from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
+from wgfpipe.methods.jko_sliced import JKOSliced
+from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
+from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
@@ -17,9 +21,13 @@ METHODS = (
     Prox,
     EMDProx,
     JKODykstra,
+    JKOEMD,
     JKOEntropic,
     JKOExact,
     JKOLagrangian,
+    JKOSliced,
+    JKOSlicedGrid,
+    JKOSlicedGenerator,
     Langevin,
     WassersteinFisherRao,
 )

@@ -62,6 +62,6 @@ def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) 
     second, outputs, *_ = problem.advance(points, points, prediction, dt / 2)
     third, outputs, *_ = problem.advance(second, points, outputs, dt / 2)
     fourth, outputs, *_ = problem.advance(third, points, outputs, dt)
-    base = (second - points + 2.0 * third + fourth) / 3.0
+    base = points + ((second - points) + 2.0 * (third - points) + (fourth - points)) / 3.0  # at rest to the last bit
     end, outputs, energy, _ = problem.advance(fourth, base, outputs, dt / 6)
     return end, outputs, energy

@@ -1,0 +1,172 @@
+"""The JKO step on particles in the sliced Wasserstein distance, with fixed lines, sorting and torch autograd.
+
+``theta_{k+1} = argmin_theta d SW2^2(mu_theta, mu_k) / (2 dt) + F(mu_theta)``, masses fixed, no transport between signs.
+
+Symbols: SW2^2 is the mean over lines of the squared W2 between projections, d the number of parameters. The factor d is the
+clock: SW2^2 is about W2^2 / d, so dt stays flow time (tau, lambda or gamma of the papers = dt / d, and dt / (2 d) without the
+factor 1/2). L-BFGS with strong Wolfe line search goes down through the many shallow minima that reorderings on the lines
+make; proximal steps towards the sliced barycentres (:mod:`wgfpipe.methods.sliced`), each of which lowers the objective and
+is exact on activation lines, then end at a minimum. ``residual`` is the distance of the neurons to their own such proximal
+points, root mean square over the mass: zero at a stationary point. A step has converged when that is a small
+share of what the neurons moved.
+
+Order: on fixed neurons, once a step is shorter than the gaps between projected neurons, no line reorders, d SW2^2 is W2^2 and
+the step is that of :mod:`wgfpipe.methods.prox`, of order 1 in dt. Pitfall: beyond that SW2 sees on every line only the
+mean velocity of the neurons that project to one place, motion that these means do not show is free, and the flow is another
+one. Measured on the sine (6 samples, T = 1), W2 to the flow as a share of what that travels: 0.35 at dt = 0.125 and 0.14 at
+dt = 0.025 from the atoms of a 24^2 grid, 0.71 from those of 48^2, where gaps are smaller (prox: 0.02); the energy falls
+faster. Cost a step: 100-200 evaluations, each a sort of the neurons on every line and one pass over sample x atom.
+Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, eq. (12).
+"""
+
+import math
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_caveat
+from wgfpipe.parametrizations.base import Geometry
+from wgfpipe.status import Status
+
+
+class SlicedState(NamedTuple):
+    """Neurons (atom, param) and the seed of the lines."""
+
+    points: Array
+    seed: int
+
+
+class JKOSliced(Method):
+    """Sliced JKO step on particles: sorted projections, L-BFGS, proximal steps."""
+
+    kind: Literal["jko_sliced"] = "jko_sliced"
+    n_projections: int = Field(default=32, ge=2, description="lines, rounded up to whole orthonormal frames")
+    tolerance: float = Field(
+        default=1e-3, gt=0, description="distance of the neurons to their proximal points, as a share of what they moved"
+    )
+    max_iterations: int = Field(default=50, ge=1, description="L-BFGS iterations a step")
+    max_proximal_steps: int = Field(default=500, ge=1, description="proximal steps after them")
+    title: ClassVar[str] = "JKO on particles (sliced W2)"
+    support: ClassVar[Literal["particles"]] = "particles"
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
+    family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    order: ClassVar[float] = 1.0
+    descends: ClassVar[bool] = True
+    certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
+    references: ClassVar[tuple[str, ...]] = (
+        "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
+        "Bonneel, Rabin, Peyre and Pfister, Sliced and Radon Wasserstein Barycenters of Measures, J. Math. Imaging Vis. 2015",
+    )
+
+    def caveat(self, problem: Problem) -> str | None:
+        return sliced_caveat(problem)
+
+    def init(self, problem: Problem, rng: np.random.Generator) -> SlicedState:
+        return SlicedState(np.ascontiguousarray(problem.initial.points), int(rng.integers(2**62)))
+
+    def step(self, problem: Problem, state: SlicedState, dt: float) -> tuple[SlicedState, Info]:
+        weights, sign = problem.initial.weights, problem.initial.sign
+        transport = SlicedTransport(
+            Measure(state.points, weights, sign), lines(state.points.shape[1], self.n_projections, state.seed)
+        )
+
+        def evaluate(points: Array) -> tuple[float, Array, float]:
+            measure = Measure(points, weights, sign)
+            cost, way = transport.pull(measure)
+            return cost / (2.0 * dt) + problem.energy_of(measure), points + way, cost
+
+        points, iterations = self._descend(problem, transport, state.points, dt)
+        residual = math.inf
+        objective, anchor, cost = evaluate(points)
+        status = Status.NOT_CONVERGED
+        for _ in range(self.max_proximal_steps):
+            answer = _proximal_step(problem, anchor, points, dt)
+            residual = _distance(answer, points, weights)
+            if residual <= self.tolerance * _distance(points, state.points, weights):
+                status = Status.OK
+                break
+            new_objective, new_anchor, new_cost = evaluate(answer)
+            iterations += 1
+            if not new_objective < objective:  # rounding, or a step that overflowed: nothing lower is to be had this way
+                break
+            points, objective, anchor, cost = answer, new_objective, new_anchor, new_cost
+        after = Measure(points, weights, sign)
+        info = Info(
+            energy=problem.energy_of(after),
+            inner_iterations=iterations,
+            residual=residual,
+            transport_cost=cost / (2.0 * dt),
+            status=status,
+        )
+        return SlicedState(points, state.seed), info
+
+    def _descend(self, problem: Problem, transport: SlicedTransport, start: Array, dt: float) -> tuple[Array, int]:
+        """L-BFGS from the neurons of the last step; return the neurons and the iterations.
+
+        The unknowns are sqrt(weights) * displacement: in them the transport term has the identity for a Hessian between
+        reorderings, and neurons without a force stay where they are to the last bit.
+        """
+        import torch
+
+        initial = problem.initial
+        total = float(initial.weights.sum())
+        root = torch.from_numpy(np.sqrt(initial.weights / total))[:, None]
+        weights, y = torch.from_numpy(initial.weights), torch.from_numpy(problem.y)
+        sign: Any = torch.from_numpy(initial.sign)  # tensors where arrays are meant: see Parametrization.activations
+        x: Any = torch.from_numpy(problem.x)
+        begin = torch.from_numpy(start)
+        unknown = torch.zeros_like(begin).requires_grad_()
+        optimizer = torch.optim.LBFGS(
+            [unknown],
+            max_iter=self.max_iterations,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure():
+            optimizer.zero_grad()
+            points: Any = begin + unknown / root
+            cost, way = transport.pull(Measure(points.detach().numpy(), initial.weights, initial.sign))
+            # Plans on lines are those of the points, so W2^2 differentiates with the plans fixed (envelope theorem).
+            goal = torch.from_numpy(way) + points.detach()
+            outputs = problem.parametrization.activations(points, sign, x) @ weights
+            energy = 0.5 * problem.curvature * ((outputs - y) ** 2).sum()
+            if problem.stiffness != 0.0:
+                energy = energy + 0.5 * problem.stiffness * (weights @ (points**2).sum(dim=1))
+            pulled = 0.5 * ((root * (points - goal)) ** 2).sum()
+            value = pulled + (dt / total) * energy
+            value.backward()
+            return value.detach() - pulled.detach() + 0.5 * cost / total
+
+        optimizer.step(closure)
+        return (begin + unknown / root).detach().numpy(), int(optimizer.state[unknown]["n_iter"])
+
+    def measure(self, problem: Problem, state: SlicedState) -> Measure:
+        return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+
+def _proximal_step(problem: Problem, anchor: Array, start: Array, dt: float) -> Array:
+    """Minimize ``sum_i weights_i |theta_i - anchor_i|^2 / (2 dt) + F`` from ``start``: the step of the module ``prox``."""
+    weights, sign, parametrization = problem.initial.weights, problem.initial.sign, problem.parametrization
+    shrink = 1.0 + dt * problem.stiffness
+    current = start
+
+    def response(outputs_error: Array) -> tuple[Array, Array]:
+        nonlocal current
+        slope = problem.curvature * outputs_error
+        current = parametrization.prox(anchor / shrink, current, sign, problem.x, slope, dt / shrink)
+        return parametrization.activations(current, sign, problem.x) @ weights, current
+
+    outputs_error = problem.predict(Measure(start, weights, sign)) - problem.y
+    inverse = tangent_inverse(problem, start, weights, sign, dt)
+    return solve_dual(problem.y, response, outputs_error, inverse, 1e-10, 200).payload
+
+
+def _distance(first: Array, second: Array, weights: Array) -> float:
+    """Distance of labelled neurons, root mean square over the mass."""
+    return math.sqrt(weights @ ((first - second) ** 2).sum(axis=1) / weights.sum())
