@@ -38,7 +38,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 
 from wgfpipe.measure import Array
@@ -85,8 +84,6 @@ RELATIVE_GAP = 1e-12
 """Gap accepted as a share of the cost."""
 
 _BLOCK = 32  # rows priced at once: 32 x 4000 costs are 1 MB
-
-_compiled = numba.njit(cache=True, error_model="numpy")
 
 
 class Cost(Protocol):
@@ -355,33 +352,21 @@ class _Tree:
 
     def potentials(self) -> tuple[Array, Array]:
         """Potentials for which its pairs have reduced cost zero to rounding, one in each part as it was given."""
+        from wgfpipe import transport_kernels as kernels
+
         potentials = np.empty(len(self.given))
-        _add_costs(self.reached, self.before, self.costs, self.given, potentials)
+        kernels.add_costs(self.reached, self.before, self.costs, self.given, potentials)
         return potentials[: self.n], potentials[self.n :]
 
     def flow(self, a: Array, b: Array) -> tuple[np.ndarray, Array]:
         """Its pairs that carry mass, and the mass on each, negative where masses do not fit the tree."""
+        from wgfpipe import transport_kernels as kernels
+
         beyond, mass = np.concatenate([a, -b, [0.0]]), np.empty(len(self.reached))
-        _add_masses(self.reached, self.before, beyond, mass)
+        kernels.add_masses(self.reached, self.before, beyond, mass)
         mass = np.where(self.reached < self.n, mass, -mass)[self.inner]
         mass[np.abs(mass) <= MASS_ROUNDING] = 0.0
         return self.pairs[mass != 0.0], mass[mass != 0.0]
-
-
-@_compiled
-def _add_costs(reached, before, costs, given, potentials):
-    """Potentials from the root of a tree outwards: cost of the link less the potential of the atom before."""
-    for k in range(len(reached)):
-        at_root = before[k] == len(given)
-        potentials[reached[k]] = given[reached[k]] if at_root else costs[k] - potentials[before[k]]
-
-
-@_compiled
-def _add_masses(reached, before, beyond, mass):
-    """Mass through every link of a tree, from its leaves inwards: all that is left over beyond it."""
-    for k in range(len(reached) - 1, -1, -1):
-        mass[k] = beyond[reached[k]]
-        beyond[before[k]] += mass[k]
 
 
 def _blocks(x: Array, y: Array, cost: Cost) -> Iterator[tuple[int, Array]]:
@@ -391,77 +376,36 @@ def _blocks(x: Array, y: Array, cost: Cost) -> Iterator[tuple[int, Array]]:
 
 def _lowest(x: Array, y: Array, u: Array, cost: Cost) -> Array:
     """The c-transform ``v_j = min_i c_ij - u_i``."""
+    from wgfpipe import transport_kernels as kernels
+
     lowest = np.full(len(y), np.inf)
     for first, block in _blocks(x, y, cost):
-        _scan_columns(block, u[first:], lowest)
+        kernels.scan_columns(block, u[first:], lowest)
     return lowest
-
-
-@_compiled
-def _scan_columns(block, u, lowest):
-    for i in range(block.shape[0]):
-        for j in range(block.shape[1]):
-            lowest[j] = min(lowest[j], block[i, j] - u[i])
 
 
 def _price(x: Array, y: Array, u: Array, v: Array, cost: Cost, rounding: float) -> tuple[Array, np.ndarray]:
     """The c-transform of u, and the pairs of reduced cost below ``-rounding``: for every row the lowest."""
+    from wgfpipe import transport_kernels as kernels
+
     n, m = len(x), len(y)
     lowest = np.full(m, np.inf)
     value, column = np.full((n, ADDED), np.inf), np.zeros((n, ADDED), np.int64)
     for first, block in _blocks(x, y, cost):
-        _scan_violations(block, first, u, v, -rounding, lowest, value, column)
+        kernels.scan_violations(block, first, u, v, -rounding, lowest, value, column)
     row, place = np.nonzero(value < np.inf)
     return v + lowest, row * m + column[row, place]
 
 
-@_compiled
-def _scan_violations(block, first, u, v, threshold, lowest, value, column):
-    for i in range(block.shape[0]):
-        row = first + i
-        violated = False
-        for j in range(block.shape[1]):  # of one piece, without branches: it vectorizes
-            reduced = block[i, j] - u[row] - v[j]
-            lowest[j] = min(lowest[j], reduced)
-            violated |= reduced < threshold
-        if violated:
-            for j in range(block.shape[1]):
-                reduced = block[i, j] - u[row] - v[j]
-                if reduced < threshold and reduced < value[row, -1]:
-                    _insert(value[row], column[row], reduced, j)
-
-
 def _best_pairs(x: Array, y: Array, u: Array, v: Array, cost: Cost) -> np.ndarray:
     """For every atom of both sides the pairs of lowest reduced cost."""
+    from wgfpipe import transport_kernels as kernels
+
     n, m = len(x), len(y)
     n_listed = min(LISTED, n, m)
     row_value, column_value = np.full((n, n_listed), np.inf), np.full((m, n_listed), np.inf)
     row_best, column_best = np.zeros((n, n_listed), np.int64), np.zeros((m, n_listed), np.int64)
     bound = np.full(m, np.inf)
     for first, block in _blocks(x, y, cost):
-        _scan_best(block, first, u, v, row_value, row_best, column_value, column_best, bound)
+        kernels.scan_best(block, first, u, v, row_value, row_best, column_value, column_best, bound)
     return np.concatenate([(np.arange(n)[:, None] * m + row_best).ravel(), (column_best * m + np.arange(m)[:, None]).ravel()])
-
-
-@_compiled
-def _scan_best(block, first, u, v, row_value, row_best, column_value, column_best, bound):
-    for i in range(block.shape[0]):
-        row = first + i
-        worst = np.inf
-        for j in range(block.shape[1]):
-            reduced = block[i, j] - u[row] - v[j]
-            if reduced < worst:
-                worst = _insert(row_value[row], row_best[row], reduced, j)
-            if reduced < bound[j]:
-                bound[j] = _insert(column_value[j], column_best[j], reduced, row)
-
-
-@_compiled
-def _insert(values, places, value, place):
-    """Put a value into its place in a list in ascending order, which loses its last, the new last."""
-    k = len(values) - 1
-    while k > 0 and values[k - 1] > value:
-        values[k], places[k] = values[k - 1], places[k - 1]
-        k -= 1
-    values[k], places[k] = value, place
-    return values[-1]
