@@ -127,11 +127,15 @@ def judge_cell(
         text = f"the Wasserstein gradient flow follows {reference} in function space"
     listed = "; ".join(f"{verdict}: {', '.join(named)}" for verdict, named in labels.items() if named)
     sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no method is sound'})."
+    silent: dict[str, list[str]] = {}  # why a method has no say, in a word or two -> methods; the rest is in their rows
     for method in (m for m in flows if m not in sound):
-        reason = f"its status is {method['status']}: {method['advice']}"
+        reason = method["status"].replace("_", " ")
         if method["status"] == "ok":
-            reason = f"it is {method['caveat']}" if method["caveat"] else "it has no diffusion, and the reference has"
-        sentence += f" {method['method']} has no say ({method['verdict']}): {reason.rstrip('.')}."
+            reason = method["caveat"].partition(":")[0] if method["caveat"] else "no diffusion, and the reference has"
+        silent.setdefault(reason, []).append(method["method"])
+    if silent:
+        listed = "; ".join(f"{reason}: {', '.join(labels)}" for reason, labels in silent.items())
+        sentence += f" Without a say: {listed}."
     return {
         "cell": cell,
         "verdict": verdict,

@@ -49,8 +49,8 @@ class JKOLagrangian(Method):
         answer = problem.parametrization.global_prox(start.points[:1], start.sign[:1], problem.x, np.zeros(len(problem.y)), 1.0)
         if answer is None:
             return (
-                "the global proximal point is known for fixed signs and two parameters, not for "
-                f"{problem.parametrization.kind} with {start.points.shape[1]}; use prox, its local form"
+                "the global proximal point is known for neurons of fixed sign with two parameters (signed, pair, sphere with "
+                f"metric cone), not for {problem.parametrization.kind} as it is here; use prox, its local form"
             )
         return None
 
