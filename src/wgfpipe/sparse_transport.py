@@ -25,9 +25,9 @@ POT returns, for the dense problem too, it is 1e-11 to 1e-9. Nothing but the spe
 without the certificate, or POT reports anything but an optimum, the dense problem is solved.
 
 Cost: one pass over the n m pairs a round, in blocks that stay in the cache, and the simplex on about 20 (n + m) pairs in the
-first round and 3 (n + m) in the next; O(n + m) memory, where POT's dense solver takes 60 bytes a pair. Against ``ot.emd2`` (grid
-measure against particles): equal at 300 (W2) to 500 atoms a side (W1), 4.6 and 2.1 times as fast at 1700, 7.8 and 6.1 times at
-4000. For W1 of random clouds of equal masses, where many pairs are nearly optimal, no faster up to 4000.
+first round and 3 (n + m) in the next; O(n + m) memory, where POT's dense solver takes 60 bytes a pair. Against ``ot.emd2``
+(grid measure against particles): equal at 300 (W2) to 500 atoms a side (W1), 4.6 and 2.1 times as fast at 1700, 7.8 and 6.1
+times at 4000. For W1 of random clouds of equal masses, where many pairs are nearly optimal, no faster up to 4000.
 
 Sources: Schmitzer, J. Math. Imaging Vis. 56 (2016), sparse multiscale transport; Merigot, Comput. Graph. Forum 30 (2011),
 coarse to fine; Gottschlich and Schuhmacher, PLoS ONE 9 (2014), the short list; Bonneel et al., ACM Trans. Graph. 30 (2011), the
