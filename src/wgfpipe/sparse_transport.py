@@ -21,12 +21,13 @@ and the true masses, sent along it, are the plan.
 
 Certificate: with ``v_j = min_i c_ij - u_i`` over all pairs (u, v) is feasible, and ``cost - a.u - b.v`` bounds the distance of
 the cost to the optimum whatever the steps before did. On the default cell it is 1e-14 of the cost; with the potentials that
-POT returns, for the dense problem too, it is 1e-11 to 1e-9. Nothing but the speed depends on the guesses: clusters and
-representatives may be poor ones. A list that did not lead to the certificate is no answer (None): the caller solves the dense
-problem.
+POT returns, for the dense problem too, it is 1e-11 to 1e-9. Nothing but the speed depends on the guesses. Where the rounds end
+without the certificate, or POT reports anything but an optimum, the dense problem is solved.
 
 Cost: one pass over the n m pairs a round, in blocks that stay in the cache, and the simplex on about 20 (n + m) pairs in the
-first round and 3 (n + m) in the next; O(n + m) memory, where POT's dense solver takes 60 bytes a pair.
+first round and 3 (n + m) in the next; O(n + m) memory, where POT's dense solver takes 60 bytes a pair. Against ``ot.emd2``
+(grid measure against particles): equal at 300 (W2) to 500 atoms a side (W1), 4.6 and 2.1 times as fast at 1700, 7.8 and 6.1
+times at 4000. For W1 of random clouds of equal masses, where many pairs are nearly optimal, no faster up to 4000.
 
 Sources: Schmitzer, J. Math. Imaging Vis. 56 (2016), sparse multiscale transport; Merigot, Comput. Graph. Forum 30 (2011),
 coarse to fine; Gottschlich and Schuhmacher, PLoS ONE 9 (2014), the short list; Bonneel et al., ACM Trans. Graph. 30 (2011), the
@@ -215,9 +216,7 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
     n, m = len(x), len(y)
     x_clusters, y_clusters = _Clusters(x), _Clusters(y)
     x_coarse, y_coarse = x_clusters.centres(x, a), y_clusters.centres(y, b)
-    coarse = solve_sparse(x_coarse, x_clusters.total(a), y_coarse, y_clusters.total(b), cost)
-    if coarse is None:
-        return None
+    coarse = solve(x_coarse, x_clusters.total(a), y_coarse, y_clusters.total(b), cost)
     u, v = _lowest(y_coarse, x, coarse.v, cost), _lowest(x_coarse, y, coarse.u, cost)
     listed = _merged(_best_pairs(x, y, u, v, cost), _refined(coarse, x_clusters, y_clusters, m))
     masses, tied = (a, b), False
