@@ -370,7 +370,7 @@ def test_the_generator_minimizes_over_contractions_at_least():
     """On a quadratic potential the best measure of all is the contraction by 1 / (1 + k dt), and the network can make it.
 
     On a tight frame the potential splits into one a line, so this bounds d SW2^2 / (2 dt) + F from below for any measure. The
-    step ends when ten iterations gain 1 % of the whole; it stays within 5 % (measured: see the assertion).
+    step ends when ten iterations gain 1 % of the whole: it stays within 2 % (measured: 0.3 %).
     """
     stiffness, dt = 1.0, 0.5
     problem = make_problem(16, energy={"kind": "quadratic", "stiffness": stiffness})
@@ -378,7 +378,7 @@ def test_the_generator_minimizes_over_contractions_at_least():
     before = float(run["energy"][0])
     optimum = before / (1 + stiffness * dt)
     objective = float(run["step_energy"][0] + run["transport_cost"][0])
-    assert optimum - 1e-12 <= objective <= optimum + 0.05 * (before - optimum)
+    assert optimum - 1e-12 <= objective <= optimum + 0.02 * (before - optimum)
 
 
 def test_the_generator_starts_from_a_fit_to_the_initial_measure():

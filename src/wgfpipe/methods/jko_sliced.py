@@ -16,7 +16,7 @@ mean velocity of the neurons that project to one place, motion that these means 
 one. Measured on the sine (6 samples, T = 1), W2 to the flow as a share of what that travels: 0.35 at dt = 0.125 and 0.14 at
 dt = 0.025 from the atoms of a 24^2 grid, 0.71 from those of 48^2, where gaps are smaller (prox: 0.02); the energy falls
 faster. Cost a step: 100-200 evaluations, each a sort of the neurons on every line and one pass over sample x atom.
-Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, eq. (12).
+Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, section 3.
 """
 
 import math
