@@ -35,15 +35,15 @@ def methods_table(results: list[dict]) -> str:
     """Markdown table of every method: time of a step, iterations and kernel applications, certificate."""
     rows = [result for result in results if result["extra_info"]["table"] is not None]
     lines = [
-        "| method | moves | a step | times a step of gd | inner iterations | kernel applications | certificate | largest |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| method | moves | dt | a step | times a step of gd | inner iterations | kernel applications | certificate | largest |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     times = {row["extra_info"]["what"]: row["stats"]["median"] / row["extra_info"]["operations"] for row in rows}
     for row in rows:
         what, said = row["extra_info"]["what"], row["extra_info"]["table"]
         explicit = said["certificate"].startswith("none")
         lines.append(
-            f"| `{what}` | {said['moves']} | {_seconds(times[what])} | {times[what] / times['gd']:.3g} | "
+            f"| `{what}` | {said['moves']} | {said['dt']:g} | {_seconds(times[what])} | {times[what] / times['gd']:.3g} | "
             f"{said['iterations']:.3g} | {said['kernel applications']:.3g} | {said['certificate']} | "
             f"{'' if explicit else format(said['largest'], '.1e')} |"
         )
@@ -75,7 +75,7 @@ measured: compare the ratios, not the times. Measured on {cpu}.
 
 ## Every method
 
-One problem for all: 8 samples of a sine, 24 x 24 nodes a sign or the neurons on them, dt = 0.125; medians over steps 2 to 5.
+One problem for all: 8 samples of a sine, 24 x 24 nodes a sign or the neurons on them; medians over steps 2 to 5.
 `kernel applications` count those of the Gibbs kernel on both signs; `largest` is the largest certificate of these steps.
 
 {methods_table(results["benchmarks"])}
