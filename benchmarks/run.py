@@ -35,7 +35,7 @@ def methods_table(results: list[dict]) -> str:
     """Markdown table of every method: time of a step, iterations and kernel applications, certificate."""
     rows = [result for result in results if result["extra_info"]["table"] is not None]
     lines = [
-        "| method | moves | dt | a step | times a step of gd | inner iterations | kernel applications | certificate | largest |",
+        "| method | moves | dt | a step | steps of gd | inner iterations | kernel applications | certificate | largest |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     times = {row["extra_info"]["what"]: row["stats"]["median"] / row["extra_info"]["operations"] for row in rows}
