@@ -165,14 +165,14 @@ def test_the_exact_step_beats_every_entropic_one():
 
 def test_the_lower_envelope_is_the_brute_force_minimum():
     """Separable transforms and their argmins equal the dense minimum, for one block, two blocks and three axes."""
-    from wgfpipe.methods.jko_exact import _best_map
+    from wgfpipe.methods.lattice_maps import best_map
 
     rng = np.random.default_rng(0)
     single = Grid.uniform(1.0, (7, 9), 2).blocks
     for blocks in (single, (*single, *Grid.uniform(0.3, (5, 4), 2).blocks), Grid.uniform(1.0, (3, 4, 5), 3).blocks):
         grid = Grid(tuple(blocks))
         values = rng.standard_normal(len(grid.points))
-        image, minimum = _best_map(grid, values, 0.1)
+        image, minimum = best_map(grid, values, 0.1)
         dense = ((grid.points[:, None] - grid.points[None]) ** 2).sum(axis=2) / 0.2 + values[:, None]
         dense[grid.sign[:, None] != grid.sign[None]] = np.inf
         np.testing.assert_allclose(minimum, dense.min(axis=0), rtol=0, atol=1e-14)

@@ -12,21 +12,17 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from wgfpipe.assembly import GridSpec, seed_of
+from wgfpipe.assembly import GridSpec
+from wgfpipe.cell_checks import check_cell
 from wgfpipe.comparison import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
 from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
-from wgfpipe.datasets.base import DataError
 from wgfpipe.distances import available
 from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
-from wgfpipe.expression import evaluate
-from wgfpipe.flow import Method, save_times
 from wgfpipe.initials import AnyInitial, Gaussian
-from wgfpipe.measure import Grid
 from wgfpipe.methods import METHODS
 from wgfpipe.parametrizations import PARAMETRIZATIONS
 from wgfpipe.parametrizations.signed import Signed
@@ -36,9 +32,6 @@ NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 
 RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs")
 """Folders of results/ that are no cells."""
-
-EXPRESSIONS = ("dt", "epsilon", "diffusion", "matched_dt")
-"""Hyper-parameters that may be written in the grid spacing."""
 
 
 def _union(classes: tuple[type, ...]) -> Any:
@@ -157,7 +150,7 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         cell = _validate(f"cell {name!r}", values, mistakes)
         if cell is not None:
             cells[name] = cell
-            mistakes += _check(f"cell {name!r}", cell, root)
+            mistakes += check_cell(f"cell {name!r}", cell, root)
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))
@@ -329,106 +322,6 @@ def _check_labels(where: str, values: Mapping) -> list[Mistake]:
             _check_name("label", label, mistakes, where)
     if methods and isinstance(reference, str) and reference not in methods:
         mistakes.append(mistake(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
-    return mistakes
-
-
-def _check(where: str, cell: Cell, root: Path) -> list[Mistake]:
-    """Check what no single field can know."""
-    mistakes: list[Mistake] = []
-    distances = cell.distances or ()
-    if len(set(distances)) < len(distances):
-        mistakes.append(mistake(where, "distances", list(distances), "every distance once"))
-    try:
-        save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
-    except ValueError as error:
-        mistakes.append(mistake(where, "save_at", cell.resolved()["save_at"], str(error)))
-    n_samples = 0
-    try:
-        source = None if cell.data.source is None else root / cell.data.source
-        x, _ = cell.data.generate(np.random.default_rng(seed_of(cell.seed, "data")), source)
-        n_samples = len(x)
-    except DataError as error:
-        mistakes.append(mistake(where, f"data.{error.key}", error.value, error.expected))
-    mistakes += _check_geometry(where, cell)
-    n_features = cell.data.dimension + 1
-    try:
-        cell.parametrization.parameter_names(n_features)
-    except ValueError as error:
-        return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))]
-    try:
-        too_large = cell.grid.too_large(cell.parametrization, n_features, n_samples)
-    except DataError as error:
-        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
-    if too_large and cell.initial.sampled is None:
-        expected = f"a coarser grid, or neurons drawn at random (initial.sampled) for particle methods alone: {too_large}"
-        return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)]
-    grid = cell.grid.make(cell.parametrization, n_features, n_samples, cell.initial)
-    if isinstance(grid, Grid):
-        mistakes += _check_initial(where, cell, grid)
-    for label, method in cell.methods.items():
-        mistakes += _check_expressions(where, label, method, grid)
-    return mistakes
-
-
-def _check_geometry(where: str, cell: Cell) -> list[Mistake]:
-    """Whether what is asked for exists in the geometry of the parameters."""
-    model, mistakes = cell.parametrization, []
-    if model.geometry == "euclidean":
-        return mistakes
-    why = f"the parameters of {model.kind} are {model.geometry}"
-    if missing := sorted(set(cell.distances or ()) - set(available(model))):
-        expected = f"distances without {', '.join(missing)}: it projects on lines, and {why}"
-        mistakes.append(mistake(where, "distances", list(cell.distances or ()), expected))
-    if cell.energy.potential_stiffness != 0.0:
-        expected = f"no potential of |theta|^2 (weight_decay: 0): {why}"
-        mistakes.append(mistake(where, "energy.kind", cell.energy.kind, expected))
-    return mistakes
-
-
-def _check_initial(where: str, cell: Cell, grid: Grid) -> list[Mistake]:
-    """Whether the grid holds the initial measure and resolves it."""
-    initial = cell.initial
-    lines = [[axis for k, axis in enumerate(axes) if grid.period(k) is None] for axes in grid.blocks]
-    widths = [float(min(axis[-1] for axis in axes)) for axes in lines]
-    spacings = [
-        float(max(np.diff(axis).max() for axis in axes))
-        for axes, width in zip(lines, widths, strict=True)
-        if width >= min(initial.extent, initial.resolution)
-    ]
-    mistakes = []
-    if initial.extent > max(widths) * (1 + 1e-12):
-        expected = (
-            f"at least {initial.extent:.3g}, the extent of the initial measure {initial.kind!r}; enlarge it or shrink the law"
-        )
-        mistakes.append(mistake(where, "grid.half_width", max(widths), expected))
-    finest = min(spacings, default=grid.spacing)
-    if initial.resolution < finest * (1 - 1e-12):
-        expected = (
-            f"a spacing of at most {initial.resolution:.3g}, the length on which the initial measure {initial.kind!r} varies, "
-            f"and this gives {finest:.3g}; take more points, or add a fine block under grid.blocks"
-        )
-        mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
-    if not mistakes:
-        try:
-            initial.on_grid(grid, cell.parametrization)
-        except ValueError as error:
-            mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
-    return mistakes
-
-
-def _check_expressions(where: str, label: str, method: Method, grid: Grid | str) -> list[Mistake]:
-    """Whether expressions in h have a positive value on this grid; a method of particles may have to do without one."""
-    mistakes = []
-    for key, value in method.model_dump().items():
-        if key not in EXPRESSIONS or not isinstance(value, str):
-            continue
-        if isinstance(grid, Grid):
-            if not evaluate(value, grid.spacing) > 0:
-                expected = f"a positive value; at h = {grid.spacing:.4g} it is {evaluate(value, grid.spacing):.4g}"
-                mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
-        elif method.support == "particles":
-            expected = f"a number: this cell has no grid spacing h, as {grid}"
-            mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
     return mistakes
 
 

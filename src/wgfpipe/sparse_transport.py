@@ -42,6 +42,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wgfpipe.measure import Array
+from wgfpipe.transport_tree import DRIFT, Tree
 
 MAX_PIVOTS = 1_000_000_000
 """POT's default of 1e5 pivots stops before the optimum from about a thousand atoms on."""
@@ -71,15 +72,9 @@ NOISE = 0.1
 does. From 0.01 to 0.3 the rounds end alike; at 0.001 the changes drown in the rounding of the simplex, and from 1 on the last
 tree is that of another plan (particles against their start, 1764 atoms)."""
 
-MASS_ROUNDING = 1e-16
-"""Masses up to this, of a total of one, are what is left of sums that cancel."""
-
 ROUNDING = 1e-14
 """Reduced costs, and gaps for atoms of mass one, below this share of the costs in use are rounding: sums along a tree of a few
 dozen costs of size at most one, each to 1e-16."""
-
-DRIFT = 1e-8
-"""Reduced costs up to this share of the costs in use may be the drift of the simplex's potentials: 1e-11 was seen."""
 
 RELATIVE_GAP = 1e-12
 """Gap accepted as a share of the cost."""
@@ -199,7 +194,7 @@ def solve_dense(a: Array, b: Array, costs: Array) -> SparsePlan:
     cost, u, v = float(log["cost"]), log["u"], log["v"]
     used = np.flatnonzero(plan)
     listed = _merged(used, np.flatnonzero(np.abs(costs - u[:, None] - v) <= DRIFT * costs.max()))
-    u, _ = _Tree(listed, costs.ravel()[listed], np.searchsorted(listed, used), u, v).potentials()
+    u, _ = Tree(listed, costs.ravel()[listed], np.searchsorted(listed, used), u, v).potentials()
     v = (costs - u[:, None]).min(axis=0)
     missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)
     if missing.sum() > 1e-12:  # a solver stopped early leaves mass where it is: complete the plan, dear but feasible
@@ -231,7 +226,7 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
         if log["warning"] is not None:
             return None
         used = np.searchsorted(listed, flow.row * m + flow.col)
-        tree = _Tree(listed, costs, used, log["u"], log["v"])
+        tree = Tree(listed, costs, used, log["u"], log["v"])
         u, v = tree.potentials()
         rounding = ROUNDING * (np.abs(u).max() + np.abs(v).max() + costs[used].max())
         v_feasible, violated = _price(x, y, u, v, cost, rounding)
@@ -317,55 +312,6 @@ def _kept(listed: np.ndarray, reduced: Array, used: np.ndarray, n_kept: int) -> 
     chosen = np.ones(len(listed), bool) if len(listed) <= n_kept else reduced <= np.partition(reduced, n_kept)[n_kept]
     chosen[used] = True
     return listed[chosen]
-
-
-class _Tree:
-    """Spanning tree of the pairs in use first and then of those of least reduced cost, up to the drift of the potentials.
-
-    A root, tied to all atoms by links that come last, holds parts together that such pairs do not connect.
-    """
-
-    def __init__(self, listed: np.ndarray, costs: Array, used: np.ndarray, u: Array, v: Array) -> None:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
-
-        n, m = len(u), len(v)
-        self.n, self.given = n, np.concatenate([u, v])
-        root, atoms = n + m, np.arange(n + m)
-        rows, columns = np.divmod(listed, m)
-        shortest, longest = np.finfo(float).tiny, np.finfo(float).max  # a zero would be read as no link
-        length = 2 * shortest + np.abs(costs - u[rows] - v[columns])
-        length[used] = shortest
-        tight = length <= max(DRIFT * (np.abs(u).max() + np.abs(v).max() + costs[used].max()), 2 * shortest)
-        length = np.concatenate([length[tight], np.full(root, longest)])
-        ends = np.concatenate([rows[tight], atoms]), np.concatenate([n + columns[tight], np.full(root, root)])
-        links = coo_array((length, ends), shape=(root + 1, root + 1)).tocsr()
-        order, before = breadth_first_order(minimum_spanning_tree(links), root, directed=False)
-        self.reached = order[1:].astype(np.int64)
-        self.before = before[order[1:]].astype(np.int64)
-        self.inner = self.before != root
-        low, high = np.minimum(self.reached, self.before), np.maximum(self.reached, self.before)
-        self.pairs = np.searchsorted(listed, low[self.inner] * m + high[self.inner] - n)
-        self.costs = np.zeros(root)
-        self.costs[self.inner] = costs[self.pairs]
-
-    def potentials(self) -> tuple[Array, Array]:
-        """Potentials for which its pairs have reduced cost zero to rounding, one in each part as it was given."""
-        from wgfpipe import transport_kernels as kernels
-
-        potentials = np.empty(len(self.given))
-        kernels.add_costs(self.reached, self.before, self.costs, self.given, potentials)
-        return potentials[: self.n], potentials[self.n :]
-
-    def flow(self, a: Array, b: Array) -> tuple[np.ndarray, Array]:
-        """Its pairs that carry mass, and the mass on each, negative where masses do not fit the tree."""
-        from wgfpipe import transport_kernels as kernels
-
-        beyond, mass = np.concatenate([a, -b, [0.0]]), np.empty(len(self.reached))
-        kernels.add_masses(self.reached, self.before, beyond, mass)
-        mass = np.where(self.reached < self.n, mass, -mass)[self.inner]
-        mass[np.abs(mass) <= MASS_ROUNDING] = 0.0
-        return self.pairs[mass != 0.0], mass[mass != 0.0]
 
 
 def _blocks(x: Array, y: Array, cost: Cost) -> Iterator[tuple[int, Array]]:

@@ -30,7 +30,8 @@ from pydantic import Field
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
-from wgfpipe.methods.jko_exact import PINNED_SHARE, ExactState, _best_map, _pinned
+from wgfpipe.methods.jko_exact import ExactState
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, pinned_mass
 from wgfpipe.sparse_transport import MAX_PIVOTS
 from wgfpipe.status import Status
 
@@ -114,7 +115,7 @@ class JKOEMD(Method):
         status = Status.OK if gap <= goal else Status.NOT_CONVERGED
         if grid.boundary @ best.masses > EDGE_MASS * best.masses.sum():
             status = Status.worst(status, Status.EDGE)
-        if _pinned(problem, before, best.outputs_error, dt) > PINNED_SHARE * before.sum():
+        if pinned_mass(problem, before, best.outputs_error, dt) > PINNED_SHARE * before.sum():
             status = Status.worst(status, Status.PINNED)
         info = Info(
             energy=problem.energy_at(grid.points, best.masses, best.outputs_error + problem.y),
@@ -173,7 +174,7 @@ def _evaluate(problem: Problem, masses: Array, before: Array, dt: float) -> tupl
 def _bound(problem: Problem, before: Array, error: Array, dt: float) -> tuple[float, Array]:
     """Lower bound D(u) of the step's minimum at the slope of the loss for f - y = ``error``, and the masses of its map."""
     curvature = problem.curvature
-    image, value = _best_map(problem.require_grid(), potential_at_nodes(problem, error), dt)
+    image, value = best_map(problem.require_grid(), potential_at_nodes(problem, error), dt)
     bound = float(before @ value) - curvature * float(error @ problem.y) - 0.5 * curvature * float(error @ error)
     return bound, np.bincount(image, weights=before, minlength=len(before)).astype(float)
 

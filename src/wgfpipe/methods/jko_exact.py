@@ -24,12 +24,10 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem
-from wgfpipe.measure import Array, Grid, Measure
-from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
+from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.grid_steps import EDGE_MASS, mass_error, potential_at_nodes
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, pinned_mass
 from wgfpipe.status import Status
-
-PINNED_SHARE = 0.1
-"""A step in which more than this share of the mass should move and is held by the lattice is reported."""
 
 
 class ExactState(NamedTuple):
@@ -72,7 +70,7 @@ class JKOExact(Method):
             outputs, costs = np.array([one.outputs for one in maps]), np.array([one.cost for one in maps])
             error = share @ outputs - y
             primal = float(share @ costs) + 0.5 * curvature * float(error @ error)
-            image, value = _best_map(grid, potential_at_nodes(problem, error), dt)
+            image, value = best_map(grid, potential_at_nodes(problem, error), dt)
             # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
             dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
             gap = primal - dual
@@ -88,7 +86,7 @@ class JKOExact(Method):
         if grid.boundary @ weights > EDGE_MASS * weights.sum():
             status = Status.worst(status, Status.EDGE)
         off_diagonal = float(share @ np.array([one.moved for one in maps])) / float(before.sum())
-        if _pinned(problem, before, error, dt) > PINNED_SHARE * before.sum():
+        if pinned_mass(problem, before, error, dt) > PINNED_SHARE * before.sum():
             status = Status.worst(status, Status.PINNED)
         info = Info(
             energy=problem.energy_at(grid.points, weights, error + y),
@@ -103,14 +101,6 @@ class JKOExact(Method):
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
-
-
-def _pinned(problem: Problem, weights: Array, outputs_error: Array, dt: float) -> float:
-    """Mass on nodes that feel a drift of 1 % to 50 % of their spacing: it should move and cannot."""
-    grid = problem.require_grid()
-    velocity = problem.velocity(grid.measure(weights), problem.curvature * outputs_error)
-    drift = dt * np.abs(velocity).max(axis=1) / grid.spacing
-    return float(weights[(drift > 0.01) & (drift <= 0.5)].sum())
 
 
 class _Map(NamedTuple):
@@ -130,49 +120,6 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     travel = float(before @ grid.squared_distance(grid.points, grid.points[image])) / (2.0 * dt)
     moved = float(before[image != np.arange(len(before))].sum())
     return _Map(masses, problem.grid_activations @ masses, travel, travel + float(problem.grid_potential @ masses), moved)
-
-
-def _best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:
-    """For every atom j the atom i of its sign that minimizes |x_i - x_j|^2 / (2 dt) + V_i, and the minimum; both (atom,)."""
-    n_signs, starts = len(grid.signs), np.concatenate([[0], np.cumsum(grid.block_sizes)])
-    values = by_sign(grid, potential)
-    best, image = np.full_like(values, np.inf), np.zeros(values.shape, np.int64)
-    for target, queries in enumerate(grid.blocks):
-        to = slice(starts[target], starts[target + 1])
-        for source, nodes in enumerate(grid.blocks):
-            part = np.ascontiguousarray(values[:, starts[source] : starts[source + 1]])
-            value, choice = _transform(grid, nodes, queries, part, dt)
-            better = value < best[:, to]
-            best[:, to] = np.where(better, value, best[:, to])
-            image[:, to] = np.where(better, choice + starts[source], image[:, to])
-    return (image + grid.n_nodes * np.arange(n_signs)[:, None]).ravel(), best.ravel()
-
-
-def _transform(
-    grid: Grid, nodes: tuple[Array, ...], queries: tuple[Array, ...], values: Array, dt: float
-) -> tuple[Array, np.ndarray]:
-    """Separable lower envelope from the nodes of one block to those of another: minima and flat indices, (sign, query)."""
-    from wgfpipe.methods.envelope_kernels import lower_envelope
-
-    lengths = [len(values), *(len(axis) for axis in nodes)]
-    choices = []
-    for axis in range(len(nodes), 0, -1):
-        before, after = int(np.prod(lengths[:axis])), int(np.prod(lengths[axis + 1 :]))
-        rows = values.reshape(before, lengths[axis], after)
-        lengths[axis] = len(queries[axis - 1])
-        values, choice = (np.empty((before, lengths[axis], after), kind) for kind in (float, np.int64))
-        axis_nodes, count = nodes[axis - 1], len(nodes[axis - 1])
-        if (period := grid.period(axis - 1)) is not None:  # three periods, of which the middle one sees the nearest images
-            unrolled = np.concatenate([axis_nodes - period, axis_nodes, axis_nodes + period])
-            lower_envelope(unrolled, queries[axis - 1], np.ascontiguousarray(np.tile(rows, (1, 3, 1))), dt, values, choice)
-            choice %= count
-        else:
-            lower_envelope(axis_nodes, queries[axis - 1], rows, dt, values, choice)
-        # Choices of the axes done before, followed to where this axis goes: their arrays still have its source length.
-        choices = [np.take_along_axis(done.reshape(rows.shape), choice, axis=1).reshape(lengths) for done in choices]
-        choices = [choice.reshape(lengths), *choices]
-    flat = np.ravel_multi_index(choices, tuple(len(axis) for axis in nodes))
-    return values.reshape(lengths[0], -1), flat.reshape(lengths[0], -1)
 
 
 def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array) -> Array:

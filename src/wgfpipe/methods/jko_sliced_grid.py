@@ -33,7 +33,7 @@ from pydantic import Field
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
-from wgfpipe.methods.jko_exact import _best_map
+from wgfpipe.methods.lattice_maps import best_map
 from wgfpipe.methods.sliced import lines, sliced_caveat
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
@@ -255,7 +255,7 @@ def _split_start(problem: Problem, before: Array, dt: float) -> Array:
     potential = potential_at_nodes(problem, problem.grid_activations @ before - problem.y)
     doubling = 0
     while True:
-        image, _ = _best_map(grid, potential, dt * 2.0**doubling)
+        image, _ = best_map(grid, potential, dt * 2.0**doubling)
         if doubling == 9 or before[image != np.arange(len(before))].sum() > 0.9 * before.sum():
             break
         doubling += 1

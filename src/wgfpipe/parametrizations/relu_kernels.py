@@ -3,7 +3,7 @@
 Neurons are taken in blocks that stay in the first-level cache; every inner loop runs over the neurons of a block with no
 branch, so the compiler vectorizes it. Four samples share one pass over a block, and two the last, so that arithmetic and not
 the cache is what it waits for. Sums may be reassociated (that is what vectorizing a sum means) and nothing
-else of IEEE arithmetic is relaxed. Cost: about 12 operations a neuron and sample. For two parameters
+else of IEEE arithmetic is relaxed. Cost: about 10 operations a neuron and sample. For two parameters
 only: from four on two matrix products are faster.
 """
 

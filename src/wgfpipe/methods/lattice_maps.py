@@ -1,0 +1,65 @@
+"""Maps of grid nodes to grid nodes, which exact steps on a grid are made of: the best one for a potential, and what is held.
+
+The best map is a separable lower-envelope transform, O(param N). Source: Felzenszwalb and Huttenlocher, Theory of
+Computing 8 (2012).
+"""
+
+import numpy as np
+
+from wgfpipe.flow import Problem
+from wgfpipe.measure import Array, Grid
+from wgfpipe.methods.grid_steps import by_sign
+
+PINNED_SHARE = 0.1
+"""A step in which more than this share of the mass should move and is held by the lattice is reported."""
+
+
+def pinned_mass(problem: Problem, weights: Array, outputs_error: Array, dt: float) -> float:
+    """Mass on nodes that feel a drift of 1 % to 50 % of their spacing: it should move and cannot."""
+    grid = problem.require_grid()
+    velocity = problem.velocity(grid.measure(weights), problem.curvature * outputs_error)
+    drift = dt * np.abs(velocity).max(axis=1) / grid.spacing
+    return float(weights[(drift > 0.01) & (drift <= 0.5)].sum())
+
+
+def best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:
+    """For every atom j the atom i of its sign that minimizes |x_i - x_j|^2 / (2 dt) + V_i, and the minimum; both (atom,)."""
+    n_signs, starts = len(grid.signs), np.concatenate([[0], np.cumsum(grid.block_sizes)])
+    values = by_sign(grid, potential)
+    best, image = np.full_like(values, np.inf), np.zeros(values.shape, np.int64)
+    for target, queries in enumerate(grid.blocks):
+        to = slice(starts[target], starts[target + 1])
+        for source, nodes in enumerate(grid.blocks):
+            part = np.ascontiguousarray(values[:, starts[source] : starts[source + 1]])
+            value, choice = _transform(grid, nodes, queries, part, dt)
+            better = value < best[:, to]
+            best[:, to] = np.where(better, value, best[:, to])
+            image[:, to] = np.where(better, choice + starts[source], image[:, to])
+    return (image + grid.n_nodes * np.arange(n_signs)[:, None]).ravel(), best.ravel()
+
+
+def _transform(
+    grid: Grid, nodes: tuple[Array, ...], queries: tuple[Array, ...], values: Array, dt: float
+) -> tuple[Array, np.ndarray]:
+    """Separable lower envelope from the nodes of one block to those of another: minima and flat indices, (sign, query)."""
+    from wgfpipe.methods.envelope_kernels import lower_envelope
+
+    lengths = [len(values), *(len(axis) for axis in nodes)]
+    choices = []
+    for axis in range(len(nodes), 0, -1):
+        before, after = int(np.prod(lengths[:axis])), int(np.prod(lengths[axis + 1 :]))
+        rows = values.reshape(before, lengths[axis], after)
+        lengths[axis] = len(queries[axis - 1])
+        values, choice = (np.empty((before, lengths[axis], after), kind) for kind in (float, np.int64))
+        axis_nodes, count = nodes[axis - 1], len(nodes[axis - 1])
+        if (period := grid.period(axis - 1)) is not None:  # three periods, of which the middle one sees the nearest images
+            unrolled = np.concatenate([axis_nodes - period, axis_nodes, axis_nodes + period])
+            lower_envelope(unrolled, queries[axis - 1], np.ascontiguousarray(np.tile(rows, (1, 3, 1))), dt, values, choice)
+            choice %= count
+        else:
+            lower_envelope(axis_nodes, queries[axis - 1], rows, dt, values, choice)
+        # Choices of the axes done before, followed to where this axis goes: their arrays still have its source length.
+        choices = [np.take_along_axis(done.reshape(rows.shape), choice, axis=1).reshape(lengths) for done in choices]
+        choices = [choice.reshape(lengths), *choices]
+    flat = np.ravel_multi_index(choices, tuple(len(axis) for axis in nodes))
+    return values.reshape(lengths[0], -1), flat.reshape(lengths[0], -1)
