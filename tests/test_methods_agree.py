@@ -94,6 +94,25 @@ def test_the_separable_kernel_is_the_dense_one():
         np.testing.assert_allclose(kernel.apply_log(np.log(values)), np.log(dense @ values), rtol=0, atol=1e-13)
 
 
+def test_the_zeros_of_a_banded_kernel_are_left_out_and_nothing_else():
+    """Narrow kernels are applied band by band: equal to the N x N matrix on long axes, between blocks, and round a circle.
+
+    One large value on a background of 1e-12: a band cut too narrow by one node would miss terms far above rounding.
+    """
+    single = Grid.uniform(1.0, (70, 9), 2, (1,))
+    double = Grid((*single.blocks, *Grid.uniform(0.3, (66, 4), 2).blocks), (1,))
+    ring = Grid(((np.arange(90) * 2 * np.pi / 90, np.linspace(-1, 1, 5)),), (1,), (2 * np.pi, None))
+    for grid, epsilon in ((single, 4e-4), (double, 4e-4), (ring, 4e-3)):
+        kernel = GibbsKernel(grid, epsilon)
+        dense = np.exp(-grid.squared_distance(grid.nodes[:, None], grid.nodes[None]) / epsilon)
+        for atom in range(0, len(dense), 37):
+            values = np.full(len(dense), 1e-12)
+            values[atom] = 1.0
+            np.testing.assert_allclose(kernel.apply(values), dense @ values, rtol=1e-13)
+    operations = [sum(piece.factor.size for piece in part.pieces) for part in GibbsKernel(single, 4e-4)._plain[0][0]]
+    assert operations[1] < 0.8 * 70**2  # the long axis, contracted second
+
+
 def test_cutting_the_kernel_changes_nothing_within_its_reach():
     """Factors below 1e-100 are zero; for the largest drift that `reach` allows the product is exact to rounding."""
     grid = Grid.uniform(20.0, 161, 1, (1,))
