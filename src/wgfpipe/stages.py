@@ -1,7 +1,8 @@
 """The stages of the workflow: typed specs and paths in, files out; the only place with input and output.
 
 A stage takes the part of a cell's resolved spec that it depends on, and nothing else, so that an edit of the config reruns
-what it touches. Its name and the plug-ins its spec names are the entries of its fingerprint (:func:`code_of`).
+what it touches. Its name and the plug-ins its spec names are the entries of its fingerprint (:func:`code_of`), which a job gets
+as ``code`` from whoever planned it: reading the sources again would take a seventh of a second a job.
 """
 
 import contextlib
@@ -83,28 +84,31 @@ def code_of(stage: str, spec: Mapping[str, Any]) -> str:
     return fingerprint((__name__, stage), *plugins)
 
 
-def data(spec: Mapping[str, Any], out: str, source: str | None = None) -> None:
+def data(spec: Mapping[str, Any], out: str, source: str | None = None, *, code: str | None = None) -> None:
     """Make the training data of a cell."""
     with work():
         made = assembly.data_dataset(_plugin("data", spec), spec["seed"], None if source is None else Path(source))
-    trajectory.write(_stamped(made, "data", spec), out, "data")
+    trajectory.write(_stamped(made, "data", spec, code), out, "data")
 
 
-def grid(spec: Mapping[str, Any], data_path: str, out: str) -> None:
+def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None = None) -> None:
     """Make the grid and the initial measure of a cell."""
     sizes = trajectory.read(data_path, "data").sizes
     with work():
         nodes, start = assembly.GridSpec.model_validate(spec["grid"]), _plugin("initial", spec)
         parametrization, counts = _plugin("parametrization", spec), (sizes["feature"], sizes["sample"])
         made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"])
-    trajectory.write(_stamped(made, "grid", spec), out, "grid")
+    trajectory.write(_stamped(made, "grid", spec, code), out, "grid")
 
 
-def run_method(spec: Mapping[str, Any], data_path: str, grid_path: str, out: str, checkpoint: str) -> None:
+def run_method(
+    spec: Mapping[str, Any], data_path: str, grid_path: str, out: str, checkpoint: str, *, code: str | None = None
+) -> None:
     """Run one method of a cell, resuming from its checkpoint if that belongs to this very run."""
     problem = _problem(spec, data_path, grid_path)
     method = _plugin("method", spec)
-    stamp = {"spec": spec, "code": code_of("run_method", spec), "inputs": [_digest(data_path), _digest(grid_path)]}
+    code = code or code_of("run_method", spec)
+    stamp = {"spec": spec, "code": code, "inputs": [_digest(data_path), _digest(grid_path)]}
     saved, owner = Path(checkpoint), Path(f"{checkpoint}.json")
     if not owner.exists() or json.loads(owner.read_text(encoding="utf-8")) != json.loads(json.dumps(stamp)):
         saved.unlink(missing_ok=True)
@@ -124,14 +128,22 @@ def run_method(spec: Mapping[str, Any], data_path: str, grid_path: str, out: str
             checkpoint=saved,
         )
     print(f"{made.sizes['step']} steps, status {made.attrs['status']}: {made.attrs['advice']}")
-    trajectory.write(_stamped(made, "run_method", spec), out, "trajectory")
+    trajectory.write(_stamped(made, "run_method", spec, code), out, "trajectory")
     saved.unlink(missing_ok=True)
     owner.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the folder goes with its last checkpoint
         owner.parent.rmdir()
 
 
-def distances(spec: Mapping[str, Any], data_path: str, grid_path: str, trajectories: Mapping[str, str], out: str) -> None:
+def distances(
+    spec: Mapping[str, Any],
+    data_path: str,
+    grid_path: str,
+    trajectories: Mapping[str, str],
+    out: str,
+    *,
+    code: str | None = None,
+) -> None:
     """Measure every trajectory of a cell against the reference."""
     import ot  # noqa: F401 - imported here so that the time it takes does not count as work
 
@@ -141,7 +153,7 @@ def distances(spec: Mapping[str, Any], data_path: str, grid_path: str, trajector
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
-    trajectory.write(_stamped(made, "distances", spec), out, "distances")
+    trajectory.write(_stamped(made, "distances", spec, code), out, "distances")
 
 
 def figures(
@@ -164,7 +176,13 @@ def figures(
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
-def comparison(spec: Mapping[str, Any], files: Mapping[str, Mapping[str, str]], out: Mapping[str, str]) -> None:
+def comparison(
+    spec: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, str]],
+    out: Mapping[str, str],
+    *,
+    code: str | None = None,
+) -> None:
     """Compare the networks of the references of several cells, whatever their parametrizations, and draw them side by side.
 
     ``spec`` is ``cells``: cell -> its parametrization, energy and reference, and ``distances``; ``files`` is cell -> its files
@@ -188,7 +206,7 @@ def comparison(spec: Mapping[str, Any], files: Mapping[str, Mapping[str, str]], 
         with styled():
             figure = draw_side_by_side(made, data_set, ends)
             pictures = {kind: render_figure(figure, kind, "comparison") for kind in ("svg", "png")}
-    trajectory.write(_stamped(made, "comparison", spec), out["netcdf"], "comparison")
+    trajectory.write(_stamped(made, "comparison", spec, code), out["netcdf"], "comparison")
     for kind, content in pictures.items():
         with atomic(out[kind]) as part:
             part.write_bytes(content)
@@ -199,6 +217,8 @@ def summary(
     distances_paths: Mapping[str, str],
     trajectories: Mapping[str, Mapping[str, str]],
     out: Mapping[str, str],
+    *,
+    code: str | None = None,
 ) -> None:
     """Sum up all cells: a flat table, a Dataset and the verdict.
 
@@ -227,7 +247,7 @@ def summary(
         dataset = verdict.summary_dataset(loaded)
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)
-    trajectory.write(_stamped(dataset, "summary", spec), out["netcdf"], "summary")
+    trajectory.write(_stamped(dataset, "summary", spec, code), out["netcdf"], "summary")
     with atomic(out["verdict"]) as part:
         part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
 
@@ -325,11 +345,11 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str) -> Problem
     )
 
 
-def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any]) -> xr.Dataset:
+def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any], code: str | None) -> xr.Dataset:
     """Add where a file comes from: the spec and the code that made it."""
     dataset.attrs.update(
         trajectory.as_attributes(
-            {"wgfpipe_spec": dict(spec), "wgfpipe_code": code_of(stage, spec), "seed": spec.get("seed", 0)}
+            {"wgfpipe_spec": dict(spec), "wgfpipe_code": code or code_of(stage, spec), "seed": spec.get("seed", 0)}
         )
     )
     return dataset

@@ -7,4 +7,4 @@ from wgfpipe import stages
 with stages.logged(snakemake.log[0]):
     made = snakemake.output
     out = {"netcdf": made.netcdf, "svg": made.svg, "png": made.png}
-    stages.comparison(json.loads(snakemake.params.spec), snakemake.params.files, out)
+    stages.comparison(json.loads(snakemake.params.spec), snakemake.params.files, out, code=snakemake.params.code)

@@ -8,4 +8,5 @@ from wgfpipe import stages
 with stages.logged(snakemake.log[0]):
     files = snakemake.input
     runs = {Path(path).name.removesuffix(".nc"): path for path in files.trajectories}
-    stages.distances(json.loads(snakemake.params.spec), files.data, files.grid, runs, snakemake.output[0])
+    spec, code = json.loads(snakemake.params.spec), snakemake.params.code
+    stages.distances(spec, files.data, files.grid, runs, snakemake.output[0], code=code)

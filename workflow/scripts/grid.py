@@ -5,4 +5,4 @@ import json
 from wgfpipe import stages
 
 with stages.logged(snakemake.log[0]):
-    stages.grid(json.loads(snakemake.params.spec), snakemake.input.data, snakemake.output[0])
+    stages.grid(json.loads(snakemake.params.spec), snakemake.input.data, snakemake.output[0], code=snakemake.params.code)

@@ -7,4 +7,4 @@ from wgfpipe import stages
 with stages.logged(snakemake.log[0]):
     runs = snakemake.params
     out = {"csv": snakemake.output.csv, "netcdf": snakemake.output.netcdf, "verdict": snakemake.output.verdict}
-    stages.summary(json.loads(runs.spec), runs.distances, runs.trajectories, out)
+    stages.summary(json.loads(runs.spec), runs.distances, runs.trajectories, out, code=runs.code)

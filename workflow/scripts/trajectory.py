@@ -7,4 +7,4 @@ from wgfpipe import stages
 with stages.logged(snakemake.log[0]):
     files = snakemake.input
     spec, checkpoint = json.loads(snakemake.params.spec), snakemake.params.checkpoint
-    stages.run_method(spec, files.data, files.grid, snakemake.output[0], checkpoint)
+    stages.run_method(spec, files.data, files.grid, snakemake.output[0], checkpoint, code=snakemake.params.code)
