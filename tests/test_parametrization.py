@@ -125,15 +125,28 @@ def test_a_dead_neuron_at_the_kink_does_not_move(model):
     np.testing.assert_array_equal(model.activations(origin, sign, x), 0.0)
 
 
-@EUCLIDEAN
-def test_activations_take_torch_tensors(model):
-    """The same expression differentiated by torch gives the gradient."""
+@pytest.mark.parametrize("model", [m for m in MODELS if m.geometry != "curved"], ids=str)
+def test_torch_sees_the_energy_and_its_derivative(model):
+    """The tensor has the value of Problem.energy_of and the gradient of central differences, weight decay included."""
     torch = pytest.importorskip("torch")
-    points, sign, x, slope = neurons(model, 3)
+    from wgfpipe.energies import SquaredLoss
+    from wgfpipe.methods.autograd import energy_of
+
+    points, sign, x, y = neurons(model, 3)
+    weights = np.random.default_rng(1).uniform(0.1, 1.0, len(points))
+    energy = SquaredLoss(weight_decay=0.3 if model.geometry == "euclidean" else 0.0)
+    problem = wgfpipe.Problem(x, y, model, energy, Measure(points, weights, sign))
     tensor = torch.tensor(points, requires_grad=True)
-    outputs = model.activations(tensor, torch.tensor(sign), torch.tensor(x))
-    (torch.tensor(slope) @ outputs).sum().backward()
-    np.testing.assert_allclose(tensor.grad.numpy(), model.gradient(points, sign, x, slope), atol=1e-12)
+    value = energy_of(problem, tensor, weights, sign)
+    value.backward()
+    assert float(value.detach()) == pytest.approx(problem.energy_of(problem.initial), rel=1e-14)
+    expected, step = np.zeros_like(points), 1e-6
+    for entry in np.ndindex(*points.shape):
+        shift = np.zeros_like(points)
+        shift[entry] = step
+        high, low = (problem.energy_of(Measure(points + s * shift, weights, sign)) for s in (1, -1))
+        expected[entry] = (high - low) / (2 * step)
+    np.testing.assert_allclose(tensor.grad.numpy(), expected, atol=1e-7)
 
 
 @EVERY
@@ -285,7 +298,7 @@ def test_every_particle_method_follows_the_flow_of_the_metric(options):
     """Gradient descent and the proximal point converge to the flow at order 1 in dt, in outputs, in every metric."""
     problem = on_a_ring({"kind": "sphere"} | options)
     exact = flow_of(problem)
-    for method in (wgfpipe.GradientDescent, wgfpipe.Prox):
+    for method in (wgfpipe.GradientDescent, wgfpipe.Prox, wgfpipe.EMDProx):
         errors = []
         for dt in (0.1, 0.05):
             run = wgfpipe.solve(problem, method(dt=dt), 1.0, 3)
@@ -313,16 +326,71 @@ def test_past_the_apex_a_neuron_keeps_its_sign():
     assert apart == pytest.approx(0.15**2)  # through the apex
 
 
+@pytest.mark.parametrize("model", [m for m in MODELS if m.twin], ids=str)
+def test_a_curved_measure_and_its_twin_are_one(model):
+    """To the twin and back gives the neurons again, with the same outputs and, in the twin, the same distances."""
+    points, sign, x, _ = neurons(model, 2)
+    weights = np.random.default_rng(1).uniform(size=len(points))
+    twin = model.to_twin(Measure(points, weights, sign))
+    outputs = [m.activations(p, s, x) @ weights for m, p, s in ((model, points, sign), (model.twin, twin.points, twin.sign))]
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=1e-13)
+    back = model.from_twin(twin)
+    np.testing.assert_allclose(model.squared_distance(points, back.points), 0.0, atol=1e-13)
+    same = twin.sign[:, None] == twin.sign
+    ours = model.squared_distance(points[:, None], points[None])
+    theirs = model.twin.squared_distance(twin.points[:, None], twin.points[None])
+    np.testing.assert_allclose(ours[same], theirs[same], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["EMDProx", "JKOSliced", "Langevin"])
+def test_in_the_cone_flat_methods_do_what_they_do_in_the_plane(kind):
+    """Methods that need flat parameters run in those of the twin: the same steps, written as angles and amplitudes."""
+    method = getattr(wgfpipe, kind)(dt=0.1, **({"diffusion": 0.01} if kind == "Langevin" else {}))
+    problems = [on_a_ring({"kind": name}) for name in ("sphere", "signed")]
+    sphere, signed = (wgfpipe.solve(problem, method, 0.4, 3) for problem in problems)
+    assert sphere.attrs["status"] == signed.attrs["status"] == "ok"
+    assert gap(sphere, signed) < 1e-9
+    assert float(np.abs(sphere["prediction"][-1] - sphere["prediction"][0]).max()) > 0.05
+    ends = wgfpipe.Sphere().as_signed(measure_at(sphere, -1)).points
+    np.testing.assert_allclose(ends, signed["points"].isel(time=-1), atol=1e-8)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_particle_methods_run_in_every_parametrization(model):
+    """A step of each lowers the energy; the few that do not apply say why."""
+    from conftest import every_method
+
+    options = model.model_dump(exclude={"imbalance"} if getattr(model, "metric", "") != "conserved" else set())
+    problem = on_a_ring(options)
+    refused = {}
+    for method in every_method(0.05):
+        if method.support != "particles":
+            continue
+        run = wgfpipe.solve(problem, method, 0.05, 2)
+        if run.attrs["status"] == "unsupported":
+            refused[method.kind] = run.attrs["advice"]
+            continue
+        assert run.attrs["status"] in ("ok", "not_converged"), method.kind
+        assert float(run["energy"][-1]) < float(run["energy"][0]), method.kind
+    conserved = getattr(model, "metric", "") == "conserved"
+    balanced = model.kind == "weight_alpha" or (conserved and model.imbalance == 0.0)
+    expected = set() if balanced else {"wfr"}
+    if model.kind not in ("signed", "pair") and getattr(model, "metric", "") != "cone":
+        expected |= {"jko_lagrangian"}  # no finite list of candidates for the global minimum
+    if conserved:
+        expected |= {"langevin"}
+    assert set(refused) == expected, refused
+    assert all(refused.values())
+
+
 def test_methods_that_need_flat_parameters_say_so():
-    """Curved and periodic parameters are refused with the reason and what to use instead."""
-    cone = on_a_ring({"kind": "sphere"})
-    for method in (wgfpipe.Langevin(dt=0.1, diffusion=0.1), wgfpipe.EMDProx(dt=0.1), wgfpipe.JKOExact(dt=0.1)):
+    """Grids of curved parameters and lines round a circle are refused with the reason and what to use instead."""
+    cone, product = (on_a_ring({"kind": "sphere", "metric": metric}) for metric in ("cone", "product"))
+    for method in (wgfpipe.JKOExact(dt=0.1), wgfpipe.JKOEntropic(dt=0.1, epsilon=0.1)):
         reason = method.unsupported(cone)
         assert "curved" in reason
         assert "signed" in reason
-    product = on_a_ring({"kind": "sphere", "metric": "product"})
-    assert "periodic" in wgfpipe.EMDProx(dt=0.1).unsupported(product)
-    assert wgfpipe.Langevin(dt=0.1, diffusion=0.1).unsupported(product) is None
+    assert "periodic" in wgfpipe.JKOSlicedGrid(dt=0.1).unsupported(product)
     with pytest.raises(ValueError, match="weight_decay"):
         make_problem(parametrization={"kind": "sphere"}, energy={"kind": "squared_loss", "weight_decay": 0.1})
 

@@ -6,7 +6,7 @@ Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A metho
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +92,17 @@ class Problem:
     def grid_potential(self) -> Array:
         """Potential at every grid atom, shape (atom,)."""
         return 0.5 * self.stiffness * (self.require_grid().points ** 2).sum(axis=1)
+
+    @cached_property
+    def in_twin(self) -> "Problem":
+        """The same problem in the Euclidean parameters of the twin, for particle methods.
+
+        The grid stays for its spacing, which hyper-parameters may be written in.
+        """
+        model = self.parametrization
+        if model.twin is None:
+            raise ValueError(f"{model.kind} has no twin")
+        return replace(self, parametrization=model.twin, initial=model.to_twin(self.initial), grid_weights=None)
 
     def require_grid(self) -> Grid:
         """Return the grid.
@@ -186,7 +197,7 @@ class Method(BaseModel, ABC):
     support: ClassVar[Literal["particles", "grid"]]
     family: ClassVar[Literal["gradient descent", "Wasserstein gradient flow"]]
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic", "curved")
-    """Geometries of the parameters it can work in; grids cannot be curved."""
+    """Geometries of the parameters it works in. A curved model is left for its Euclidean twin where there is none for it."""
     order: ClassVar[float]
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
@@ -212,14 +223,19 @@ class Method(BaseModel, ABC):
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method does not apply to a problem, or None if it does."""
         model = problem.parametrization
-        allowed = [kind for kind in self.geometries if self.support == "particles" or kind != "curved"]
-        if model.geometry not in allowed:
+        on_grid = self.support == "grid"
+        allowed = [kind for kind in self.geometries if not (on_grid and kind == "curved")]
+        if model.geometry not in allowed and (on_grid or model.twin is None):
             return f"it needs parameters that are {' or '.join(allowed)}, and those of {model.kind} are {model.geometry}" + (
-                f"; the same flow in Euclidean parameters is that of {model.twin}" if model.twin else ""
+                f"; the same flow in Euclidean parameters is that of {model.twin.kind}" if model.twin else ""
             )
         if self.support == "grid" and problem.grid is None:
             return f"it moves masses on a grid and the problem has none{': ' if problem.no_grid else ''}{problem.no_grid}"
         return None
+
+    def setting(self, problem: Problem) -> Problem:
+        """Return the problem as the method works on it: its own, or that of its parametrization's Euclidean twin."""
+        return problem if problem.parametrization.geometry in self.geometries else problem.in_twin
 
     def caveat(self, problem: Problem) -> str | None:
         """Return a known, quantified bias of this configuration, or None: it is stored and kept apart in the verdict."""
@@ -291,8 +307,9 @@ def solve(
         return trajectory.build(model, names, recorder, method, reason)
     longest = problem.evaluate(method.dt)
     counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]
-    state = method.init(problem, np.random.default_rng(seed))
-    recorder = trajectory.Recorder(caveat=method.caveat(problem))
+    own = method.setting(problem)
+    state = method.init(own, np.random.default_rng(seed))
+    recorder = trajectory.Recorder(caveat=method.caveat(own))
     if checkpoint is not None and checkpoint.exists():
         state = load_checkpoint(checkpoint, recorder, state)
     else:
@@ -305,7 +322,7 @@ def solve(
             energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
                 try:
-                    state, info = method.step(problem, state, step)
+                    state, info = method.step(own, state, step)
                 except np.linalg.LinAlgError:  # a system that overflowed or became singular: the run ends here, as a status
                     info = Info(energy=math.nan)
             info = _judge(method, info, energy_before, recorder.energies[0])
@@ -332,7 +349,10 @@ def _judge(method: Method, info: Info, energy_before: float, energy_at_start: fl
 
 
 def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "trajectory.Recorder") -> None:
-    measure = method.measure(problem, state)
+    own = method.setting(problem)
+    measure = method.measure(own, state)
+    if own is not problem:
+        measure = problem.parametrization.from_twin(measure)
     prediction = problem.predict(measure)
     recorder.times.append(float(time))
     recorder.measures.append(measure)

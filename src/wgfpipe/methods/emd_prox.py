@@ -7,12 +7,13 @@ energy the identity coupling is optimal at small dt, and the step is the proxima
 stored ``plan_off_diagonal`` shows whether it was. Symbols: lambda of the notes = dt. ``residual`` is the distance of the
 neurons to their own proximal points, root mean square over the mass: zero at a minimum, on activation lines too, where the
 gradient jumps and L-BFGS stalls; a step counts as converged when that is a small share of what the neurons moved. Order 1 in
-dt. Cost a step: at least one EMD solve a sign, O(atom^3) at worst.
+dt. Angles are taken where they have turned to, not modulo the circle. Cost a step: at least one EMD solve a sign, O(atom^3)
+at worst.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Flamary et al., POT, JMLR 22 (2021).
 """
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -36,7 +37,7 @@ class EMDProx(Method):
     max_plans: int = Field(default=10, ge=1, description="exact plans a step")
     title: ClassVar[str] = "JKO on particles (exact EMD, autograd)"
     support: ClassVar[Literal["particles"]] = "particles"
-    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
@@ -93,11 +94,11 @@ class EMDProx(Method):
         """
         import torch
 
-        root = torch.from_numpy(np.sqrt(problem.initial.weights / problem.initial.weights.sum()))[:, None]
-        weights, y = torch.from_numpy(problem.initial.weights), torch.from_numpy(problem.y)
-        sign: Any = torch.from_numpy(problem.initial.sign)  # tensors where arrays are meant: see Parametrization.activations
-        x: Any = torch.from_numpy(problem.x)
-        total = float(problem.initial.weights.sum())
+        from wgfpipe.methods.autograd import energy_of
+
+        weights, sign = problem.initial.weights, problem.initial.sign
+        total = float(weights.sum())
+        root = torch.from_numpy(np.sqrt(weights / total))[:, None]
         goal = torch.from_numpy(anchor)
         unknown = (root * torch.from_numpy(np.ascontiguousarray(start))).requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -110,11 +111,7 @@ class EMDProx(Method):
 
         def closure():
             optimizer.zero_grad()
-            points: Any = unknown / root
-            outputs = problem.parametrization.activations(points, sign, x) @ weights
-            energy = 0.5 * problem.curvature * ((outputs - y) ** 2).sum()
-            if problem.stiffness != 0.0:
-                energy = energy + 0.5 * problem.stiffness * (weights @ (points**2).sum(dim=1))
+            energy = energy_of(problem, unknown / root, weights, sign)
             value = 0.5 * ((unknown - root * goal) ** 2).sum() + (dt / total) * energy
             value.backward()
             return value

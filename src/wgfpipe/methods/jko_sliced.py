@@ -20,7 +20,7 @@ Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-W
 """
 
 import math
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -52,7 +52,7 @@ class JKOSliced(Method):
     max_proximal_steps: int = Field(default=500, ge=1, description="proximal steps after them")
     title: ClassVar[str] = "JKO on particles (sliced W2)"
     support: ClassVar[Literal["particles"]] = "particles"
-    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
@@ -112,12 +112,11 @@ class JKOSliced(Method):
         """
         import torch
 
-        initial = problem.initial
-        total = float(initial.weights.sum())
-        root = torch.from_numpy(np.sqrt(initial.weights / total))[:, None]
-        weights, y = torch.from_numpy(initial.weights), torch.from_numpy(problem.y)
-        sign: Any = torch.from_numpy(initial.sign)  # tensors where arrays are meant: see Parametrization.activations
-        x: Any = torch.from_numpy(problem.x)
+        from wgfpipe.methods.autograd import energy_of
+
+        weights, sign = problem.initial.weights, problem.initial.sign
+        total = float(weights.sum())
+        root = torch.from_numpy(np.sqrt(weights / total))[:, None]
         begin = torch.from_numpy(start)
         unknown = torch.zeros_like(begin).requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -130,16 +129,12 @@ class JKOSliced(Method):
 
         def closure():
             optimizer.zero_grad()
-            points: Any = begin + unknown / root
-            cost, way = transport.pull(Measure(points.detach().numpy(), initial.weights, initial.sign))
+            points = begin + unknown / root
+            cost, way = transport.pull(Measure(points.detach().numpy(), weights, sign))
             # Plans on lines are those of the points, so W2^2 differentiates with the plans fixed (envelope theorem).
             goal = torch.from_numpy(way) + points.detach()
-            outputs = problem.parametrization.activations(points, sign, x) @ weights
-            energy = 0.5 * problem.curvature * ((outputs - y) ** 2).sum()
-            if problem.stiffness != 0.0:
-                energy = energy + 0.5 * problem.stiffness * (weights @ (points**2).sum(dim=1))
             pulled = 0.5 * ((root * (points - goal)) ** 2).sum()
-            value = pulled + (dt / total) * energy
+            value = pulled + (dt / total) * energy_of(problem, points, weights, sign)
             value.backward()
             return value.detach() - pulled.detach() + 0.5 * cost / total
 

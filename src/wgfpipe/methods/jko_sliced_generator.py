@@ -56,7 +56,7 @@ class JKOSlicedGenerator(Method):
     max_iterations: int = Field(default=300, ge=1, description="L-BFGS iterations a step, and thrice as many for the start")
     title: ClassVar[str] = "JKO on a generative network (sliced W2)"
     support: ClassVar[Literal["particles"]] = "particles"
-    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
@@ -80,11 +80,13 @@ class JKOSlicedGenerator(Method):
         return GeneratorState(parameters, seed)
 
     def step(self, problem: Problem, state: GeneratorState, dt: float) -> tuple[GeneratorState, Info]:
+        from wgfpipe.methods.autograd import energy_of
+
         transport = self._transport(problem, self.measure(problem, state), state.seed)
 
         def objective(points: Any) -> tuple[Any, float, Any]:
             pulled, cost = self._pull(problem, transport, points)
-            return pulled / (2.0 * dt), cost / (2.0 * dt), self._energy(problem, points)
+            return pulled / (2.0 * dt), cost / (2.0 * dt), energy_of(problem, points, *self._carried(problem))
 
         inputs = self._inputs(problem, state.seed)
         parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1)
@@ -154,19 +156,6 @@ class JKOSlicedGenerator(Method):
                 converged = True
                 break
         return best, iterations, gain, converged
-
-    def _energy(self, problem: Problem, points: Any) -> Any:
-        """Energy of neurons, differentiable."""
-        import torch
-
-        weights, sign = (torch.from_numpy(part) for part in self._carried(problem))
-        x: Any = torch.from_numpy(problem.x)  # tensors where arrays are meant: see Parametrization.activations
-        signs: Any = sign
-        outputs = problem.parametrization.activations(points, signs, x) @ weights
-        energy = 0.5 * problem.curvature * ((outputs - torch.from_numpy(problem.y)) ** 2).sum()
-        if problem.stiffness != 0.0:
-            energy = energy + 0.5 * problem.stiffness * (weights @ (points**2).sum(dim=1))
-        return energy
 
     def _pull(self, problem: Problem, transport: SlicedTransport, points: Any) -> tuple[Any, float]:
         """Term with the gradient of d SW2^2 in the neurons, and its value."""

@@ -22,6 +22,7 @@ import numpy as np
 
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.parametrizations.base import Geometry
 
 BALANCE = 1e-12
 """Largest |alpha^2 - |w|^2| of a start that counts as balanced, relative to its largest square: rounding."""
@@ -41,6 +42,7 @@ class WassersteinFisherRao(Method):
     kind: Literal["wfr"] = "wfr"
     title: ClassVar[str] = "conic particle descent (Wasserstein-Fisher-Rao)"
     support: ClassVar[Literal["particles"]] = "particles"
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     order: ClassVar[float] = 1.0
     reports_ascent: ClassVar[bool] = True
@@ -55,8 +57,9 @@ class WassersteinFisherRao(Method):
         reason = super().unsupported(problem)
         if reason is not None:
             return reason
+        model, problem = problem.parametrization, self.setting(problem)
         if problem.parametrization.kind != "weight_alpha":
-            return f"it is a view of weight_alpha, whose neurons are 2-homogeneous, and this is {problem.parametrization.kind}"
+            return f"it is a view of weight_alpha, whose neurons are 2-homogeneous, and this is {model.kind}"
         if problem.stiffness != 0.0:
             return "with weight decay both layers shrink and the projected flow has another equation; set weight_decay to 0"
         squares = problem.initial.points**2

@@ -47,13 +47,21 @@ class Parametrization(BaseModel, ABC):
 
     @property
     def geometry(self) -> Geometry:
-        """Geometry of the parameters; plans with barycentres need a Euclidean one, grids one that is not curved."""
+        """Geometry of the parameters; barycentres and lines need one that is not curved, and grids do."""
         return "euclidean"
 
     @property
-    def twin(self) -> str | None:
-        """Parametrization with Euclidean parameters that has the same flow, if this one has others."""
+    def twin(self) -> "Parametrization | None":
+        """Parametrization with Euclidean parameters that has the same flow, if this one is curved."""
         return None
+
+    def to_twin(self, measure: Measure) -> Measure:
+        """Write a measure as one of the twin, atom by atom."""
+        raise TypeError(f"{self.kind} has no twin")
+
+    def from_twin(self, measure: Measure) -> Measure:
+        """Write a measure of the twin as one of this parametrization that has the same outputs, atom by atom."""
+        raise TypeError(f"{self.kind} has no twin")
 
     def periods(self, n_features: int) -> tuple[float | None, ...]:
         """Period of each parameter that has one."""
@@ -77,11 +85,7 @@ class Parametrization(BaseModel, ABC):
 
     @abstractmethod
     def activations(self, points: Array, sign: Sign, x: Array) -> Array:
-        """Outputs ``m(theta_i; x_j)`` of every neuron, shape (sample, atom).
-
-        Where the geometry is Euclidean it is written with operators alone, so that torch tensors may be given in place of
-        arrays and differentiated through.
-        """
+        """Outputs ``m(theta_i; x_j)`` of every neuron, shape (sample, atom)."""
 
     @abstractmethod
     def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:

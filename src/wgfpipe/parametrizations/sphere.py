@@ -54,8 +54,20 @@ class Sphere(Parametrization):
         return "periodic" if self.metric == "product" else "curved"
 
     @property
-    def twin(self) -> str | None:
-        return {"product": None, "cone": "signed", "conserved": "weight_alpha"}[self.metric]
+    def twin(self) -> Parametrization | None:
+        return {"product": None, "cone": Signed(), "conserved": WeightAlpha()}[self.metric]
+
+    def to_twin(self, measure: Measure) -> Measure:
+        if self.metric == "conserved":
+            return Measure(self._both_layers(measure.points), measure.weights, measure.sign)
+        return self.as_signed(measure)
+
+    def from_twin(self, measure: Measure) -> Measure:
+        if self.metric == "conserved":  # alpha |w|, whatever c the scheme left
+            vectors, alpha = measure.points[:, :2], measure.points[:, 2]
+            points = _polar(vectors, alpha * np.linalg.norm(vectors, axis=1), np.zeros_like(vectors))
+            return Measure(points, measure.weights, measure.sign)
+        return self.from_signed(measure)
 
     @property
     def has_apex(self) -> bool:
