@@ -27,6 +27,7 @@ SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.
 
 onstart:
     claim_folder()
+    lift_rate_limit()
 
 
 wildcard_constraints:
@@ -44,6 +45,16 @@ def claim_folder():
         fcntl.flock(FOLDER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
+
+
+def lift_rate_limit():
+    """Start local jobs whenever a core is free.
+
+    Snakemake limits how many jobs are submitted a second, and its limiter leaves a timer running for every job that ever
+    ended: after two hundred of them the scheduler wakes two hundred times a second. Clusters keep their limit.
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 def canonical(value):
