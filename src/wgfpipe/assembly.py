@@ -111,8 +111,10 @@ def grid_dataset(
 ) -> xr.Dataset:
     """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, the axes of every block, the neurons drawn.
 
-    Where there is no grid these are empty, and the attribute ``no_grid`` says why.
+    All are in the parameters of the parametrization's chart. Where there is no grid these are empty, and the attribute
+    ``no_grid`` says why.
     """
+    parametrization = parametrization.chart
     names = parametrization.parameter_names(n_features)
     grid = spec.make(parametrization, n_features, n_samples, initial)
     nothing = np.empty((0, len(names))), np.empty(0), np.empty(0, np.int8)
@@ -170,6 +172,8 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametri
         assert grid is not None  # GridSpec.make: only neurons that are drawn can do without
         occupied = weights > 0
         initial = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
+    if parametrization.chart is not parametrization:
+        initial = parametrization.from_twin(initial)
     if grid is None:
         return Problem(x, y, parametrization, energy, initial, no_grid=grid_data.attrs["no_grid"])
     return Problem(x, y, parametrization, energy, initial, grid, weights)

@@ -44,13 +44,13 @@ def check_cell(where: str, cell: "Cell", root: Path) -> list[Mistake]:
     except ValueError as error:
         return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))]
     try:
-        too_large = cell.grid.too_large(cell.parametrization, n_features, n_samples)
+        too_large = cell.grid.too_large(cell.parametrization.chart, n_features, n_samples)
     except DataError as error:
         return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
     if too_large and cell.initial.sampled is None:
         expected = f"a coarser grid, or neurons drawn at random (initial.sampled) for particle methods alone: {too_large}"
         return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)]
-    grid = cell.grid.make(cell.parametrization, n_features, n_samples, cell.initial)
+    grid = cell.grid.make(cell.parametrization.chart, n_features, n_samples, cell.initial)
     if isinstance(grid, Grid):
         mistakes += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
@@ -98,7 +98,7 @@ def _check_initial(where: str, cell: "Cell", grid: Grid) -> list[Mistake]:
         mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
     if not mistakes:
         try:
-            initial.on_grid(grid, cell.parametrization)
+            initial.on_grid(grid, cell.parametrization.chart)
         except ValueError as error:
             mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
     return mistakes

@@ -178,12 +178,12 @@ def compare(
     value, gap, labelled = (np.full(shape, np.nan) for _ in range(3))
     floor, travelled = (np.full(shape[1:], np.nan) for _ in range(2))
     function = np.full((len(labels), len(times), len(inputs)), np.nan)
-    target = measures[reference]
+    target, model = measures[reference], problem.parametrization
     done, in_all = 0, (len(labels)) * len(distances)
     for d, name in enumerate(distances):
         distance = DISTANCES[name]
         travelled[d, : len(target)] = [distance.between(problem, inputs, measure, target[0])[0] for measure in target]
-        if distance.power is not None and problem.grid is not None and problem.parametrization.geometry != "curved":
+        if distance.power is not None and problem.grid is not None and (model.geometry != "curved" or model.chart is not model):
             floor[d, : len(target)] = [_floor(problem, measure, distance.power) for measure in target]
         for m, label in enumerate(labels):
             for k, (mine, other) in enumerate(zip(measures[label], target, strict=False)):
@@ -231,7 +231,9 @@ def compare(
 
 
 def _floor(problem: Problem, measure: Measure, power: int) -> float:
-    away = problem.require_grid().distance_to_nodes(measure.points)
+    model = problem.parametrization
+    laid = measure if model.chart is model else model.to_twin(measure)
+    away = problem.require_grid().distance_to_nodes(laid.points)
     return float((measure.weights @ away**power) ** (1 / power))
 
 

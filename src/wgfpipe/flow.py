@@ -41,7 +41,7 @@ class Problem:
     initial : Measure
         What particle methods start from. Unless neurons were sampled, these are the atoms of ``grid_weights``.
     grid : Grid or None
-        Where grid methods live.
+        Where grid methods live, in the parameters of ``parametrization.chart``.
     grid_weights : Array or None, shape (atom,)
         Initial masses on the grid.
     no_grid : str
@@ -95,14 +95,15 @@ class Problem:
 
     @cached_property
     def in_twin(self) -> "Problem":
-        """The same problem in the Euclidean parameters of the twin, for particle methods.
+        """The same problem in the Euclidean parameters of the twin.
 
-        The grid stays for its spacing, which hyper-parameters may be written in.
+        A grid that is not laid out there stays for its spacing, which hyper-parameters may be written in, without masses.
         """
         model = self.parametrization
         if model.twin is None:
             raise ValueError(f"{model.kind} has no twin")
-        return replace(self, parametrization=model.twin, initial=model.to_twin(self.initial), grid_weights=None)
+        masses = None if model.chart is model else self.grid_weights
+        return replace(self, parametrization=model.twin, initial=model.to_twin(self.initial), grid_weights=masses)
 
     def require_grid(self) -> Grid:
         """Return the grid.
@@ -223,10 +224,12 @@ class Method(BaseModel, ABC):
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method does not apply to a problem, or None if it does."""
         model = problem.parametrization
-        on_grid = self.support == "grid"
-        allowed = [kind for kind in self.geometries if not (on_grid and kind == "curved")]
-        if model.geometry not in allowed and (on_grid or model.twin is None):
-            return f"it needs parameters that are {' or '.join(allowed)}, and those of {model.kind} are {model.geometry}" + (
+        if model.geometry not in self.geometries and model.twin is None:
+            return (
+                f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
+            )
+        if self.support == "grid" and model.geometry == "curved" and model.chart is model:
+            return f"it needs a flat grid, and the parameters of {model.kind} are curved" + (
                 f"; the same flow in Euclidean parameters is that of {model.twin.kind}" if model.twin else ""
             )
         if self.support == "grid" and problem.grid is None:
@@ -235,7 +238,9 @@ class Method(BaseModel, ABC):
 
     def setting(self, problem: Problem) -> Problem:
         """Return the problem as the method works on it: its own, or that of its parametrization's Euclidean twin."""
-        return problem if problem.parametrization.geometry in self.geometries else problem.in_twin
+        model = problem.parametrization
+        at_home = model.geometry in self.geometries and (self.support == "particles" or model.chart is model)
+        return problem if at_home else problem.in_twin
 
     def caveat(self, problem: Problem) -> str | None:
         """Return a known, quantified bias of this configuration, or None: it is stored and kept apart in the verdict."""

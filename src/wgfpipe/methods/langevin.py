@@ -63,16 +63,6 @@ class Langevin(Method):
         assert self.epsilon is not None and self.matched_dt is not None  # noqa: PT018 - see _one_diffusion
         return problem.evaluate(self.epsilon) / (4.0 * problem.evaluate(self.matched_dt))
 
-    def unsupported(self, problem: Problem) -> str | None:
-        model, twin = problem.parametrization, problem.parametrization.twin
-        n_features = problem.x.shape[1]
-        if twin is not None and len(twin.parameter_names(n_features)) > len(model.parameter_names(n_features)):
-            return (
-                f"noise in the parameters of {twin.kind} leaves the surface that the neurons of {model.kind} live on; "
-                f"run it for {twin.kind}"
-            )
-        return super().unsupported(problem)
-
     def caveat(self, problem: Problem) -> str | None:
         return f"noisy: it is the flow of F + D * entropy with diffusion D = {self.coefficient(problem):.3g}"
 

@@ -55,6 +55,11 @@ class Parametrization(BaseModel, ABC):
         """Parametrization with Euclidean parameters that has the same flow, if this one is curved."""
         return None
 
+    @property
+    def chart(self) -> "Parametrization":
+        """Parametrization in whose parameters the grid and the initial measure are laid out: itself, or an isometric twin."""
+        return self
+
     def to_twin(self, measure: Measure) -> Measure:
         """Write a measure as one of the twin, atom by atom."""
         raise TypeError(f"{self.kind} has no twin")

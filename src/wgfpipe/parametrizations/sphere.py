@@ -57,6 +57,10 @@ class Sphere(Parametrization):
     def twin(self) -> Parametrization | None:
         return {"product": None, "cone": Signed(), "conserved": WeightAlpha()}[self.metric]
 
+    @property
+    def chart(self) -> Parametrization:
+        return Signed() if self.metric == "cone" else self
+
     def to_twin(self, measure: Measure) -> Measure:
         if self.metric == "conserved":
             return Measure(self._both_layers(measure.points), measure.weights, measure.sign)
