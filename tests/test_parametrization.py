@@ -387,7 +387,8 @@ def test_the_grid_of_the_cone_is_that_of_the_plane(kind):
     from conftest import instance
 
     method = instance(getattr(wgfpipe, kind))
-    cone, plane = make_problem(16, parametrization={"kind": "sphere"}), make_problem(16)
+    grid = {"half_width": [3.0, 2.9], "points_per_axis": 16}  # no node on an activation line: rounding cannot tell its sides
+    cone, plane = make_problem(grid=grid, parametrization={"kind": "sphere"}), make_problem(grid=grid)
     np.testing.assert_allclose(cone.predict(cone.initial), plane.predict(plane.initial), atol=1e-14)
     ours, theirs = (wgfpipe.solve(problem, method, method.dt, 2) for problem in (cone, plane))
     assert ours.attrs["status"] == theirs.attrs["status"]
@@ -400,15 +401,14 @@ def test_the_grid_of_the_cone_is_that_of_the_plane(kind):
     )
     for distance in ("function_gap", "energy_gap"):
         at = {"method": "grid", "distance": distance}
-        # Nodes on an activation line fall to either side of it when they are written as an angle: 2e-3 of the value (measured).
-        np.testing.assert_allclose(measured["value"].sel(at), expected["value"].sel(at), rtol=1e-2, atol=1e-12)
+        np.testing.assert_allclose(measured["value"].sel(at), expected["value"].sel(at), rtol=1e-7, atol=1e-12)
     # neurons on other sides of the apex may be matched in the cone, and signs keep apart in the plane
     w2, w2_plane = (d["value"].sel({"method": "grid", "distance": "w2"}) for d in (measured, expected))
     assert np.all(w2 <= w2_plane + 1e-6)
     assert float(w2[-1]) > 0.3 * float(w2_plane[-1])
     for distance in ("w2", "w1"):
         floors = [d["floor"].sel({"distance": distance}) for d in (measured, expected)]
-        np.testing.assert_allclose(floors[0], floors[1], rtol=1e-3, atol=1e-12)
+        np.testing.assert_allclose(floors[0], floors[1], rtol=1e-7, atol=1e-12)
 
 
 def test_methods_that_need_flat_parameters_say_so():

@@ -3,7 +3,8 @@
 The particle twin of entropic JKO without debiasing: both are discretizations of the flow of F + D * entropy when
 ``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run; give D as ``diffusion``, or those two as ``epsilon`` and
 ``matched_dt``. Every atom is carried in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of
-noise to first order, and the measure is as sharp as that of copies * atoms neurons.
+noise to first order, and the measure is as sharp as that of copies * atoms neurons. In a curved metric the noise is that of
+the Euclidean twin's parameters.
 
 Cost a step: that of gradient descent on copies * atoms neurons plus as many normal draws. Weak order 1 in dt: laws, and with
 them the distances between measures of many neurons, not paths, converge. Pitfall: distances to it never fall below the
