@@ -1,4 +1,5 @@
-# From a cell's spec to the distances of its trajectories.
+# From a cell's spec to the distances of its trajectories. Data and grids come first, so that the scheduler, which prefers jobs
+# with large inputs, can start the long ones early instead of leaving one for the end.
 
 
 rule data:
@@ -12,6 +13,7 @@ rule data:
         "results/benchmarks/{cell}/data.tsv"
     conda:
         "../envs/wgfpipe.yaml"
+    priority: 1
     threads: 1
     resources:
         mem_mb=1000,
@@ -34,6 +36,7 @@ rule grid:
         "results/benchmarks/{cell}/grid.tsv"
     conda:
         "../envs/wgfpipe.yaml"
+    priority: 1
     threads: 1
     resources:
         mem_mb=1000,
