@@ -11,9 +11,9 @@ rule data:
         "results/logs/{cell}/data.log",
     benchmark:
         "results/benchmarks/{cell}/data.tsv"
+    priority: 1
     conda:
         "../envs/wgfpipe.yaml"
-    priority: 1
     threads: 1
     resources:
         mem_mb=1000,
@@ -34,9 +34,9 @@ rule grid:
         "results/logs/{cell}/grid.log",
     benchmark:
         "results/benchmarks/{cell}/grid.tsv"
+    priority: 1
     conda:
         "../envs/wgfpipe.yaml"
-    priority: 1
     threads: 1
     resources:
         mem_mb=1000,
