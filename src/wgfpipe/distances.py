@@ -183,7 +183,7 @@ def compare(
     for d, name in enumerate(distances):
         distance = DISTANCES[name]
         travelled[d, : len(target)] = [distance.between(problem, inputs, measure, target[0])[0] for measure in target]
-        if distance.power is not None and problem.grid is not None and (model.geometry != "curved" or model.chart is not model):
+        if distance.power is not None and problem.grid is not None and model.chart.geometry != "curved":
             floor[d, : len(target)] = [_floor(problem, measure, distance.power) for measure in target]
         for m, label in enumerate(labels):
             for k, (mine, other) in enumerate(zip(measures[label], target, strict=False)):

@@ -228,7 +228,7 @@ class Method(BaseModel, ABC):
             return (
                 f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
             )
-        if self.support == "grid" and model.geometry == "curved" and model.chart is model:
+        if self.support == "grid" and model.chart.geometry == "curved":
             return f"it needs a flat grid, and the parameters of {model.kind} are curved" + (
                 f"; the same flow in Euclidean parameters is that of {model.twin.kind}" if model.twin else ""
             )

@@ -47,7 +47,7 @@ class Parametrization(BaseModel, ABC):
 
     @property
     def geometry(self) -> Geometry:
-        """Geometry of the parameters; barycentres and lines need one that is not curved, and grids do."""
+        """Geometry of the parameters; barycentres, lines and grids need one that is not curved."""
         return "euclidean"
 
     @property
