@@ -172,6 +172,19 @@ def test_statuses_are_marked_at_their_steps(base):
 
 
 @pytest.mark.parametrize("label", ["gd", "jko", "prox"])
+def test_a_cone_is_drawn_as_the_plane_and_says_so(tmp_path):
+    """Pictures name the parameters of the neurons, and blur by the spacing of the plane's lattice that carries them."""
+    sections = CONFIG["defaults"] | {"parametrization": {"kind": "sphere", "metric": "cone"}}
+    cell = load({"defaults": sections, "cells": {"cone": {}}}, tmp_path).cells["cone"]
+    make_cell(cell, tmp_path)
+    scene = scene_module.Scene(**read_cell(tmp_path) | {"as_signed": cell.parametrization.as_signed})
+    assert scene.parameters == ["angle", "a"]
+    assert "varphi" in scene.projection
+    assert "of fixed sign" in scene.projection
+    axis = scene.grid["axis_w"].values
+    assert scene.spacing == pytest.approx(axis[1] - axis[0])
+
+
 def test_pictures_show_the_mass_of_each_sign(base, label):
     scene = scene_module.Scene(**base)
     run = base["trajectories"][label]

@@ -88,13 +88,13 @@ class Scene:
     @property
     def parameters(self) -> list[str]:
         """Names of the parameters of a neuron."""
-        return [str(name) for name in self.grid["param"].values]
+        return [str(name) for name in self.trajectories[self.reference]["param"].values]
 
     @property
     def spacing(self) -> float:
         """Finest grid spacing in the plane of signed neurons; 0 where the grid, if any, is no lattice there."""
-        name = self.parameters[0]
-        if self.parameters[-1] != "b" or f"axis_{name}" not in self.grid:
+        name, *_, last = map(str, self.grid["param"].values)
+        if last != "b" or f"axis_{name}" not in self.grid:
             return 0.0
         axis, block = self.grid[f"axis_{name}"].values, self.grid[f"block_{name}"].values
         return float(np.diff(axis)[np.diff(block) == 0].min())

@@ -12,10 +12,10 @@ The measure lives on a circle times a line, and the flow depends on the metric t
 A neuron without direction (w = 0) has no velocity, as relu'(0) = 0 has it. A step that takes a past the apex of a cone comes
 out on the other side, (angle + pi, -a): the same neuron in polar coordinates, and a keeps its sign. Pitfall: near the apex
 angles turn like 1 / a, and a step resolves neurons with |a| well above sqrt(dt |G'|) only. The proximal point of ``cone`` is
-that of the plane; that of ``conserved`` is taken in the space of (w, alpha), from which c is imposed again. Methods that need
-flat parameters run in those spaces throughout (``twin``): for ``cone`` nothing changes, for ``conserved`` a scheme may leave the
-surface of constant c by its own error, and what is written down is the neuron of the same output. The lattice of ``cone`` is the
-plane's (``chart``), whose squared distance is the geodesic one; none lies on the surface of ``conserved``.
+that of the plane; that of ``conserved`` is taken in the space of (w, alpha), from which c is imposed again. Methods
+that need flat parameters run in those spaces throughout (``twin``): for ``cone`` nothing changes, for ``conserved`` a scheme
+may leave the surface of constant c by its own error, and what is written down is the neuron of the same output. The lattice of
+``cone`` is the plane's (``chart``), whose squared distance is the geodesic one; none lies on the surface of ``conserved``.
 Source: Chizat, Sparse Optimization on Measures with Over-parameterized Gradient Descent, Math. Program. 194 (2022), the cone
 metrics; Chizat, Peyre, Schmitzer and Vialard, Found. Comput. Math. 18 (2018), Wasserstein-Fisher-Rao.
 """
