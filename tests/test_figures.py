@@ -171,7 +171,6 @@ def test_statuses_are_marked_at_their_steps(base):
     assert marks == {"edge": ([0.25], [0]), "diverged": ([0.375], [0]), "not converged": ([0.25], [1])}
 
 
-@pytest.mark.parametrize("label", ["gd", "jko", "prox"])
 def test_a_cone_is_drawn_as_the_plane_and_says_so(tmp_path):
     """Pictures name the parameters of the neurons, and blur by the spacing of the plane's lattice that carries them."""
     sections = CONFIG["defaults"] | {"parametrization": {"kind": "sphere", "metric": "cone"}}
@@ -185,6 +184,7 @@ def test_a_cone_is_drawn_as_the_plane_and_says_so(tmp_path):
     assert scene.spacing == pytest.approx(axis[1] - axis[0])
 
 
+@pytest.mark.parametrize("label", ["gd", "jko", "prox"])
 def test_pictures_show_the_mass_of_each_sign(base, label):
     scene = scene_module.Scene(**base)
     run = base["trajectories"][label]
