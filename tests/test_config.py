@@ -31,6 +31,7 @@ GD = {"kind": "gd", "dt": 0.01}
 JKO = {"kind": "jko_entropic", "dt": 0.125, "epsilon": "h^2"}
 SPHERE = {"kind": "sphere", "metric": "cone"}
 ON_SPHERE = {"parametrization": SPHERE}
+ON_SURFACE = {"parametrization": SPHERE | {"metric": "conserved"}}
 BASE = {
     "data": {"kind": "sinus", "n": 8},
     "grid": {"half_width": 3.0, "points_per_axis": 24},
@@ -421,7 +422,11 @@ MISTAKES = {
         config_of(data={"kind": "csv", "path": "good.csv", "x": ["a", "b"], "y": "target"}, **ON_SPHERE),
         [f"{CELL}: parametrization.kind"],
     ),
-    "lines through a curved space": (config_of(**ON_SPHERE, distances=["w2", "sliced_w2"]), [f"{CELL}: distances"]),
+    "a second block on a surface": (
+        config_of(**ON_SURFACE, grid={"half_width": 3.0, "blocks": [{"half_width": 1.0}]}),
+        [f"{CELL}: grid.blocks"],
+    ),
+    "an apex among the nodes": (config_of(**ON_SURFACE, grid={"points_per_axis": [24, 25]}), [f"{CELL}: grid.points_per_axis"]),
     "weight decay of directions": (
         config_of(**ON_SPHERE, energy={"kind": "squared_loss", "weight_decay": 0.1}),
         [f"{CELL}: energy.kind"],
@@ -724,7 +729,7 @@ def test_a_grid_too_large_is_refused_before_it_is_made(monkeypatch):
 
 
 def test_a_cell_whose_neurons_are_drawn_can_do_without_a_grid(folder):
-    """Ten features make a grid of 24^11 nodes: refused, unless neurons are drawn; distances are those that exist."""
+    """Ten features make a grid of 24^11 nodes: refused, unless neurons are drawn."""
     features = [f"f{k}" for k in range(10)]
     rows = np.random.default_rng(0).standard_normal((6, 11))
     header = ",".join([*features, "target"])
@@ -735,9 +740,6 @@ def test_a_cell_whose_neurons_are_drawn_can_do_without_a_grid(folder):
     reason = cell.grid.make(cell.parametrization, 11, 6, cell.initial)
     assert "11 parameters" in reason
     assert "GB" in reason
-    sphere = load(config_of(**ON_SPHERE), ROOT).cells["base"]
-    assert "sliced_w2" in resolved(config_of())["distances"]
-    assert "sliced_w2" not in sphere.resolved()["distances"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
@@ -298,7 +299,7 @@ def test_sliced_w2_of_a_translation_is_its_length_over_the_root_of_the_dimension
     import ot
 
     measure, shift = cloud(2, 40, dimension), np.linspace(0.5, 1.5, dimension)
-    value, gap = DISTANCES["sliced_w2"].between(None, None, measure, shifted(measure, shift))
+    value, gap = DISTANCES["sliced_w2"].between(make_problem(), None, measure, shifted(measure, shift))
     directions = ot.sliced.get_random_projections(dimension, distances.N_PROJECTIONS, seed=0)
     assert gap == 0.0
     assert value == pytest.approx(np.sqrt(np.mean((shift @ directions) ** 2)), rel=1e-10)
@@ -310,7 +311,7 @@ def test_sliced_w2_of_a_translation_is_its_length_over_the_root_of_the_dimension
 def test_sliced_w2_repeats():
     """The directions are fixed: the same measures give the same bits."""
     first, second = cloud(0, 20), shifted(cloud(0, 20), np.array([1.0, -1.0]))
-    values = {DISTANCES["sliced_w2"].between(None, None, first, second)[0] for _ in range(3)}
+    values = {DISTANCES["sliced_w2"].between(make_problem(), None, first, second)[0] for _ in range(3)}
     assert len(values) == 1
 
 

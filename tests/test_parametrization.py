@@ -407,14 +407,8 @@ def test_the_grid_of_the_cone_is_that_of_the_plane(kind):
         np.testing.assert_allclose(floors[0], floors[1], rtol=1e-7, atol=1e-12)
 
 
-def test_methods_that_need_flat_parameters_say_so():
-    """Grids of curved parameters and lines round a circle are refused with the reason and what to use instead."""
-    conserved, product = (on_a_ring({"kind": "sphere", "metric": metric}) for metric in ("conserved", "product"))
-    for method in (wgfpipe.JKOExact(dt=0.1), wgfpipe.JKOEntropic(dt=0.1, epsilon=0.1)):
-        reason = method.unsupported(conserved)
-        assert "curved" in reason
-        assert "weight_alpha" in reason
-    assert "periodic" in wgfpipe.JKOSlicedGrid(dt=0.1).unsupported(product)
+def test_a_potential_needs_flat_parameters_and_says_so():
+    """|theta|^2 of curved parameters is refused with what to set."""
     with pytest.raises(ValueError, match="weight_decay"):
         make_problem(parametrization={"kind": "sphere"}, energy={"kind": "squared_loss", "weight_decay": 0.1})
 

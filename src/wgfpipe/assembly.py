@@ -12,7 +12,7 @@ from wgfpipe.datasets.base import DataError, Dataset
 from wgfpipe.energies.base import Energy
 from wgfpipe.flow import Problem
 from wgfpipe.initials import Initial
-from wgfpipe.measure import Grid, Measure
+from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.parametrizations.base import Parametrization
 from wgfpipe.trajectory import describe
 
@@ -56,17 +56,24 @@ class GridSpec(BlockSpec):
 
         Raises
         ------
-        ValueError
-            If a list has not one entry for each parameter.
+        DataError
+            If a list has not one entry for each parameter, or these numbers make no grid in the geometry of the parameters.
         """
         n_parameters = len(parametrization.parameter_names(n_features))
         self.check(n_parameters)
-        periods = parametrization.periods(n_features)
-        periods = periods if any(periods) else ()
-        axes = []
+        if self.blocks and parametrization.geometry == "curved":
+            further = [block.model_dump(mode="json") for block in self.blocks]
+            raise DataError("blocks", further, f"one block, as the parameters of {parametrization.kind} are curved")
+        blocks = []
         for block in (self, *self.blocks):
-            axes += Grid.uniform(block.half_width, block.points_per_axis, n_parameters, periods=periods).blocks
-        return Grid(tuple(axes), parametrization.signs, periods)
+            widths, counts = (np.broadcast_to(given, n_parameters) for given in (block.half_width, block.points_per_axis))
+            try:
+                every = enumerate(zip(widths, counts, strict=True))
+                blocks.append(tuple(parametrization.nodes(k, width, count, n_features) for k, (width, count) in every))
+            except ValueError as error:
+                raise DataError("points_per_axis", block.points_per_axis, str(error)) from error
+        periods = parametrization.periods(n_features)
+        return _grid(tuple(blocks), parametrization.signs, periods, parametrization)
 
     def too_large(self, parametrization: Parametrization, n_features: int, n_samples: int) -> str | None:
         """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES."""
@@ -165,7 +172,7 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametri
     """Make the problem that the data and grid files describe."""
     x, y = data["x"].values, data["y"].values
     weights = grid_data["weights"].values
-    grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data)
+    grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data, parametrization.chart)
     if "sampled_points" in grid_data:
         initial = Measure(*(grid_data[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
     else:
@@ -179,8 +186,8 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametri
     return Problem(x, y, parametrization, energy, initial, grid, weights)
 
 
-def _grid_of(grid_data: xr.Dataset) -> Grid:
-    """Grid that a grid file describes."""
+def _grid_of(grid_data: xr.Dataset, parametrization: Parametrization) -> Grid:
+    """Grid that a grid file describes, in the parameters of a parametrization."""
     names = [str(name) for name in grid_data["param"].values]
     n_blocks = int(grid_data[f"block_{names[0]}"].values.max()) + 1
     blocks = tuple(
@@ -189,4 +196,15 @@ def _grid_of(grid_data: xr.Dataset) -> Grid:
     )
     periods = tuple(grid_data[f"axis_{name}"].attrs.get("period") for name in names)
     signs = tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist()))
-    return Grid(blocks, signs, periods if any(periods) else ())
+    return _grid(blocks, signs, periods, parametrization)
+
+
+def _grid(
+    blocks: tuple[tuple[Array, ...], ...],
+    signs: tuple[int, ...],
+    periods: tuple[float | None, ...],
+    parametrization: Parametrization,
+) -> Grid:
+    """Grid of some axes in the geometry of a parametrization."""
+    surface = parametrization if parametrization.geometry == "curved" else None
+    return Grid(blocks, signs, periods if any(periods) else (), surface)

@@ -8,10 +8,9 @@ import numpy as np
 from wgfpipe.assembly import seed_of
 from wgfpipe.config_errors import Mistake, mistake
 from wgfpipe.datasets.base import DataError
-from wgfpipe.distances import available
 from wgfpipe.expression import evaluate
 from wgfpipe.flow import Method, save_times
-from wgfpipe.measure import Grid
+from wgfpipe.measure import Array, Grid
 
 if TYPE_CHECKING:
     from wgfpipe.config import Cell
@@ -50,7 +49,10 @@ def check_cell(where: str, cell: "Cell", root: Path) -> list[Mistake]:
     if too_large and cell.initial.sampled is None:
         expected = f"a coarser grid, or neurons drawn at random (initial.sampled) for particle methods alone: {too_large}"
         return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)]
-    grid = cell.grid.make(cell.parametrization.chart, n_features, n_samples, cell.initial)
+    try:
+        grid = cell.grid.make(cell.parametrization.chart, n_features, n_samples, cell.initial)
+    except DataError as error:
+        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
     if isinstance(grid, Grid):
         mistakes += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
@@ -61,14 +63,8 @@ def check_cell(where: str, cell: "Cell", root: Path) -> list[Mistake]:
 def _check_geometry(where: str, cell: "Cell") -> list[Mistake]:
     """Whether what is asked for exists in the geometry of the parameters."""
     model, mistakes = cell.parametrization, []
-    if model.geometry == "euclidean":
-        return mistakes
-    why = f"the parameters of {model.kind} are {model.geometry}"
-    if missing := sorted(set(cell.distances or ()) - set(available(model))):
-        expected = f"distances without {', '.join(missing)}: it projects on lines, and {why}"
-        mistakes.append(mistake(where, "distances", list(cell.distances or ()), expected))
-    if cell.energy.potential_stiffness != 0.0:
-        expected = f"no potential of |theta|^2 (weight_decay: 0): {why}"
+    if model.geometry != "euclidean" and cell.energy.potential_stiffness != 0.0:
+        expected = f"no potential of |theta|^2 (weight_decay: 0): the parameters of {model.kind} are {model.geometry}"
         mistakes.append(mistake(where, "energy.kind", cell.energy.kind, expected))
     return mistakes
 
@@ -79,7 +75,7 @@ def _check_initial(where: str, cell: "Cell", grid: Grid) -> list[Mistake]:
     lines = [[axis for k, axis in enumerate(axes) if grid.period(k) is None] for axes in grid.blocks]
     widths = [float(min(axis[-1] for axis in axes)) for axes in lines]
     spacings = [
-        float(max(np.diff(axis).max() for axis in axes))
+        max(_widest_gap(axis, initial.extent) for axis in axes)
         for axes, width in zip(lines, widths, strict=True)
         if width >= min(initial.extent, initial.resolution)
     ]
@@ -90,10 +86,11 @@ def _check_initial(where: str, cell: "Cell", grid: Grid) -> list[Mistake]:
         )
         mistakes.append(mistake(where, "grid.half_width", max(widths), expected))
     finest = min(spacings, default=grid.spacing)
+    finer = "" if grid.surface is not None else ", or add a fine block under grid.blocks"
     if initial.resolution < finest * (1 - 1e-12):
         expected = (
             f"a spacing of at most {initial.resolution:.3g}, the length on which the initial measure {initial.kind!r} varies, "
-            f"and this gives {finest:.3g}; take more points, or add a fine block under grid.blocks"
+            f"and this gives {finest:.3g}; take more points{finer}"
         )
         mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
     if not mistakes:
@@ -102,6 +99,13 @@ def _check_initial(where: str, cell: "Cell", grid: Grid) -> list[Mistake]:
         except ValueError as error:
             mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
     return mistakes
+
+
+def _widest_gap(axis: Array, extent: float) -> float:
+    """Widest gap between nodes that begins or ends within [-extent, extent], or of all if none does."""
+    inside = np.abs(axis) <= extent
+    near = inside[1:] | inside[:-1]
+    return float(np.diff(axis).max(where=near if near.any() else True, initial=0.0))
 
 
 def _check_expressions(where: str, label: str, method: Method, grid: Grid | str) -> list[Mistake]:

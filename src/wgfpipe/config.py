@@ -19,7 +19,7 @@ from wgfpipe.cell_checks import check_cell
 from wgfpipe.comparison import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
 from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
-from wgfpipe.distances import available
+from wgfpipe.distances import DISTANCES
 from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.initials import AnyInitial, Gaussian
@@ -83,7 +83,7 @@ class Cell(_Section):
 
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store."""
-        return self.model_dump(mode="json") | {"distances": list(self.distances or available(self.parametrization))}
+        return self.model_dump(mode="json") | {"distances": list(self.distances or DISTANCES)}
 
 
 class Sweep(_Section):

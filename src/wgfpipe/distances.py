@@ -15,7 +15,6 @@ import xarray as xr
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.memory import keep_pages
-from wgfpipe.parametrizations.base import Parametrization
 from wgfpipe.trajectory import describe, measure_at
 from wgfpipe.transport import wasserstein
 
@@ -42,14 +41,11 @@ class Distance:
         Takes the problem, the fine inputs and two measures; returns the value and a bound on its error.
     power : int or None
         The p of a Wasserstein distance, for which the grid has a floor and labels give an upper bound.
-    euclidean : bool
-        Whether it exists for Euclidean parameters only.
     """
 
     title: str
     between: Callable[[Problem, Array, Measure, Measure], tuple[float, float]]
     power: int | None = None
-    euclidean: bool = False
 
 
 def _transport(power: int) -> Callable[[Problem, Array, Measure, Measure], tuple[float, float]]:
@@ -69,6 +65,7 @@ def _sliced(problem: Problem, inputs: Array, first: Measure, second: Measure) ->
 
     from wgfpipe.transport import _signs
 
+    first, second = _embedded(problem, first), _embedded(problem, second)
     _signs(first, second)
     total = 0.0
     for sign in np.unique(first.sign):
@@ -79,6 +76,18 @@ def _sliced(problem: Problem, inputs: Array, first: Measure, second: Measure) ->
         )
         total += mass * float(value) ** 2
     return float(np.sqrt(total)), 0.0
+
+
+def _laid_out(problem: Problem, measure: Measure) -> Measure:
+    """Write a measure in the parameters of the chart, which are those of the grid."""
+    model = problem.parametrization
+    return measure if model.chart is model else model.to_twin(measure)
+
+
+def _embedded(problem: Problem, measure: Measure) -> Measure:
+    """Write a measure as one of places in the Euclidean space in which the parameters lie."""
+    laid = _laid_out(problem, measure)
+    return Measure(problem.parametrization.chart.embed(laid.points), laid.weights, laid.sign)
 
 
 def _gap_on(inputs_of: Callable[[Problem, Array], Array]) -> Callable[[Problem, Array, Measure, Measure], tuple[float, float]]:
@@ -96,17 +105,11 @@ def _energy_gap(problem: Problem, inputs: Array, first: Measure, second: Measure
 DISTANCES: dict[str, Distance] = {
     "w2": Distance("W2", _transport(2), power=2),
     "w1": Distance("W1", _transport(1), power=1),
-    "sliced_w2": Distance("sliced W2", _sliced, euclidean=True),
+    "sliced_w2": Distance("sliced W2", _sliced),
     "function_gap": Distance("function gap", _gap_on(lambda problem, inputs: inputs)),
     "data_gap": Distance("gap on the data", _gap_on(lambda problem, inputs: problem.x)),
     "energy_gap": Distance("energy gap", _energy_gap),
 }
-
-
-def available(parametrization: Parametrization) -> tuple[str, ...]:
-    """Names of the distances that exist for a parametrization."""
-    euclidean = parametrization.geometry == "euclidean"
-    return tuple(name for name, distance in DISTANCES.items() if euclidean or not distance.euclidean)
 
 
 def fine_inputs(x: Array) -> Array:
@@ -137,7 +140,7 @@ def compare(
     reference : str
         Label to measure against.
     distances : tuple of str, optional
-        Names in :data:`DISTANCES`; all that exist for the problem's parametrization unless given.
+        Names in :data:`DISTANCES`; all of them unless given.
     progress : callable, optional
         Called as ``progress(done, in_all)`` after every comparison.
 
@@ -158,7 +161,7 @@ def compare(
         raise KeyError(f"the reference {reference!r} is not among the trajectories {', '.join(trajectories)}")
     keep_pages()
     if distances is None:
-        distances = available(problem.parametrization)
+        distances = tuple(DISTANCES)
     model = problem.parametrization.model_dump_json()
     for label, data in trajectories.items():
         if data.attrs.get("parametrization", model) != model:
@@ -178,12 +181,12 @@ def compare(
     value, gap, labelled = (np.full(shape, np.nan) for _ in range(3))
     floor, travelled = (np.full(shape[1:], np.nan) for _ in range(2))
     function = np.full((len(labels), len(times), len(inputs)), np.nan)
-    target, model = measures[reference], problem.parametrization
+    target = measures[reference]
     done, in_all = 0, (len(labels)) * len(distances)
     for d, name in enumerate(distances):
         distance = DISTANCES[name]
         travelled[d, : len(target)] = [distance.between(problem, inputs, measure, target[0])[0] for measure in target]
-        if distance.power is not None and problem.grid is not None and model.chart.geometry != "curved":
+        if distance.power is not None and problem.grid is not None:
             floor[d, : len(target)] = [_floor(problem, measure, distance.power) for measure in target]
         for m, label in enumerate(labels):
             for k, (mine, other) in enumerate(zip(measures[label], target, strict=False)):
@@ -231,9 +234,7 @@ def compare(
 
 
 def _floor(problem: Problem, measure: Measure, power: int) -> float:
-    model = problem.parametrization
-    laid = measure if model.chart is model else model.to_twin(measure)
-    away = problem.require_grid().distance_to_nodes(laid.points)
+    away = problem.require_grid().distance_to_nodes(_laid_out(problem, measure).points)
     return float((measure.weights @ away**power) ** (1 / power))
 
 

@@ -228,10 +228,6 @@ class Method(BaseModel, ABC):
             return (
                 f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
             )
-        if self.support == "grid" and model.chart.geometry == "curved":
-            return f"it needs a flat grid, and the parameters of {model.kind} are curved" + (
-                f"; the same flow in Euclidean parameters is that of {model.twin.kind}" if model.twin else ""
-            )
         if self.support == "grid" and problem.grid is None:
             return f"it moves masses on a grid and the problem has none{': ' if problem.no_grid else ''}{problem.no_grid}"
         return None

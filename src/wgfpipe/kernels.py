@@ -1,10 +1,18 @@
-"""The separable Gibbs kernel exp(-|x - y|^2 / epsilon) of a grid, plain and in the log domain.
+"""The Gibbs kernel exp(-|x - y|^2 / epsilon) of a grid, plain and in the log domain.
 
-On a product block the kernel is a Kronecker product of one small matrix an axis, so it is applied axis by axis: for
+On a flat block the kernel is a Kronecker product of one small matrix an axis, so it is applied axis by axis: for
 ``n^2`` nodes two n x n matrix products, ``4 n^3`` operations instead of ``2 n^4``, and never an N x N matrix. Where the small
 matrices are banded, their zeros are left out in bands of rows. Between two blocks the factors are rectangular and the same
-holds. Reference: Solomon et al., "Convolutional Wasserstein Distances",
-ACM Trans. Graph. 34 (2015); Peyre and Cuturi, "Computational Optimal Transport" (2019), section 4.3.
+holds. On a surface of revolution no axis has a distance of its own, but turns change none: one matrix from the nodes at one
+angle to all nodes serves every angle, ``2 n^4`` operations in one product and n^3 numbers. (Fourier series along the angles
+would take fewer operations, and lose all masses below 1e-16 of the largest to rounding.)
+
+Entropies are relative to the volume that a node stands for: where nodes are not equally dense, as on several blocks or on a
+surface, the kernel has the square root of that volume on both sides. Counting nodes instead is a force that no debiasing
+removes, a drift D grad log(density of the nodes) with D = epsilon / (4 dt): to second order in the kernel's width, the
+debiased step without a potential moves masses by it, and with the volumes not at all.
+Reference: Solomon et al., "Convolutional Wasserstein Distances", ACM Trans. Graph. 34 (2015); Peyre and Cuturi, "Computational
+Optimal Transport" (2019), section 4.3.
 """
 
 import math
@@ -27,6 +35,9 @@ MAX_EXPONENT_RANGE = 600.0
 """exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range go to the log domain."""
 
 
+UNIFORM = 1e-9
+"""Volumes that differ by less are equal: rounding of the axes leaves 1e-13, and a share of the drift as small."""
+
 BAND_ROWS = 32
 """Rows of a band of a factor: fewer leave out more zeros, in products too small to run at the machine's rate."""
 
@@ -40,7 +51,7 @@ class Piece(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """The contraction of one axis.
+    """The contraction of one axis, or of both axes of a surface, whose values are first written out as each angle sees them.
 
     ``shape`` and ``image_shape`` are (before, along, after), without ``after`` for the last axis. ``scratch`` is memory for the
     image, kept since fresh pages would cost as much as the product itself; None for the pass that writes the result.
@@ -50,10 +61,13 @@ class Pass(NamedTuple):
     image_shape: tuple[int, ...]
     pieces: list[Piece]
     scratch: Array | None
+    turned: Callable[[Array], Array] | None = None
 
 
 class GibbsKernel:
-    """The symmetric kernel ``gibbs_ij = exp(-|x_i - x_j|^2 / epsilon)`` between atoms of one sign, zero between signs.
+    """The symmetric kernel between atoms of one sign, zero between signs: ``share_i exp(-|x_i - x_j|^2 / epsilon) share_j``.
+
+    The shares are 1 where all nodes stand for the same volume, and otherwise its square root in units of the largest.
 
     Parameters
     ----------
@@ -69,14 +83,24 @@ class GibbsKernel:
         self.grid = grid
         self.epsilon = float(epsilon)
         self._starts = np.concatenate([[0], np.cumsum(grid.block_sizes)]).astype(int)
+        volumes = grid.node_volumes / grid.node_volumes.max()
+        self._uniform = volumes.min() > 1.0 - UNIFORM
+        self._share = np.tile(np.sqrt(volumes), len(grid.signs))
+        self._log_share = np.log(self._share)
 
     def apply(self, values: Array, out: Array | None = None) -> Array:
         """Return ``gibbs @ values``, shape (atom,), written to ``out`` where one is given."""
-        return self._apply(values, self._plain, _contract, np.add, out)
+        if self._uniform:
+            return self._apply(values, self._plain, _contract, np.add, out)
+        result = self._apply(values * self._share, self._plain, _contract, np.add, out)
+        result *= self._share
+        return result
 
     def apply_log(self, log_values: Array) -> Array:
         """Return ``log(gibbs @ exp(log_values))``, shape (atom,), for any exponent range; ``-inf`` stands for zero mass."""
-        return self._apply(log_values, self._log, _contract_log, np.logaddexp, None)
+        if self._uniform:
+            return self._apply(log_values, self._log, _contract_log, np.logaddexp, None)
+        return self._log_share + self._apply(log_values + self._log_share, self._log, _contract_log, np.logaddexp, None)
 
     def _apply(self, values: Array, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Array:
         if len(plans) == 1:
@@ -113,11 +137,22 @@ class GibbsKernel:
     def _plans(self, pieces: Callable[[Array], list["Piece"]]) -> list[list[list["Pass"]]]:
         grid = self.grid
 
+        if grid.surface is not None:
+            return [[[self._turned_pass(pieces)]]]
+
         def plan(target: tuple[Array, ...], source: tuple[Array, ...]) -> list["Pass"]:
             gaps = [grid.difference(k, x[:, None], y) for k, (x, y) in enumerate(zip(target, source, strict=True))]
             return _passes([pieces(-(gap**2) / self.epsilon) for gap in gaps], len(grid.signs), source)
 
         return [[plan(target, source) for source in grid.blocks] for target in grid.blocks]
+
+    def _turned_pass(self, pieces: Callable[[Array], list["Piece"]]) -> "Pass":
+        grid = self.grid
+        n_rows = len(grid.signs) * len(grid.blocks[0][0])
+        memory = np.empty((n_rows, grid.n_nodes))
+        factor = pieces(-grid.turned_squared_distance / self.epsilon)
+        image_shape = (n_rows, len(grid.blocks[0][1]))
+        return Pass(memory.shape, image_shape, factor, None, lambda values: grid.turned(values, memory))
 
     def reach(self) -> float:
         """Largest drift a step may have for the plain domain to be exact, a length.
@@ -135,11 +170,9 @@ class GibbsKernel:
 
         The linear response of an entropic step to a force F is a mean displacement (2 dt / epsilon) Var F, with Var the
         variance of the kernel. On the line Var = epsilon / 2; on a lattice of spacing h it is smaller, and vanishes like
-        2 h^2 exp(-h^2 / epsilon) when epsilon << h^2: mass locks to its node. The smallest value over the axes of a block.
+        2 h^2 exp(-h^2 / epsilon) when epsilon << h^2: mass locks to its node. h is the largest spacing of a block.
         """
-        return tuple(
-            min(_lattice_mobility(float(np.diff(axis).max()), self.epsilon) for axis in axes) for axes in self.grid.blocks
-        )
+        return tuple(_lattice_mobility(spacing, self.epsilon) for spacing in self.grid.spacings)
 
 
 def _bands(factor: Array) -> list[tuple[slice, slice]]:
@@ -175,8 +208,8 @@ def _passes(axes: list[list["Piece"]], n_signs: int, source: tuple[Array, ...]) 
 
 
 def _run(passes: list["Pass"], values: Array, contract, out: Array) -> None:
-    for shape, image_shape, pieces, scratch in passes:
-        values = values.reshape(shape)
+    for shape, image_shape, pieces, scratch, turned in passes:
+        values = values.reshape(shape) if turned is None else turned(values)
         image = out.reshape(image_shape) if scratch is None else scratch
         for rows, columns, factor in pieces:
             contract(factor, values[:, columns], image[:, rows])

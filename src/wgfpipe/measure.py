@@ -7,6 +7,7 @@ A two-layer network is the measure ``mu = sum_i weights_i delta_{points_i}``; ``
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,21 @@ class Measure:
         return Measure(self.points[chosen], weights[chosen], self.sign[chosen])
 
 
+class Surface(Protocol):
+    """A surface of revolution: parameters (angle, position), of which turns by any angle change no distance.
+
+    Curved parametrizations that a grid is made for are surfaces.
+    """
+
+    def embed(self, points: Array) -> Array:
+        """Places in the Euclidean space whose distances count, (..., param) to (..., dimension)."""
+        ...
+
+    def volume_element(self, points: Array) -> Array:
+        """Area of the surface for one of the parameters, (..., param) to (...)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A union of product blocks, the same for every sign.
@@ -83,11 +99,15 @@ class Grid:
     periods : tuple of float or None
         Period of each parameter, None for one on a line; empty if all are. Nodes of a periodic axis are equally spaced on one
         period, and distances go the shorter way round.
+    surface : Surface or None
+        Where the block's two parameters are those of a surface of revolution, that surface: distances are the ones between
+        places on it. None where parameters are their own Cartesian coordinates.
     """
 
     blocks: tuple[tuple[Array, ...], ...]
     signs: tuple[int, ...] = (1, -1)
     periods: tuple[float | None, ...] = ()
+    surface: Surface | None = None
 
     def __post_init__(self) -> None:
         n_axes = {len(axes) for axes in self.blocks}
@@ -100,6 +120,8 @@ class Grid:
             for axis, period in zip(axes, self.periods, strict=bool(self.periods)):
                 if period is not None and not np.allclose(np.diff(axis), period / len(axis), rtol=1e-9, atol=0.0):
                     raise ValueError(f"nodes of an axis of period {period} are equally spaced on one period, the end left out")
+        if self.surface is not None and (len(self.blocks) != 1 or [bool(period) for period in self.periods] != [True, False]):
+            raise ValueError("a Grid on a surface of revolution is one block of angles, which have a period, and positions")
 
     @classmethod
     def uniform(
@@ -113,11 +135,8 @@ class Grid:
         """Build one block of equally spaced nodes on [-half_width, half_width], or on one period, in every parameter."""
         widths = np.broadcast_to(np.asarray(half_width, float), n_parameters)
         counts = np.broadcast_to(np.asarray(points_per_axis, int), n_parameters)
-        axes = [
-            np.linspace(-w, w, n) if period is None else np.linspace(-period / 2, period / 2, n, endpoint=False)
-            for w, n, period in zip(widths, counts, periods or (None,) * n_parameters, strict=True)
-        ]
-        return cls((tuple(axes),), signs, periods)
+        every = zip(widths, counts, periods or (None,) * n_parameters, strict=True)
+        return cls((tuple(equally_spaced(width, count, period) for width, count, period in every),), signs, periods)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -152,9 +171,32 @@ class Grid:
         return np.repeat(np.asarray(self.signs, np.int8), self.n_nodes)
 
     @cached_property
+    def gaps(self) -> tuple[tuple[Array, ...], ...]:
+        """For each block and axis the distances between neighbours along it, in arrays that broadcast to the block.
+
+        On a periodic axis the last node and the first one are neighbours.
+        """
+        if self.surface is None:
+            return tuple(tuple(self._gaps_along(k, axis) for k, axis in enumerate(axes)) for axes in self.blocks)
+        n_positions = len(self.blocks[0][1])
+        first, second = self._places[:n_positions], self._places[n_positions : 2 * n_positions]  # of two angles
+        around, along = np.linalg.norm(second - first, axis=1), np.linalg.norm(np.diff(first, axis=0), axis=1)
+        return ((around[None], along[None]),)
+
+    @cached_property
+    def spacings(self) -> tuple[float, ...]:
+        """For each block the largest gap between neighbouring nodes over its axes."""
+        if self.surface is None:
+            return tuple(float(max(np.diff(axis).max() for axis in axes)) for axes in self.blocks)
+        around, along = self.gaps[0]
+        sides = np.pad(along[0], 1, constant_values=np.inf)
+        nearer = np.minimum(sides[:-1], sides[1:])  # a gap between two sheets of the surface is no spacing
+        return (float(max(around.max(), nearer.max())),)
+
+    @property
     def spacing(self) -> float:
         """Largest gap between neighbouring nodes over all axes and blocks: the ``h`` of expressions such as ``h^2``."""
-        return float(max(np.diff(axis).max() for axes in self.blocks for axis in axes))
+        return max(self.spacings)
 
     def period(self, parameter: int) -> float | None:
         """Period of a parameter, None for one on a line."""
@@ -167,6 +209,8 @@ class Grid:
 
     def squared_distance(self, first: Array, second: Array) -> Array:
         """Squared distance between points: (..., param) and (..., param) are broadcast to (...)."""
+        if self.surface is not None:
+            return ((self.surface.embed(first) - self.surface.embed(second)) ** 2).sum(axis=-1)
         if not self.periods:
             return ((first - second) ** 2).sum(axis=-1)
         parts = [self.difference(k, first[..., k], second[..., k]) ** 2 for k in range(self.n_parameters)]
@@ -199,16 +243,35 @@ class Grid:
             volumes.append(volume)
         return np.concatenate(volumes)
 
+    @cached_property
+    def node_volumes(self) -> Array:
+        """Volume that every node of one sign stands for: one over the density of the nodes there, (n_nodes,).
+
+        All blocks that cover a place share it, unlike in :meth:`cell_volumes`; on a surface it is the volume there.
+        """
+        density = np.zeros(self.n_nodes)
+        for axes in self.blocks:
+            along = np.ones(self.n_nodes)
+            for k, axis in enumerate(axes):
+                around = {"left": 0.0, "right": 0.0} if self.period(k) is None else {"period": self.period(k)}
+                along *= np.interp(self.nodes[:, k], axis, 1.0 / np.gradient(axis), **around)
+            density += along
+        return (1.0 if self.surface is None else self.surface.volume_element(self.nodes)) / density
+
     def measure(self, weights: Array) -> Measure:
         """Return the measure with these masses on the atoms."""
         return Measure(self.points, weights, self.sign)
 
     def distance_to_nodes(self, points: Array) -> Array:
-        """Euclidean distance of each point to its nearest node, shape (len(points),).
+        """Distance of each point to its nearest node, shape (len(points),).
 
-        The nearest node of a product block is found axis by axis. No measure on the grid is nearer to
+        The nearest node of a flat block is found axis by axis. No measure on the grid is nearer to
         ``sum_i w_i delta_{points_i}`` in W_p than ``(sum_i w_i distance_i^p)^(1/p)``: the quantization floor.
         """
+        if self.surface is not None:
+            from scipy.spatial import KDTree
+
+            return KDTree(self._places).query(self.surface.embed(points))[0]
         nearest = np.full(len(points), np.inf)
         for axes in self.blocks:
             squared = np.zeros(len(points))
@@ -221,3 +284,45 @@ class Grid:
                 squared += self.difference(k, values, nearest_node) ** 2
             nearest = np.minimum(nearest, squared)
         return np.sqrt(nearest)
+
+    @cached_property
+    def turned_squared_distance(self) -> Array:
+        """Squared distances on a surface from the nodes at the first angle to all nodes, (position, node).
+
+        A turn changes no distance: these are also the distances from the nodes at any angle to the nodes in the order in which
+        :meth:`turned` puts them.
+        """
+        first = self._places[: len(self.blocks[0][1])]
+        return ((first[:, None] - self._places) ** 2).sum(axis=-1)
+
+    def turned(self, values: Array, out: Array | None = None) -> Array:
+        """Values at the nodes of a surface as seen from each angle, (atom,) to (sign x angle, node).
+
+        A row begins with the nodes at its own angle and goes once round: a sum over all nodes with coefficients that depend on
+        the difference of angles is one matrix product.
+        """
+        n_angles, n_positions = (len(axis) for axis in self.blocks[0])
+        rows = values.reshape(len(self.signs), self.n_nodes)
+        twice = np.concatenate([rows, rows], axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(twice, self.n_nodes, axis=1)[:, : self.n_nodes : n_positions]
+        result = np.empty((len(self.signs) * n_angles, self.n_nodes)) if out is None else out
+        result.reshape(windows.shape)[:] = windows
+        return result
+
+    @cached_property
+    def _places(self) -> Array:
+        """Places of the nodes of a surface, (node, dimension)."""
+        assert self.surface is not None
+        return self.surface.embed(self.nodes)
+
+    def _gaps_along(self, parameter: int, axis: Array) -> Array:
+        """Gaps of an axis of a flat block, in the shape that broadcasts to it."""
+        gaps = np.diff(axis) if self.period(parameter) is None else np.full(len(axis), axis[1] - axis[0])
+        return gaps.reshape([-1 if k == parameter else 1 for k in range(self.n_parameters)])
+
+
+def equally_spaced(half_width: float, count: int, period: float | None = None) -> Array:
+    """Nodes on [-half_width, half_width], or on one period from minus half of it on, (count,)."""
+    if period is None:
+        return np.linspace(-half_width, half_width, count)
+    return np.linspace(-period / 2, period / 2, count, endpoint=False)

@@ -109,14 +109,12 @@ def steepest(grid: Grid, potential: Array) -> float:
     """Largest slope of a function of the nodes along an axis of a block; |grad| is at most sqrt(param) times this."""
     largest, start = 0.0, 0
     values = by_sign(grid, potential)
-    for axes, size in zip(grid.blocks, grid.block_sizes, strict=True):
+    for axes, gaps, size in zip(grid.blocks, grid.gaps, grid.block_sizes, strict=True):
         block = values[:, start : start + size].reshape(len(grid.signs), *(len(axis) for axis in axes))
-        for k, axis in enumerate(axes):
-            gaps, rises = np.diff(axis), np.diff(block, axis=k + 1)
-            if grid.period(k) is not None:
-                gaps, rises = gaps[:1], np.diff(block, axis=k + 1, append=block.take([0], axis=k + 1))
-            gaps = gaps.reshape([-1 if j == k + 1 else 1 for j in range(block.ndim)])
-            largest = max(largest, float(np.abs(rises / gaps).max()))
+        for k, gap in enumerate(gaps):
+            around = block if grid.period(k) is None else np.concatenate([block, block.take([0], axis=k + 1)], axis=k + 1)
+            rises = np.diff(around, axis=k + 1)
+            largest = max(largest, float(np.abs(rises / gap).max()))
         start += size
     return largest
 
@@ -136,8 +134,7 @@ def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs
     if min(gibbs.mobility) < PINNED_MOBILITY:
         drift = dt * steepest(grid, potential_at_nodes(problem, outputs_error))
         by_node, start = by_sign(grid, weights).sum(axis=0), 0
-        for axes, size, mobility in zip(grid.blocks, grid.block_sizes, gibbs.mobility, strict=True):
-            spacing = max(float(np.diff(axis).max()) for axis in axes)
+        for spacing, size, mobility in zip(grid.spacings, grid.block_sizes, gibbs.mobility, strict=True):
             occupied = by_node[start : start + size].sum() > EDGE_MASS * weights.sum()
             if occupied and mobility < PINNED_MOBILITY and drift < spacing / 2:
                 status = Status.worst(status, Status.PINNED)

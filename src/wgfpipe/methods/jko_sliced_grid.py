@@ -2,8 +2,10 @@
 
 ``min over p of  d SW2^2(p, q) / (2 dt) + F(p)``  (masses p on the nodes, no transport between signs).
 
-Symbols: q ``weights`` before, p after; d the number of parameters, which makes dt flow time; see
-:mod:`wgfpipe.methods.jko_sliced`. Nodes are sorted on every line once for the run. On a line the merged quantiles give the
+Symbols: q ``weights`` before, p after; d the dimension of the space of the lines, which makes dt flow time; see
+:mod:`wgfpipe.methods.jko_sliced`. That space is the one of the parameters; where these go round a circle, the Euclidean
+space in which they lie (``Parametrization.embed``), whose distances are theirs to leading order in a short step, which is all
+that the flow knows of them. Nodes are sorted on every line once for the run. On a line the merged quantiles give the
 cost, a plan and a pair of potentials that is feasible for the dual at every node; the potential is the gradient of
 W2^2 in p. The objective is convex, and piecewise linear plus quadratic with pieces as fine as the projected grid: L-BFGS-B on
 ``p = mass * r / sum r``, ``r >= 0``, which creates mass on empty nodes where that pays. It starts from masses split between
@@ -31,11 +33,10 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem
-from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
 from wgfpipe.methods.lattice_maps import best_map
 from wgfpipe.methods.sliced import lines, sliced_caveat
-from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
 
 TAIL = 1e-8
@@ -65,7 +66,6 @@ class JKOSlicedGrid(Method):
     max_iterations: int = Field(default=600, ge=1, description="evaluations of the objective a step")
     title: ClassVar[str] = "JKO on the grid (sliced W2)"
     support: ClassVar[Literal["grid"]] = "grid"
-    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
@@ -83,7 +83,7 @@ class JKOSlicedGrid(Method):
 
     def step(self, problem: Problem, state: SlicedGridState, dt: float) -> tuple[SlicedGridState, Info]:
         grid, before = problem.require_grid(), state.weights
-        objective = _Objective(problem, before, _sorted_lines(grid, self.n_projections, state.seed), dt)
+        objective = _Objective(problem, before, _sorted_lines(problem, self.n_projections, state.seed), dt)
         start_energy = problem.energy_at(grid.points, before, problem.grid_activations @ before)
         goal = self.tolerance * start_energy
         best, best_value, best_travel = before, start_energy, 0.0
@@ -117,17 +117,19 @@ class JKOSlicedGrid(Method):
 
 
 class _Lines(NamedTuple):
-    """Nodes of a sign on all lines: sorted positions and the nodes' names, both (line, node)."""
+    """Nodes of a sign on all lines: sorted positions and the nodes' names, both (line, node); the dimension of their space."""
 
     positions: Array
     order: np.ndarray
+    dimension: int
 
 
 @lru_cache(maxsize=2)
-def _sorted_lines(grid: Grid, n_projections: int, seed: int) -> _Lines:
-    values = lines(grid.n_parameters, n_projections, seed) @ grid.nodes.T
+def _sorted_lines(problem: Problem, n_projections: int, seed: int) -> _Lines:
+    places = problem.parametrization.embed(problem.require_grid().nodes)
+    values = lines(places.shape[1], n_projections, seed) @ places.T
     order = np.argsort(values, axis=1, kind="stable")
-    return _Lines(np.ascontiguousarray(np.take_along_axis(values, order, axis=1)), order)
+    return _Lines(np.ascontiguousarray(np.take_along_axis(values, order, axis=1)), order, places.shape[1])
 
 
 class _Objective:
@@ -136,7 +138,7 @@ class _Objective:
     def __init__(self, problem: Problem, before: Array, sorted_lines: _Lines, dt: float) -> None:
         self.problem, self.before, self.lines = problem, before, sorted_lines
         self.grid = problem.require_grid()
-        self.scale = self.grid.n_parameters / len(sorted_lines.positions) / (2.0 * dt)
+        self.scale = sorted_lines.dimension / len(sorted_lines.positions) / (2.0 * dt)
         self.mass = by_sign(self.grid, before).sum(axis=1)
         self.core = self._without_tails(before)
 

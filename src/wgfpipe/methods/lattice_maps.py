@@ -1,7 +1,7 @@
 """Maps of grid nodes to grid nodes, which exact steps on a grid are made of: the best one for a potential, and what is held.
 
-The best map is a separable lower-envelope transform, O(param N). Source: Felzenszwalb and Huttenlocher, Theory of
-Computing 8 (2012).
+On a flat grid the best map is a separable lower-envelope transform, O(param N).
+Source: Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
 """
 
 import numpy as np
@@ -17,13 +17,17 @@ PINNED_SHARE = 0.1
 def pinned_mass(problem: Problem, weights: Array, outputs_error: Array, dt: float) -> float:
     """Mass on nodes that feel a drift of 1 % to 50 % of their spacing: it should move and cannot."""
     grid = problem.require_grid()
-    velocity = problem.velocity(grid.measure(weights), problem.curvature * outputs_error)
-    drift = dt * np.abs(velocity).max(axis=1) / grid.spacing
+    moves = dt * problem.velocity(grid.measure(weights), problem.curvature * outputs_error)
+    along = [moves * np.eye(grid.n_parameters)[k] for k in range(grid.n_parameters)]
+    squared = np.max([grid.squared_distance(grid.points, grid.points + move) for move in along], axis=0)
+    drift = np.sqrt(squared) / grid.spacing
     return float(weights[(drift > 0.01) & (drift <= 0.5)].sum())
 
 
 def best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:
     """For every atom j the atom i of its sign that minimizes |x_i - x_j|^2 / (2 dt) + V_i, and the minimum; both (atom,)."""
+    if grid.surface is not None:
+        return _best_on_surface(grid, potential, dt)
     n_signs, starts = len(grid.signs), np.concatenate([[0], np.cumsum(grid.block_sizes)])
     values = by_sign(grid, potential)
     best, image = np.full_like(values, np.inf), np.zeros(values.shape, np.int64)
@@ -36,6 +40,19 @@ def best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array
             best[:, to] = np.where(better, value, best[:, to])
             image[:, to] = np.where(better, choice + starts[source], image[:, to])
     return (image + grid.n_nodes * np.arange(n_signs)[:, None]).ravel(), best.ravel()
+
+
+def _best_on_surface(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:
+    """The best map by comparison of all pairs, O(N^2), for the distances of a surface, which no axis has alone."""
+    n_angles, n_positions = (len(axis) for axis in grid.blocks[0])
+    turned = grid.turned(potential)  # (sign x angle, node)
+    best, image = np.empty((len(turned), n_positions)), np.empty((len(turned), n_positions), np.int64)
+    for position, squared in enumerate(grid.turned_squared_distance):
+        values = turned + squared / (2.0 * dt)
+        image[:, position] = values.argmin(axis=1)
+        best[:, position] = np.take_along_axis(values, image[:, position, None], axis=1)[:, 0]
+    sign, angle = np.divmod(np.arange(len(turned))[:, None], n_angles)
+    return (grid.n_nodes * sign + (image + n_positions * angle) % grid.n_nodes).ravel(), best.ravel()
 
 
 def _transform(

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.measure import Array, Measure, Sign, equally_spaced
 
 NOTHING = np.empty((0, 0))
 """The empty memory of :meth:`Parametrization.advance`."""
@@ -47,7 +47,7 @@ class Parametrization(BaseModel, ABC):
 
     @property
     def geometry(self) -> Geometry:
-        """Geometry of the parameters; barycentres, lines and grids need one that is not curved."""
+        """Geometry of the parameters; barycentres and lines between neurons need one that is not curved."""
         return "euclidean"
 
     @property
@@ -75,6 +75,24 @@ class Parametrization(BaseModel, ABC):
     def squared_distance(self, first: Array, second: Array) -> Array:
         """Squared distance between neurons: (..., param) and (..., param) are broadcast to (...)."""
         return ((first - second) ** 2).sum(axis=-1)
+
+    def embed(self, points: Array) -> Array:
+        """Places in a Euclidean space in which the parameters lie with their metric, (..., param) to (..., dimension)."""
+        return points
+
+    def volume_element(self, points: Array) -> Array:
+        """Volume in the parametrization's metric for one of the parameters, (..., param) to (...)."""
+        return np.ones(points.shape[:-1])
+
+    def nodes(self, parameter: int, half_width: float, count: int, n_features: int) -> Array:
+        """Nodes of a grid's axis on [-half_width, half_width], or on one period: equally spaced, as far as can be; (count,).
+
+        Raises
+        ------
+        ValueError
+            If so many nodes do not make a grid.
+        """
+        return equally_spaced(half_width, count, self.periods(n_features)[parameter])
 
     def law(self, points: Array) -> tuple[Array, Array]:
         """Where an initial law takes its density for neurons, (atom, param), and the volume element there, (atom,)."""

@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.measure import Array, Measure, Sign, equally_spaced
 from wgfpipe.parametrizations.base import Geometry, Parametrization
 from wgfpipe.parametrizations.signed import Signed
 from wgfpipe.parametrizations.weight_alpha import WeightAlpha
@@ -141,6 +141,43 @@ class Sphere(Parametrization):
             case "conserved":
                 (w, alpha), (v, beta) = self._layers(a), self._layers(b)
                 return (w - v) ** 2 + 4.0 * w * v * np.sin(turn / 2) ** 2 + (alpha - beta) ** 2
+
+    def embed(self, points: Array) -> Array:
+        directions = np.stack([np.cos(points[..., 0]), np.sin(points[..., 0])], axis=-1)
+        match self.metric:
+            case "product":
+                return np.concatenate([directions, points[..., 1:]], axis=-1)
+            case "cone":
+                raise TypeError("two planes that meet in a point lie in no Euclidean space; each alone does: see the chart")
+            case "conserved":
+                width, alpha = self._layers(points[..., 1])
+                return np.concatenate([width[..., None] * directions, alpha[..., None]], axis=-1)
+
+    def volume_element(self, points: Array) -> Array:
+        a = points[..., 1]
+        match self.metric:
+            case "product":
+                return np.ones_like(a)
+            case "cone":
+                return np.abs(a)
+            case "conserved":  # |w| / sqrt(s), from the two entries of the metric
+                return self._layers(a)[0] / np.sqrt(np.hypot(self.imbalance, 2.0 * a))
+
+    def nodes(self, parameter: int, half_width: float, count: int, n_features: int) -> Array:
+        """Equally spaced; amplitudes of ``conserved`` in the smaller of their two layers, as is almost so on the surface.
+
+        Raises
+        ------
+        ValueError
+            If one of the amplitudes is zero where that is an apex, at which all angles are one neuron.
+        """
+        if self.metric != "conserved" or parameter == 0:
+            return super().nodes(parameter, half_width, count, n_features)
+        if count % 2 == 1 and self.imbalance >= 0.0:
+            raise ValueError("an even number of amplitudes: at a = 0, in their middle, all angles are one neuron")
+        c = abs(self.imbalance)
+        smaller = equally_spaced(np.sqrt((np.hypot(c, 2.0 * half_width) - c) / 2.0), count)
+        return smaller * np.hypot(np.sqrt(c), smaller)
 
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         match self.metric:
