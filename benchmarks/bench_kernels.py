@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import wgfpipe
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Grid
 
@@ -35,3 +36,19 @@ def bench_kernel(measured, role, n):
         measured(
             lambda: np.matmul(a, b, out=c), group=group, role=role, what="matrix product 512^3", operations=gemm, rounds=25
         )
+
+
+@pytest.mark.parametrize("role", ["subject", "baseline"])
+def bench_kernel_on_surface(measured, role):
+    """The lattice of sphere/conserved: one matrix that serves every angle against the matrix of all pairs."""
+    model = {"kind": "sphere", "metric": "conserved"}
+    grid = wgfpipe.problem(parametrization=model, grid={"half_width": 6.0, "points_per_axis": 64}).grid
+    values, out = np.random.default_rng(0).random(grid.n_nodes), np.empty(grid.n_nodes)
+    group = f"Gibbs kernel on a surface of {len(grid.blocks[0][0])}^2 nodes"
+    if role == "subject":
+        kernel = GibbsKernel(grid, grid.spacing**2)
+        measured(lambda: kernel.apply(values, out), group=group, role=role, what="one matrix for every angle", iterations=10)
+    else:
+        share = np.sqrt(grid.node_volumes)
+        gibbs = np.exp(-grid.squared_distance(grid.nodes[:, None], grid.nodes) / grid.spacing**2) * share[:, None] * share
+        measured(lambda: np.matmul(gibbs, values, out=out), group=group, role=role, what="the matrix of all pairs")

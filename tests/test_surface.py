@@ -130,6 +130,33 @@ def test_nodes_that_are_denser_attract_no_mass():
     assert abs(moves[0]) < 0.02 * abs(moves[1])
 
 
+def test_blocks_exchange_mass_without_a_preference():
+    """A Gaussian across the edge of a fine block stays where it is; counted nodes would draw it into the fine block."""
+    base = make_problem(16, energy={"kind": "quadratic", "stiffness": 0.0})
+    grid = Grid((*Grid.uniform(2.5, 48, 2).blocks, *Grid.uniform(0.5, 48, 2).blocks), (1,))
+    from_edge = grid.nodes - np.array([0.5, 0.0])
+    masses = np.exp(-(from_edge**2).sum(axis=1) / (2 * 0.3**2)) * grid.cell_volumes()
+    masses /= masses.sum()
+    problem = wgfpipe.Problem(base.x, base.y, base.parametrization, base.energy, grid.measure(masses), grid, masses)
+    method, moves = wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), []
+    for counted in (False, True):
+        _kernel(grid, problem.evaluate("h^2"))._uniform = counted
+        run = wgfpipe.solve(problem, method, 2.0, 2)
+        moves.append(float((measure_at(run, 1).weights - masses) @ from_edge[:, 0]))
+    assert moves[1] < -0.05
+    assert abs(moves[0]) < 0.02 * abs(moves[1])  # the edge itself is resolved to a coarse spacing
+
+
+def test_a_step_on_the_surface_is_the_same_in_both_domains():
+    """Scalings in logarithms give the masses of the plain ones to the tolerance of the dual equation."""
+    problem = surface(0.0, (24, 12), 2.5)
+    weights = []
+    for domain in ("plain", "log"):
+        run = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2", domain=domain, tolerance=1e-12), 0.25, 2)
+        weights.append(measure_at(run, 1).weights)
+    np.testing.assert_allclose(weights[0], weights[1], rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("imbalance", IMBALANCES)
 def test_jko_on_the_surface_follows_gradient_descent(imbalance):
     """The debiased entropic step and the exact one follow the flow of both layers, better on a finer grid."""
