@@ -223,6 +223,35 @@ def test_the_global_proximal_point_beats_a_fine_search():
         assert -1e-13 <= objective(lattice, i).min() - values[i] < 0.03 * 10
 
 
+def test_the_global_proximal_point_of_both_layers_beats_a_fine_search():
+    """As for the signed model, over w in the plane with the best alpha for each; the longest step that has a minimum counts."""
+    from wgfpipe.parametrizations.weight_alpha import WeightAlpha
+
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.standard_normal(5), np.ones(5)])
+    slope, anchor, sign = rng.standard_normal(5), rng.standard_normal((20, 3)), np.ones(20, np.int8)
+    angles = np.linspace(-np.pi, np.pi, 20001)
+    steepest = np.abs(slope @ np.maximum(x @ np.array([np.cos(angles), np.sin(angles)]), 0.0)).max()
+    rise = float(np.abs(slope) @ np.linalg.norm(x, axis=1))  # bounds |grad G|
+    lattice = np.stack(np.meshgrid(*2 * [np.linspace(-9, 9, 451)]), axis=-1).reshape(-1, 2)
+    hidden = np.maximum(lattice @ x.T, 0.0) @ slope
+    for share in (0.1, 0.6):
+        dt = share / steepest
+        points, values = WeightAlpha().global_prox(anchor, sign, x, slope, dt)
+        potential = points[:, 2] * (np.maximum(points[:, :2] @ x.T, 0.0) @ slope)
+        np.testing.assert_allclose(((points - anchor) ** 2).sum(axis=1) / (2 * dt) + potential, values, atol=1e-12)
+        assert np.abs(points[:, :2]).max() < 9.0
+        steps = np.linalg.norm(points - anchor, axis=1) / dt
+        for a, value, step in zip(anchor, values, steps, strict=True):
+            found = (((lattice - a[:2]) ** 2).sum(axis=1) / (2 * dt) + a[2] * hidden - dt * hidden**2 / 2).min()
+            # The lattice comes within 0.0283 of the minimum; there this bounds the slope of the objective.
+            slope_there = step + 0.0283 / dt + rise * (abs(a[2]) + dt * steepest * 9)
+            assert value - 1e-12 <= found < value + 0.0283 * slope_there
+    points, values = WeightAlpha().global_prox(anchor, sign, x, slope, 1.001 / steepest)
+    assert np.all(values == -np.inf)
+    assert np.all(np.isnan(points))
+
+
 @pytest.mark.parametrize("dt", [0.1, 1.0, 5.0])
 def test_the_particle_jko_step_is_globally_optimal(dt):
     """The duality gap is at rounding, so no measure at all does better; the local proximal point, in particular, does not."""
@@ -237,6 +266,19 @@ def test_the_particle_jko_step_is_globally_optimal(dt):
 
     assert objective(run) <= objective(local) + 1e-12
     assert objective(run) <= objective(exact) + 1e-12  # the grid allows fewer measures
+
+
+def test_the_particle_jko_step_of_both_layers_is_globally_optimal():
+    """Gap at rounding, an objective no higher than the local one's; a step too long for a minimum ends as diverged."""
+    problem = make_problem(10, parametrization={"kind": "weight_alpha"}, initial={"kind": "uniform", "half_width": 0.9})
+    for dt in (0.1, 0.4):
+        run, local = (wgfpipe.solve(problem, cls(dt=dt), dt, 2) for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox))
+        objective, other = (float(one["step_energy"][0] + one["transport_cost"][0]) for one in (run, local))
+        assert run.attrs["status"] == "ok"
+        assert float(run["residual"].max()) < 1e-12
+        assert objective <= other + 1e-12
+    long = wgfpipe.solve(problem, wgfpipe.JKOLagrangian(dt=20.0), 20.0, 2)
+    assert long.attrs["status"] == "diverged"
 
 
 def test_the_global_step_becomes_the_local_one_as_dt_falls():

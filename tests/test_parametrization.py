@@ -373,7 +373,7 @@ def test_particle_methods_run_in_every_parametrization(model):
     conserved = getattr(model, "metric", "") == "conserved"
     balanced = model.kind == "weight_alpha" or (conserved and model.imbalance == 0.0)
     expected = set() if balanced else {"wfr"}
-    if model.kind not in ("signed", "pair") and getattr(model, "metric", "") != "cone":
+    if getattr(model, "metric", "") == "product":
         expected |= {"jko_lagrangian"}  # no finite list of candidates for the global minimum
     assert set(refused) == expected, refused
     assert all(refused.values())

@@ -13,7 +13,7 @@ optimum, whatever the iteration did: it is stored as ``residual``.
 Symbols: the notes' tau = 2 dt. Order 1 in dt where mass moves; but it moves along an axis only if dt |dV| > h / 2, below
 which it stays where it is (status ``pinned`` when that is a tenth of the mass): unlike the regularized step this one cannot
 resolve small steps. Cost a step: one
-transform (2 param N steps) and one product with A an iteration, 5-20 of them.
+transform (2 param N steps; N^2 comparisons on a surface) and one product with A an iteration, 5-20 of them.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Jaggi, ICML 2013 (Frank-Wolfe and its gap);
 Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
 """

@@ -1,15 +1,17 @@
-"""The exact JKO step on particles in the plane, without grid and without regularization: a global minimum, certified.
+"""The exact JKO step on particles, without grid and without regularization: a global minimum, certified.
 
-``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, over all of the plane: the energy is
+``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, over all neurons: the energy is
 invariant under permutations, so the identity coupling is optimal and this is the JKO step (W2 in place of labels). Its dual
 in R^n (see :mod:`wgfpipe.methods.dual`) asks every neuron for the global minimum of its own proximal problem; for ReLU
-neurons with two parameters that is a minimum over 4 n + 1 candidates. ``residual`` is the duality gap of the step in units
+neurons with weights (w, b) in the plane that is a minimum over 4 n + 1 candidates, one more parameter alpha or not. ``residual`` is the duality gap of the step in units
 of the energy: zero proves that no measure has a lower objective. It differs from :mod:`wgfpipe.methods.prox` where a neuron
 tunnels: a dead one within dt V / 2 of its activation line is moved by JKO and never by gradient descent. A neuron on the
 verge of tunnelling can be split by the exact step and not by this one: the gap then stays at that neuron's mass times its
 gain.
 
-Symbols: the notes' tau = 2 dt. Cost a step: 3-8 responses of O(sample x atom). Order 1 in dt.
+Symbols: the notes' tau = 2 dt. Pitfall: with both layers trained the energy falls like the square of a neuron, and a step
+longer than 1 / max |G| over unit w, V = alpha G(w), has no minimum (status ``diverged``). Cost a step: 3-8 responses of
+O(sample x atom). Order 1 in dt.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Rockafellar, SIAM J. Control Optim. 14 (1976).
 """
 
@@ -22,11 +24,12 @@ from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.dual import solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
+from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
 
 
 class JKOLagrangian(Method):
-    """Global JKO step on particles in the plane."""
+    """Global JKO step on particles."""
 
     kind: Literal["jko_lagrangian"] = "jko_lagrangian"
     tolerance: float = Field(default=1e-6, gt=0, description="duality gap to reach, as a share of the energy at the start")
@@ -34,6 +37,7 @@ class JKOLagrangian(Method):
     title: ClassVar[str] = "exact JKO on particles"
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
@@ -45,12 +49,12 @@ class JKOLagrangian(Method):
         reason = super().unsupported(problem)
         if reason is not None:
             return reason
-        start = problem.initial
-        answer = problem.parametrization.global_prox(start.points[:1], start.sign[:1], problem.x, np.zeros(len(problem.y)), 1.0)
-        if answer is None:
+        own = self.setting(problem)
+        start = own.initial
+        if own.parametrization.global_prox(start.points[:1], start.sign[:1], own.x, np.zeros(len(own.y)), 1.0) is None:
             return (
-                "the global proximal point is known for neurons of fixed sign with two parameters (signed, pair, sphere with "
-                f"metric cone), not for {problem.parametrization.kind} as it is here; use prox, its local form"
+                "the global proximal point is known for data with one feature, whose neurons (w, b) lie in a plane, and these "
+                f"have {own.x.shape[1] - 1}; use prox, its local form"
             )
         return None
 

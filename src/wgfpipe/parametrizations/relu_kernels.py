@@ -183,21 +183,20 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
 
 
 @numba.njit(cache=True, error_model="numpy")
-def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no cover - compiled
-    """Global minimizers of |theta - anchor|^2 / (2 dt) + sum_j sign slope_j relu(<theta, x_j>) over the plane, and minima.
+def _cones(x, slope):  # pragma: no cover - compiled
+    """Rays of the lines <w, x_j> = 0 in the plane, and the gradient of G(w) = sum_j slope_j relu(<w, x_j>) on every cone.
 
-    The lines <theta, x_j> = 0 cut the plane into cones on which the sum is linear, <g, theta>. Candidates are one point a
-    cone, anchor - dt g where it lies inside, one a ray between cones, and the origin: O(sample) a neuron.
+    Two arrays (cone, 2); a cone reaches from its ray to the next, counterclockwise, and opens by at most pi.
     """
     n_samples = x.shape[0]
     angles = np.empty(2 * n_samples)
     for j in range(n_samples):
-        line = np.arctan2(x[j, 0], -x[j, 1])  # direction of the line <theta, x_j> = 0
+        line = np.arctan2(x[j, 0], -x[j, 1])  # direction of the line <w, x_j> = 0
         angles[2 * j] = line
         angles[2 * j + 1] = line - np.pi if line > 0 else line + np.pi
     angles = np.sort(angles)
     n_rays = len(angles)
-    gradient = np.zeros((2, n_rays, 2))  # sign, cone (from its ray to the next, counterclockwise), parameter
+    gradient = np.zeros((n_rays, 2))
     ray = np.empty((n_rays, 2))
     for k in range(n_rays):
         ray[k, 0], ray[k, 1] = np.cos(angles[k]), np.sin(angles[k])
@@ -207,18 +206,27 @@ def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no c
         for j in range(n_samples):
             if c * x[j, 0] + s * x[j, 1] > 0.0:
                 for i in range(2):
-                    gradient[0, k, i] += slope[j] * x[j, i]
-                    gradient[1, k, i] -= slope[j] * x[j, i]
+                    gradient[k, i] += slope[j] * x[j, i]
+    return ray, gradient
+
+
+@numba.njit(cache=True, error_model="numpy")
+def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no cover - compiled
+    """Global minimizers of |theta - anchor|^2 / (2 dt) + sum_j sign slope_j relu(<theta, x_j>) over the plane, and minima.
+
+    The lines <theta, x_j> = 0 cut the plane into cones on which the sum is linear, <g, theta>. Candidates are one point a
+    cone, anchor - dt g where it lies inside, one a ray between cones, and the origin: O(sample) a neuron.
+    """
+    ray, gradient = _cones(x, slope)
+    n_rays = len(ray)
     for a in range(anchor.shape[0]):
         p, q = anchor[a, 0], anchor[a, 1]
-        which = 0 if sign[a] > 0 else 1
         # The origin; values are kept without the constant |anchor|^2 / (2 dt), which all candidates share.
         best, best_p, best_q = 0.0, 0.0, 0.0
         for k in range(n_rays):
             following = k + 1 if k + 1 < n_rays else 0
-            g0, g1 = gradient[which, k, 0], gradient[which, k, 1]
-            t0, t1 = p - dt * g0, q - dt * g1
-            # Inside the cone, whose opening is at most pi: left of its ray and right of the next.
+            t0, t1 = p - dt * sign[a] * gradient[k, 0], q - dt * sign[a] * gradient[k, 1]
+            # Inside the cone: left of its ray and right of the next.
             if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
                 value = -(t0 * t0 + t1 * t1) / (2.0 * dt)
                 if value < best:
@@ -229,4 +237,55 @@ def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no c
                 if value < best:
                     best, best_p, best_q = value, length * ray[k, 0], length * ray[k, 1]
         points[a, 0], points[a, 1] = best_p, best_q
+        values[a] = best + (p * p + q * q) / (2.0 * dt)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cover - compiled
+    """Global minimizers of |theta - anchor|^2 / (2 dt) + alpha G(w), theta = (w, alpha) with w in the plane, and minima.
+
+    The minimum over alpha, at alpha0 - dt G(w), leaves |w - w0|^2 / (2 dt) + alpha0 G(w) - dt G(w)^2 / 2: quadratic on every
+    cone where G is linear. Candidates are the stationary point of a cone, where it lies inside and the quadratic is convex,
+    that of a ray, and the origin: O(sample) a neuron. There is a minimum only while dt |G| < 1 on the unit circle; where
+    there is none points are NaN and values -inf.
+    """
+    ray, gradient = _cones(x, slope)
+    n_rays = len(ray)
+    steepest = 0.0
+    for k in range(n_rays):
+        following = k + 1 if k + 1 < n_rays else 0
+        g0, g1 = gradient[k, 0], gradient[k, 1]
+        steepest = max(steepest, abs(g0 * ray[k, 0] + g1 * ray[k, 1]))
+        for s in (-1.0, 1.0):
+            if s * (ray[k, 0] * g1 - ray[k, 1] * g0) >= 0.0 and s * (g0 * ray[following, 1] - g1 * ray[following, 0]) >= 0.0:
+                steepest = max(steepest, np.sqrt(g0 * g0 + g1 * g1))
+    if not dt * steepest < 1.0:
+        points[:] = np.nan
+        values[:] = -np.inf
+        return
+    for a in range(anchor.shape[0]):
+        p, q, alpha = anchor[a, 0], anchor[a, 1], anchor[a, 2]
+        # The origin; values are kept without the constant |w0|^2 / (2 dt), which all candidates share.
+        best, best_p, best_q, best_g = 0.0, 0.0, 0.0, 0.0
+        for k in range(n_rays):
+            following = k + 1 if k + 1 < n_rays else 0
+            g0, g1 = gradient[k, 0], gradient[k, 1]
+            bend = 1.0 - dt * dt * (g0 * g0 + g1 * g1)
+            if bend > 0.0:
+                new = (alpha - dt * (g0 * p + g1 * q)) / bend
+                t0, t1 = p - dt * new * g0, q - dt * new * g1
+                if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
+                    g = g0 * t0 + g1 * t1
+                    value = (t0 * (t0 - 2.0 * p) + t1 * (t1 - 2.0 * q)) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                    if value < best:
+                        best, best_p, best_q, best_g = value, t0, t1, g
+            rise = g0 * ray[k, 0] + g1 * ray[k, 1]
+            along = p * ray[k, 0] + q * ray[k, 1]
+            length = (along - dt * alpha * rise) / (1.0 - dt * dt * rise * rise)
+            if length > 0.0:
+                g = length * rise
+                value = length * (length - 2.0 * along) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                if value < best:
+                    best, best_p, best_q, best_g = value, length * ray[k, 0], length * ray[k, 1], g
+        points[a, 0], points[a, 1], points[a, 2] = best_p, best_q, alpha - dt * best_g
         values[a] = best + (p * p + q * q) / (2.0 * dt)

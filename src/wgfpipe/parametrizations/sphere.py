@@ -14,8 +14,13 @@ out on the other side, (angle + pi, -a): the same neuron in polar coordinates, a
 angles turn like 1 / a, and a step resolves neurons with |a| well above sqrt(dt |G'|) only. The proximal point of ``cone`` is
 that of the plane; that of ``conserved`` is taken in the space of (w, alpha), from which c is imposed again. Methods
 that need flat parameters run in those spaces throughout (``twin``): for ``cone`` nothing changes, for ``conserved`` a scheme
-may leave the surface of constant c by its own error, and what is written down is the neuron of the same output. The lattice of
-``cone`` is the plane's (``chart``), whose squared distance is the geodesic one; none lies on the surface of ``conserved``.
+may leave the surface of constant c by its own error, and what is written down is the neuron of the same output.
+
+Grids: ``product`` has circle times line; that of ``cone`` is the plane's lattice (``chart``), whose squared distance is the
+geodesic one; that of ``conserved`` are angles and amplitudes on the surface of constant c, a surface of revolution in the
+space of (w, alpha): a double cone for c = 0, hyperboloids otherwise. Its transport costs are straight distances in that space,
+the geodesic ones to leading order in a short step. No product of axes has them, and methods compare pairs of nodes at one
+difference of angles instead (:mod:`wgfpipe.kernels`).
 Source: Chizat, Sparse Optimization on Measures with Over-parameterized Gradient Descent, Math. Program. 194 (2022), the cone
 metrics; Chizat, Peyre, Schmitzer and Vialard, Found. Comput. Math. 18 (2018), Wasserstein-Fisher-Rao.
 """
@@ -190,14 +195,6 @@ class Sphere(Parametrization):
             case "conserved":
                 answer = WeightAlpha().prox(self._both_layers(anchor), self._both_layers(start), sign, x, slope, dt)
                 return _polar(answer[:, :2], answer[:, 2] * np.linalg.norm(answer[:, :2], axis=1), anchor)
-
-    def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
-        if self.metric != "cone":
-            return None
-        signs = _signs(anchor[:, 1])
-        answer = Signed().global_prox(self._vectors(anchor), signs, x, slope, dt)
-        assert answer is not None  # two parameters
-        return _polar(answer[0], signs * np.linalg.norm(answer[0], axis=1), anchor), answer[1]
 
     def law(self, points: Array) -> tuple[Array, Array]:
         return self._vectors(points), np.abs(points[:, 1])  # the area element of polar coordinates

@@ -48,6 +48,16 @@ class WeightAlpha(Parametrization):
         weight_force = ((inner > 0.0) * slope[:, None]).T @ x  # (atom, feature)
         return np.column_stack([points[:, -1:] * weight_force, slope @ np.maximum(inner, 0.0)])
 
+    def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
+        """Minimum over the candidates of every cone of the plane of w; NaN and -inf where dt is so long that there is none."""
+        if anchor.shape[1] != 3:
+            return None
+        from wgfpipe.parametrizations import relu_kernels
+
+        points, values = np.empty_like(anchor), np.empty(len(anchor))
+        relu_kernels.global_prox_layers(np.ascontiguousarray(anchor), x, slope, dt, points, values)
+        return points, values
+
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         """Alternate the minimum over w, exact at kinks as for the signed model, with that over alpha, until neither moves.
 
