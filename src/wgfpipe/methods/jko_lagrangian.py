@@ -3,8 +3,8 @@
 ``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, over all neurons: the energy is
 invariant under permutations, so the identity coupling is optimal and this is the JKO step (W2 in place of labels). Its dual
 in R^n (see :mod:`wgfpipe.methods.dual`) asks every neuron for the global minimum of its own proximal problem; for ReLU
-neurons with weights (w, b) in the plane that is a minimum over 4 n + 1 candidates, one more parameter alpha or not. ``residual`` is the duality gap of the step in units
-of the energy: zero proves that no measure has a lower objective. It differs from :mod:`wgfpipe.methods.prox` where a neuron
+neurons with weights (w, b) in the plane that is a minimum over 4 n + 1 candidates, one more parameter alpha or not.
+``residual`` is the duality gap of the step in units of the energy: zero proves that no measure has a lower objective. It differs from :mod:`wgfpipe.methods.prox` where a neuron
 tunnels: a dead one within dt V / 2 of its activation line is moved by JKO and never by gradient descent. A neuron on the
 verge of tunnelling can be split by the exact step and not by this one: the gap then stays at that neuron's mass times its
 gain.
