@@ -4,10 +4,10 @@
 invariant under permutations, so the identity coupling is optimal and this is the JKO step (W2 in place of labels). Its dual
 in R^n (see :mod:`wgfpipe.methods.dual`) asks every neuron for the global minimum of its own proximal problem; for ReLU
 neurons with weights (w, b) in the plane that is a minimum over 4 n + 1 candidates, one more parameter alpha or not.
-``residual`` is the duality gap of the step in units of the energy: zero proves that no measure has a lower objective. It differs from :mod:`wgfpipe.methods.prox` where a neuron
-tunnels: a dead one within dt V / 2 of its activation line is moved by JKO and never by gradient descent. A neuron on the
-verge of tunnelling can be split by the exact step and not by this one: the gap then stays at that neuron's mass times its
-gain.
+``residual`` is the duality gap of the step in units of the energy: zero proves that no measure has a lower objective. It
+differs from :mod:`wgfpipe.methods.prox` where a neuron tunnels: a dead one within dt V / 2 of its activation line is moved by
+JKO and never by gradient descent. A neuron on the verge of tunnelling can be split by the exact step and not by this one: the
+gap then stays at that neuron's mass times its gain.
 
 Symbols: the notes' tau = 2 dt. Pitfall: with both layers trained the energy falls like the square of a neuron, and a step
 longer than 1 / max |G| over unit w, V = alpha G(w), has no minimum (status ``diverged``). Cost a step: 3-8 responses of
