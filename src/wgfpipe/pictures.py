@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -59,6 +60,7 @@ class Plane:
         axes.set(xlim=(self.low[0], high[0]), ylim=(self.low[1], high[1]), aspect="equal")
         names = ("w", "b") if data.sizes["feature"] == 2 else ("w1", "w2")
         axes.set(xlabel=symbol(names[0]), ylabel=symbol(names[1]))
+        axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))  # labels at the ends would run into the next panel's
         axes.grid(False)
         if data.sizes["feature"] == 2:
             for x in data["x"].values[:, 0]:
