@@ -210,8 +210,7 @@ class Grid:
     def squared_distance(self, first: Array, second: Array) -> Array:
         """Squared distance between points: (..., param) and (..., param) are broadcast to (...)."""
         if self.surface is not None:
-            places, others = self.surface.embed(first), self.surface.embed(second)
-            return np.sum([(places[..., k] - others[..., k]) ** 2 for k in range(places.shape[-1])], axis=0)
+            return ((self.surface.embed(first) - self.surface.embed(second)) ** 2).sum(axis=-1)
         if not self.periods:
             return ((first - second) ** 2).sum(axis=-1)
         parts = [self.difference(k, first[..., k], second[..., k]) ** 2 for k in range(self.n_parameters)]
