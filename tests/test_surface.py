@@ -60,7 +60,7 @@ def test_the_area_of_the_surface_is_that_of_calculus(imbalance):
         steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
         steps[fine[1:] * fine[:-1] < 0.0] *= imbalance < 0.0  # between two sheets there is nothing
         area = 2 * np.pi * float((steps * (places[1:, 0] + places[:-1, 0]) / 2).sum())
-        rim = 2 * np.pi / 8 * 8 * places[-1, 0] * steps[-1] * 20000 / count  # half of each rim's cells lies outside
+        rim = 2 * np.pi * places[-1, 0] * steps[-1] * 20000 / count  # half of the cells at either rim lies outside
         errors.append(abs(grid.node_volumes.sum() - rim - area) / area)
     assert errors[1] < 0.3 * errors[0] < 0.3 * 0.02
 
@@ -205,18 +205,18 @@ def test_the_sliced_step_measures_places_in_euclidean_space(metric):
 @pytest.mark.parametrize("metric", ["product", "conserved"])
 def test_the_sliced_step_on_a_circle_is_certified_and_descends(metric):
     """It comes within its tolerance of the bound of its dual, on circle times line and on the cone."""
-    grid, start = {"half_width": 3.0, "points_per_axis": (36, 20)}, {"kind": "uniform", "half_width": 1.0}
+    grid, start = {"half_width": 4.5, "points_per_axis": (36, 24)}, {"kind": "uniform", "half_width": 1.0}
     problem = make_problem(parametrization={"kind": "sphere", "metric": metric}, grid=grid, initial=start)
-    run = wgfpipe.solve(problem, wgfpipe.JKOSlicedGrid(dt=0.5), 1.0, 2)
+    run = wgfpipe.solve(problem, wgfpipe.JKOSlicedGrid(dt=0.5, tolerance=0.02), 1.0, 2)
     assert run.attrs["status"] == "ok"
-    assert float(run["residual"].max()) <= 1e-2 * float(run["energy"][0])
+    assert float(run["residual"].max()) <= 0.02 * float(run["energy"][0])
     energies = np.concatenate([run["energy"].values[:1], run["step_energy"].values])
     assert np.all(np.diff(energies) < 0.0)
 
 
 @pytest.mark.parametrize("metric", ["product", "cone", "conserved"])
 def test_sliced_distances_are_below_the_exact_ones(metric):
-    """SW2 of places in Euclidean space, of what the mean over 64 random lines leaves, is at most W2 of chords over sqrt(d)."""
+    """Projections of places in Euclidean space shorten all distances, and chords are no longer than arcs: SW2 <= W2."""
     problem = make_problem(parametrization={"kind": "sphere", "metric": metric}, initial={"kind": "gaussian", "sampled": 40})
     run = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.01), 0.5, 2)
     first, last = (measure_at(run, k) for k in (0, 1))
