@@ -49,6 +49,6 @@ def bench_kernel_on_surface(measured, role):
         kernel = GibbsKernel(grid, grid.spacing**2)
         measured(lambda: kernel.apply(values, out), group=group, role=role, what="one matrix for every angle", iterations=10)
     else:
-        share = np.sqrt(grid.node_volumes)
+        share = grid.node_volumes
         gibbs = np.exp(-grid.squared_distance(grid.nodes[:, None], grid.nodes) / grid.spacing**2) * share[:, None] * share
         measured(lambda: np.matmul(gibbs, values, out=out), group=group, role=role, what="the matrix of all pairs")

@@ -81,7 +81,7 @@ def test_the_particle_jko_step_is_the_proximal_point():
 
 def dense_kernel(grid, epsilon):
     """The N x N matrix of the kernel for one sign."""
-    shares = np.sqrt(grid.node_volumes / grid.node_volumes.max())
+    shares = grid.node_volumes / grid.node_volumes.max()
     squared = grid.squared_distance(grid.nodes[:, None], grid.nodes[None])
     return shares[:, None] * np.exp(-squared / epsilon) * shares
 

@@ -72,15 +72,32 @@ def test_the_kernel_and_the_best_map_are_those_of_all_pairs(imbalance):
     grid, squared = problem.grid, pair_distances(problem)
     np.testing.assert_allclose(grid.squared_distance(grid.points[:, None], grid.points[None]), squared, atol=1e-13)
     values = np.random.default_rng(0).uniform(0.1, 1.0, len(squared))
-    shares = np.sqrt(grid.node_volumes / grid.node_volumes.max())
-    dense = shares[:, None] * np.exp(-squared / 0.3) * shares
-    kernel = GibbsKernel(grid, 0.3)
-    np.testing.assert_allclose(kernel.apply(values), dense @ values, rtol=1e-12)
-    np.testing.assert_allclose(kernel.apply_log(np.log(values)), np.log(dense @ values), atol=1e-12)
+    volumes = grid.node_volumes / grid.node_volumes.max()
+    for debias, shares in ((False, volumes), (True, np.sqrt(volumes))):
+        dense = shares[:, None] * np.exp(-squared / 0.3) * shares
+        kernel = GibbsKernel(grid, 0.3, debias)
+        np.testing.assert_allclose(kernel.apply(values), dense @ values, rtol=1e-12)
+        np.testing.assert_allclose(kernel.apply_log(np.log(values)), np.log(dense @ values), atol=1e-12)
+        assert kernel.stayed(values, values) == pytest.approx(np.diag(dense) @ values**2, rel=1e-12)
     image, minimum = best_map(grid, values, 0.25)
     costs = squared / 0.5 + values[:, None]
     np.testing.assert_allclose(minimum, costs.min(axis=0), rtol=1e-12)
     np.testing.assert_allclose(costs[image, np.arange(len(values))], minimum, rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["product", "cone", "conserved"])
+@pytest.mark.parametrize("imbalance", IMBALANCES)
+def test_the_volume_element_is_that_of_the_places(metric, imbalance):
+    """The area of the parallelogram that small changes of angle and amplitude span, by central differences to their square."""
+    if imbalance != 0.0 and metric != "conserved":
+        pytest.skip("no imbalance in this metric")
+    model = wgfpipe.Sphere(metric=metric, imbalance=imbalance)
+    points = np.random.default_rng(0).uniform([-3.0, 0.3], [3.0, 2.0], (50, 2))
+    places = wgfpipe.Sphere._vectors if metric == "cone" else model.embed  # with a > 0 the cone is one plane
+    around, along = ((places(points + 1e-4 * e) - places(points - 1e-4 * e)) / 2e-4 for e in np.eye(2))
+    gram = np.array([[(a * b).sum(axis=1) for a in (around, along)] for b in (around, along)])
+    area = np.sqrt(gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2)
+    np.testing.assert_allclose(model.volume_element(points), area, rtol=1e-6)
 
 
 def test_masses_far_below_the_largest_keep_their_digits():
@@ -88,7 +105,7 @@ def test_masses_far_below_the_largest_keep_their_digits():
     problem = surface(0.0, (24, 8))
     values = np.full(problem.grid.n_nodes, 1e-30)
     values[4] = 1.0
-    shares = np.sqrt(problem.grid.node_volumes / problem.grid.node_volumes.max())
+    shares = problem.grid.node_volumes / problem.grid.node_volumes.max()
     dense = shares[:, None] * np.exp(-pair_distances(problem) / 0.05) * shares
     np.testing.assert_allclose(GibbsKernel(problem.grid, 0.05).apply(values), dense @ values, rtol=1e-12)
 
@@ -99,17 +116,18 @@ def test_slopes_and_nearest_nodes_are_measured_on_the_surface():
     grid, model = problem.grid, problem.parametrization
     assert steepest(grid, model.embed(grid.points)[:, 2]) == pytest.approx(1.0, rel=1e-12)  # across the apex w stays
     upper = grid.points[:, 1] > 0.0
-    assert steepest(grid, np.where(upper, model.embed(grid.points)[:, 2], 0.0)) <= np.sqrt(0.5) * (1 + 1e-12)
+    assert steepest(grid, np.where(upper, model.embed(grid.points)[:, 2], 0.0)) == pytest.approx(np.sqrt(0.5), rel=1e-12)
     points = np.random.default_rng(0).uniform([-9.0, -3.0], [9.0, 3.0], (200, 2))
     dense = np.sqrt(model.squared_distance(points[:, None], grid.nodes[None]).min(axis=1))
     np.testing.assert_allclose(grid.distance_to_nodes(points), dense, atol=1e-12)
 
 
-def test_nodes_that_are_denser_attract_no_mass():
-    """Counted, nodes pull with D grad log(density) at epsilon / (4 dt) = D, debiased or not; with their volumes they do not.
+@pytest.mark.parametrize("kind", ["debiased", "plain", "dykstra"])
+def test_nodes_that_are_denser_attract_no_mass(kind):
+    """A force-free step of a Gaussian on a line of exponentially dense nodes leaves its mean.
 
-    A force-free debiased step of a Gaussian on a line of exponentially dense nodes must leave its mean. Counting nodes moves it
-    by (epsilon / 4) a for the density exp(-a x): predicted to 2 %, what orders beyond epsilon leave.
+    Counting nodes of density exp(-a x) moves it by (epsilon / 2) a, or half of that debiased (measured to 3e-8 of it: the
+    Gaussian kernel shifts an exponential exactly). With volumes 1.1e-4 of that is left, the error of their quadrature.
     """
     share, std = 0.4, 0.5
     levels = np.linspace(np.exp(-3.0 * share), np.exp(3.0 * share), 241)
@@ -120,18 +138,29 @@ def test_nodes_that_are_denser_attract_no_mass():
     masses = np.exp(-(x**2) / (2 * std**2)) * grid.node_volumes
     masses /= masses.sum()
     problem = wgfpipe.Problem(base.x, base.y, base.parametrization, base.energy, grid.measure(masses), grid, masses)
-    method, epsilon = wgfpipe.JKOEntropic(dt=0.1, epsilon=0.02), 0.02
+    epsilon, debias = 0.02, kind == "debiased"
+    method = wgfpipe.JKOEntropic(dt=0.1, epsilon=epsilon, debias=debias)
+    method = wgfpipe.JKODykstra(dt=0.1, epsilon=epsilon) if kind == "dykstra" else method
     moves = []
     for counted in (False, True):
-        _kernel(grid, epsilon)._uniform = counted
+        _kernel(grid, epsilon, debias)._uniform = counted
         run = wgfpipe.solve(problem, method, 0.1, 2)
         moves.append(float(measure_at(run, 1).weights @ x - masses @ x))
-    assert moves[1] == pytest.approx(-epsilon / 4 * share, rel=0.02)
-    assert abs(moves[0]) < 0.02 * abs(moves[1])
+        if not (
+            debias or counted
+        ):  # b = q / gibbs 1: on the diagonal of the plan are q v / sum_j exp(-|x_i - x_j|^2 / epsilon) v_j
+            kernel = np.exp(-grid.squared_distance(grid.nodes[:, None], grid.nodes) / epsilon)
+            stays = float(masses @ (grid.node_volumes / (kernel @ grid.node_volumes)))
+            assert float(run["plan_off_diagonal"][0]) == pytest.approx(1.0 - stays, rel=1e-9)
+    assert moves[1] == pytest.approx(-epsilon / (4 if debias else 2) * share, rel=1e-6)
+    assert abs(moves[0]) < 1e-3 * abs(moves[1])
 
 
 def test_blocks_exchange_mass_without_a_preference():
-    """A Gaussian across the edge of a fine block stays where it is; counted nodes would draw it into the fine block."""
+    """A Gaussian across the edge of a fine block stays where it is; counted nodes would draw it into the fine block.
+
+    Measured: 1 % of the move is left, as the edge is resolved to a coarse spacing.
+    """
     base = make_problem(16, energy={"kind": "quadratic", "stiffness": 0.0})
     grid = Grid((*Grid.uniform(2.5, 48, 2).blocks, *Grid.uniform(0.5, 48, 2).blocks), (1,))
     from_edge = grid.nodes - np.array([0.5, 0.0])
@@ -140,11 +169,11 @@ def test_blocks_exchange_mass_without_a_preference():
     problem = wgfpipe.Problem(base.x, base.y, base.parametrization, base.energy, grid.measure(masses), grid, masses)
     method, moves = wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), []
     for counted in (False, True):
-        _kernel(grid, problem.evaluate("h^2"))._uniform = counted
+        _kernel(grid, problem.evaluate("h^2"), True)._uniform = counted
         run = wgfpipe.solve(problem, method, 2.0, 2)
         moves.append(float((measure_at(run, 1).weights - masses) @ from_edge[:, 0]))
     assert moves[1] < -0.05
-    assert abs(moves[0]) < 0.02 * abs(moves[1])  # the edge itself is resolved to a coarse spacing
+    assert abs(moves[0]) < 0.02 * abs(moves[1])
 
 
 def test_a_step_on_the_surface_is_the_same_in_both_domains():

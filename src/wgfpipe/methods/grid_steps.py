@@ -21,15 +21,15 @@ TINY = float(np.finfo(float).tiny)
 
 
 @lru_cache(maxsize=4)
-def _kernel(grid: Grid, epsilon: float) -> GibbsKernel:
-    return GibbsKernel(grid, epsilon)
+def _kernel(grid: Grid, epsilon: float, debias: bool) -> GibbsKernel:
+    return GibbsKernel(grid, epsilon, debias)
 
 
 class CountingKernel:
     """The Gibbs kernel of a grid, built once for a run, that counts its applications in a step."""
 
-    def __init__(self, grid: Grid, epsilon: float) -> None:
-        self.inner = _kernel(grid, epsilon)
+    def __init__(self, grid: Grid, epsilon: float, debias: bool = False) -> None:
+        self.inner = _kernel(grid, epsilon, debias)
         self.epsilon = epsilon
         self.applications = 0
 

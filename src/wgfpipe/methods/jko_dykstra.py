@@ -93,7 +93,7 @@ class JKODykstra(Method):
             inner_iterations=gibbs.applications // 2,
             residual=violation,
             kernel_applications=gibbs.applications,
-            plan_off_diagonal=1.0 - float(a @ b) / total,
+            plan_off_diagonal=1.0 - gibbs.inner.stayed(a, b) / total,
             mass_error=mass_error(grid, before, weights),
             status=Status.worst(status, lattice_status(problem, gibbs.inner, weights, error_of_outputs, dt)),
         )

@@ -108,7 +108,7 @@ class JKOEntropic(Method):
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
-        gibbs = CountingKernel(grid, problem.evaluate(self.epsilon))
+        gibbs = CountingKernel(grid, problem.evaluate(self.epsilon), self.debias)
         inverse = state.inverse
         if len(inverse) == 0:
             inverse = tangent_inverse(problem, grid.points, before, grid.sign, dt)
@@ -170,12 +170,12 @@ class _Regularized:
         if self.log_domain:
             log_b = log_of(self.before) - self.gibbs.apply_log(self.exponent)
             np.exp(self.exponent + self.gibbs.apply_log(log_b), out=self.weights)
-            stayed = float(np.exp(self.exponent + log_b).sum())
+            stayed = self.gibbs.inner.stayed(np.exp(self.exponent + log_b), np.ones_like(log_b))
         else:
             a = np.exp(self.exponent, out=self.scaling)
             b = np.divide(self.before, self.gibbs.apply(a, self.image), out=self.other)
             np.multiply(a, self.gibbs.apply(b, self.image), out=self.weights)
-            stayed = float(a @ b)
+            stayed = self.gibbs.inner.stayed(a, b)
         return self.problem.grid_activations @ self.weights, Answer(self.weights, stayed, 0.0)
 
     def next_scaling(self, weights: Array) -> Array:
@@ -244,7 +244,7 @@ class _Debiased(_Regularized):
         spread = self.gibbs.apply(b, self.other)
         a = np.multiply(squared, spread, out=self.image)
         np.multiply(a, spread, out=self.weights)
-        stayed = float(a @ b)
+        stayed = self.gibbs.inner.stayed(a, b)
         smooth = self.gibbs.apply(a, self.other)
         b *= smooth
         log_smooth = np.log(np.maximum(smooth, TINY, out=self.image), out=self.image)  # empty nodes alone are below TINY
@@ -263,7 +263,7 @@ class _Debiased(_Regularized):
         log_share = np.log(self.goal) - log_mass
         shift = np.repeat(log_share.ravel(), self.grid.n_nodes)
         np.exp(log_a + log_spread + shift, out=self.weights)
-        stayed = float(np.exp(log_a + log_b + shift).sum())
+        stayed = self.gibbs.inner.stayed(np.exp(log_a + log_b + shift), np.ones_like(log_b))
         return np.exp(log_marginal + shift), np.where(self.occupied > 0, log_smooth, 0.0), log_share, stayed
 
 
