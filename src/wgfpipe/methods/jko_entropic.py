@@ -2,6 +2,8 @@
 
 ``min over plans pi >= 0 with pi^T 1 = q of  epsilon KL(pi | gibbs) + 2 dt F(pi 1)``  (no transport between signs).
 
+Masses are compared per volume of the nodes, where these differ, by what gibbs holds (:mod:`wgfpipe.kernels`).
+
 Symbols: q ``weights`` before, p after; epsilon = gamma of the notes, 2 dt = their tau; gibbs = their xi;
 v = f - y and V = curvature A^T v + potential, with A (sample x atom) the activations. For a fixed v,
 ``a = exp(-(2 dt/epsilon) V)``, ``b = q / gibbs a``, ``p = a * gibbs b``: two kernel applications, and ``p`` has the mass of q
