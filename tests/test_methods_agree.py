@@ -419,8 +419,8 @@ def test_with_one_parameter_the_sliced_step_is_the_proximal_point():
     problem = wgfpipe.Problem(np.ones((4, 1)), np.full(4, 0.3), wgfpipe.Signed(), wgfpipe.SquaredLoss(), start)
     sliced, local = (wgfpipe.solve(problem, cls(dt=0.2), 0.2, 2) for cls in (wgfpipe.JKOSliced, wgfpipe.Prox))
     assert labelled_distance(sliced, local) <= float(sliced["residual"][0]) + 1e-9  # 1e-10: the dual equation of prox
-    assert wgfpipe.JKOSliced(dt=0.2).caveat(problem) is None
-    assert wgfpipe.JKOSliced(dt=0.2).caveat(make_problem(16)) is not None
+    assert wgfpipe.JKOSliced(dt=0.2).solves(problem, 0.2, 1).metric == "w2"
+    assert wgfpipe.JKOSliced(dt=0.2).solves(make_problem(16), 0.2, 1).metric == "sliced"
 
 
 def test_the_sliced_step_becomes_the_proximal_point_as_dt_falls():

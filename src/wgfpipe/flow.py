@@ -4,13 +4,14 @@ Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A metho
 """
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -24,6 +25,13 @@ from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.memory import keep_pages
 from wgfpipe.parametrizations.base import NOTHING, Geometry, Loss, Parametrization
 from wgfpipe.status import Info, Status
+
+ROUNDINGS = 64.0
+"""Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
+for the terms themselves."""
+
+LOST_MASS = 1e-9
+"""Share of the mass that a run may lose or gain; plans between measures exist up to ten times that (wgfpipe.transport)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +89,28 @@ class Problem:
     def stiffness(self) -> float:
         """Stiffness k of the potential ``k |theta|^2 / 2``."""
         return self.energy.potential_stiffness
+
+    @cached_property
+    def outputs_size(self) -> float:
+        """Size of the outputs that this problem is about, root mean square over the data: what tolerances are shares of.
+
+        ``|y_j| + sum_i weights_i |m(theta_i; x_j)|`` at the start. Rescaling labels, parameters and grid rescales it alike.
+        """
+        start = self.initial
+        absolute = np.abs(self.parametrization.activations(start.points, start.sign, self.x)) @ start.weights
+        return float(np.sqrt(np.mean((np.abs(self.y) + absolute) ** 2)))
+
+    def energy_rounding(self, energy: float) -> float:
+        """Bound on what rounding does to a computed energy: differences below it mean nothing.
+
+        An output is a sum of many terms whose absolute values add up to about ``outputs_size``; numpy adds them pairwise, so
+        ROUNDINGS units of the last place of that sum bound its error e. The loss ``c n / 2 * mean (f - y)^2`` moves by at most
+        ``c n (r e + e^2 / 2)``, r the root mean square of f - y; the potential moves by as many units of itself.
+        """
+        error = ROUNDINGS * np.finfo(float).eps * self.outputs_size
+        strength = self.curvature * len(self.y)
+        residual = math.sqrt(2.0 * max(energy, 0.0) / strength) if strength > 0.0 else 0.0
+        return strength * (residual * error + 0.5 * error**2) + ROUNDINGS * np.finfo(float).eps * abs(energy)
 
     @cached_property
     def grid_activations(self) -> Array:
@@ -181,6 +211,27 @@ class Problem:
         return moved, after, loss + 0.5 * self.stiffness * float(weights @ (moved**2).sum(axis=1)), memory
 
 
+class Solved(NamedTuple):
+    """Which flow a run solves: a verdict asks those methods that solve what the reference solves, and no others.
+
+    Attributes
+    ----------
+    entropy : float
+        The D of F + D * entropy, with the steps that were taken; 0 for the flow of F itself.
+    metric : str
+        The metric whose gradient flow it is: ``w2``, or ``sliced``.
+    bias : float
+        Displacement by the end, as a W2, that theory predicts of the scheme itself.
+    caveat : str
+        What a reader must know of these, with numbers; empty where there is nothing to know.
+    """
+
+    entropy: float = 0.0
+    metric: Literal["w2", "sliced"] = "w2"
+    bias: float = 0.0
+    caveat: str = ""
+
+
 class Method(BaseModel, ABC):
     """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
 
@@ -238,9 +289,13 @@ class Method(BaseModel, ABC):
         at_home = model.geometry in self.geometries and (self.support == "particles" or model.chart is model)
         return problem if at_home else problem.in_twin
 
-    def caveat(self, problem: Problem) -> str | None:
-        """Return a known, quantified bias of this configuration, or None: it is stored and kept apart in the verdict."""
-        return None
+    def between(self, problem: Problem, duration: float) -> "Method":
+        """Return the method as it steps between two saved times: where a hyper-parameter depends on how they divide steps."""
+        return self
+
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        """Say which flow ``n_steps`` steps of ``dt``, the length they really have, solve."""
+        return Solved()
 
 
 def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
@@ -249,18 +304,28 @@ def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
     Raises
     ------
     ValueError
-        If there are fewer than two, or listed times do not increase from 0 to at most the horizon.
+        If the horizon is not positive, there are fewer than two times, or listed times do not increase from 0 to at most the
+        horizon.
     """
-    if isinstance(save_at, int):
+    if not (horizon > 0 and math.isfinite(horizon)):
+        raise ValueError(f"the horizon is a positive flow time, got {horizon}")
+    if isinstance(save_at, numbers.Integral):
         if save_at < 2:
             raise ValueError(f"save_at counts the saved times and needs at least 2 (start and end), got {save_at}")
-        return np.linspace(0.0, horizon, save_at)
+        return np.linspace(0.0, horizon, int(save_at))
     times = np.asarray(save_at, float)
+    if times.ndim != 1:
+        raise ValueError(f"save_at is a whole number of saved times, or a list of them, got {save_at!r}")
     if len(times) and times[0] != 0.0:
         times = np.concatenate([[0.0], times])
     if len(times) < 2 or not np.all(np.diff(times) > 0) or times[-1] > horizon * (1 + 1e-12):
         raise ValueError(f"at least one time after 0, in increasing order, up to the horizon {horizon}")
     return times
+
+
+def step_counts(times: Array, longest: float) -> list[int]:
+    """Steps between saved times (time,): equal ones, no longer than ``longest``, that end at every saved time."""
+    return [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]
 
 
 def solve(
@@ -307,26 +372,35 @@ def solve(
         recorder = trajectory.Recorder([0.0], [start], [problem.predict(start)], [problem.energy_of(start)])
         return trajectory.build(model, names, recorder, method, reason)
     longest = problem.evaluate(method.dt)
-    counts = [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]
+    counts = step_counts(times, longest)
     own = method.setting(problem)
+    lengths = np.diff(times)
+    steppers = [method.between(own, length) for length in lengths]
     state = method.init(own, np.random.default_rng(seed))
-    recorder = trajectory.Recorder(caveat=method.caveat(own))
+    recorder = trajectory.Recorder(solved=_solved(own, steppers, lengths, counts), shortened=_shortened(times, counts, longest))
     if checkpoint is not None and checkpoint.exists():
         state = load_checkpoint(checkpoint, recorder, state)
     else:
         _save(problem, method, state, 0.0, recorder)
     clock = CheckpointClock(checkpoint, checkpoint_every)
     done = len(recorder.infos)
+    lost_mass = math.fsum(info.mass_error for info in recorder.infos)
     for interval in range(len(recorder.times) - 1, len(counts)):
-        step = (times[interval + 1] - times[interval]) / counts[interval]
+        step = lengths[interval] / counts[interval]
         for number in range(counts[interval]):
             energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
                 try:
-                    state, info = method.step(own, state, step)
+                    after, info = steppers[interval].step(own, state, step)
                 except np.linalg.LinAlgError:  # a system that overflowed or became singular: the run ends here, as a status
-                    info = Info(energy=math.nan)
-            info = _judge(method, info, energy_before, recorder.energies[0])
+                    after, info = state, Info(energy=math.nan)
+            if method.descends and not info.energy <= energy_before + own.energy_rounding(energy_before):
+                # Staying is a candidate of every minimization: a step that is worse is not taken.
+                info = _stayed(info, energy_before)
+            else:
+                state = after
+            lost_mass += info.mass_error
+            info = _judge(method, info, energy_before, lost_mass, own.energy_rounding(energy_before))
             recorder.infos.append(info)
             recorder.step_times.append(times[interval] + (number + 1) * step)
             done += 1
@@ -339,14 +413,40 @@ def solve(
     return trajectory.build(model, names, recorder, method)
 
 
-def _judge(method: Method, info: Info, energy_before: float, energy_at_start: float) -> Info:
+def _solved(problem: Problem, steppers: Sequence[Method], lengths: Array, counts: Sequence[int]) -> list[Solved]:
+    """Which flow each kind of interval between saved times solves: one entry if all divide alike, as they mostly do."""
+    kinds: dict[float, tuple[Method, int]] = {}
+    for stepper, length, count in zip(steppers, lengths, counts, strict=True):
+        dt = float(f"{length / count:.12g}")  # rounding of the saved times makes no steps of another length
+        kinds[dt] = stepper, kinds.get(dt, (stepper, 0))[1] + count
+    return [stepper.solves(problem, dt, n_steps) for dt, (stepper, n_steps) in kinds.items()]
+
+
+def _shortened(times: Array, counts: Sequence[int], longest: float) -> str:
+    """Say that saved times shorten the steps by a tenth or more, which changes what depends on their length."""
+    steps = np.diff(times) / counts
+    if steps.min() > 0.9 * longest:
+        return ""
+    taken = f"{steps.min():.4g}" if np.ptp(steps) < 1e-9 * longest else f"{steps.min():.4g} to {steps.max():.4g}"
+    return f"saved times divide time into steps of {taken} where dt = {longest:.4g} was asked for"
+
+
+def _stayed(info: Info, energy: float) -> Info:
+    """Make the record of a step that was not taken, since staying is better; its solver's certificate is kept."""
+    zero = 0.0 if math.isfinite(info.transport_cost) else math.nan
+    return info._replace(energy=energy, plan_off_diagonal=0.0, mass_error=0.0, transport_cost=zero, status=Status.NOT_CONVERGED)
+
+
+def _judge(method: Method, info: Info, energy_before: float, lost_mass: float, rounding: float) -> Info:
     """Add to a step's status what the loop can see of any method."""
     if not math.isfinite(info.energy):
         return info._replace(status=Status.DIVERGED)
-    # Rounding moves the energy by some ulps of the labels' scale; 1e-12 of the start is thousands of them.
-    if method.reports_ascent and info.energy > energy_before + 1e-12 * energy_at_start:
-        return info._replace(status=Status.worst(info.status, Status.ASCENT))
-    return info
+    found = info.status
+    if method.reports_ascent and info.energy > energy_before + rounding:
+        found = Status.worst(found, Status.ASCENT)
+    if not lost_mass <= LOST_MASS:
+        found = Status.worst(found, Status.MASS)
+    return info._replace(status=found)
 
 
 def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "trajectory.Recorder") -> None:

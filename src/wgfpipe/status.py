@@ -22,6 +22,10 @@ class Status(enum.Enum):
         "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise "
         "max_iterations or raise epsilon."
     )
+    MASS = (
+        "mass was lost or made: the masses of a sign no longer add up to what they were, so distances mean nothing; raise "
+        "epsilon or lower the tolerance of the method."
+    )
     DIVERGED = (
         "the computation produced a non-finite number or a singular system and was stopped there; lower dt or raise epsilon."
     )

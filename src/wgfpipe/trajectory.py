@@ -86,7 +86,8 @@ class Recorder:
     energies: list[float] = field(default_factory=list)
     infos: list[Any] = field(default_factory=list)
     step_times: list[float] = field(default_factory=list)
-    caveat: str | None = None
+    solved: list[Any] = field(default_factory=list)
+    shortened: str = ""
 
 
 def build(
@@ -143,7 +144,12 @@ def build(
         parametrization=parametrization.model_dump_json(),
         status=status.name.lower(),
         advice=unsupported or status.value,
-        caveat=recorder.caveat or "",
+        entropy_least=min((solved.entropy for solved in recorder.solved), default=0.0),
+        entropy_most=max((solved.entropy for solved in recorder.solved), default=0.0),
+        metric=next((solved.metric for solved in recorder.solved), "w2"),
+        bias=float(sum(solved.bias for solved in recorder.solved)),
+        caveat="; ".join(dict.fromkeys(solved.caveat for solved in recorder.solved if solved.caveat)),
+        shortened_steps=recorder.shortened,
     )
     return dataset
 

@@ -59,6 +59,7 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         "status": status.name.lower(),
         "advice": trajectory.attrs["advice"],
         "caveat": trajectory.attrs["caveat"] or None,
+        "other_flow": trajectory.attrs.get("entropy_most", 0.0) > 0.0 or trajectory.attrs.get("metric", "w2") != "w2",
     }
     if status in (Status.UNSUPPORTED, Status.DIVERGED):
         return evidence | {
@@ -107,7 +108,7 @@ def judge_cell(
     are judged and listed, and have no say here. Against a noisy reference it is the methods with a caveat that are asked.
     """
     flows = [m for m in methods if m["family"] == "Wasserstein gradient flow"]
-    sound = [m for m in flows if m["status"] == "ok" and bool(m["caveat"]) is noisy_reference]
+    sound = [m for m in flows if m["status"] == "ok" and m["other_flow"] is noisy_reference]
     verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
     labels = {verdict: [m["method"] for m in sound if m["verdict"] == verdict] for verdict in verdicts}
     if not sound:
@@ -131,7 +132,7 @@ def judge_cell(
     for method in (m for m in flows if m not in sound):
         reason = method["status"].replace("_", " ")
         if method["status"] == "ok":
-            reason = method["caveat"].partition(":")[0] if method["caveat"] else "no diffusion, and the reference has"
+            reason = method["caveat"].partition(":")[0] if method["other_flow"] else "no diffusion, and the reference has"
         silent.setdefault(reason, []).append(method["method"])
     if silent:
         listed = "; ".join(f"{reason}: {', '.join(labels)}" for reason, labels in silent.items())

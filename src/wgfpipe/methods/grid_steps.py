@@ -1,10 +1,11 @@
 """What the entropic grid methods share: the kernel they apply, signs, and the certificates of a step."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
 
-from wgfpipe.flow import Problem
+from wgfpipe.flow import Problem, Solved
 from wgfpipe.kernels import MAX_EXPONENT_RANGE, GibbsKernel
 from wgfpipe.measure import Array, Grid
 from wgfpipe.status import Status
@@ -142,9 +143,31 @@ def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs
     return status
 
 
-def diffusion_caveat(epsilon: float, dt: float) -> str:
-    """Say what a step that is not debiased adds to the flow."""
-    return (
-        f"not debiased: it is the flow of F + D * entropy with diffusion D = epsilon/(4 dt) = {epsilon / (4 * dt):.3g}, whose "
-        "twin is noisy gradient descent"
+def diffused(epsilon: float, dt: float) -> Solved:
+    """Say what steps that are not debiased add to the flow."""
+    diffusion = epsilon / (4 * dt)
+    return Solved(
+        entropy=diffusion,
+        caveat=f"not debiased: it is the flow of F + D * entropy with diffusion D = epsilon/(4 dt) = {diffusion:.3g}, whose "
+        "twin is noisy gradient descent",
     )
+
+
+def spread_of_debiasing(problem: Problem, epsilon: float, n_steps: int) -> float:
+    """Displacement, a W2, by which debiased steps spread the initial measure of a problem.
+
+    A step without force adds ``epsilon^2 / (16 v)`` to the variance v of a Gaussian, in every direction. Here v are the
+    variances that each sign starts with, along the axes of the space where the nodes lie.
+    """
+    grid, start = problem.require_grid(), problem.grid_start().weights
+    places = grid.nodes if grid.surface is None else grid.surface.embed(grid.nodes)
+    squared = 0.0
+    for masses in by_sign(grid, start):
+        mass = masses.sum()
+        if mass > 0.0:
+            mean = masses @ places / mass
+            variance = masses @ (places - mean) ** 2 / mass
+            varies = variance > 0.0
+            grown = variance[varies] + n_steps * epsilon**2 / (16.0 * variance[varies])
+            squared += mass * float(((np.sqrt(grown) - np.sqrt(variance[varies])) ** 2).sum())
+    return math.sqrt(squared)

@@ -21,13 +21,13 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.grid_steps import (
     TINY,
     CountingKernel,
     by_sign,
-    diffusion_caveat,
+    diffused,
     lattice_status,
     mass_error,
     potential_at_nodes,
@@ -99,8 +99,8 @@ class JKODykstra(Method):
         )
         return DykstraState(weights, error_of_outputs), info
 
-    def caveat(self, problem: Problem) -> str | None:
-        return diffusion_caveat(problem.evaluate(self.epsilon), problem.evaluate(self.dt))
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        return diffused(problem.evaluate(self.epsilon), dt)
 
     def measure(self, problem: Problem, state: DykstraState) -> Measure:
         return problem.require_grid().measure(state.weights)

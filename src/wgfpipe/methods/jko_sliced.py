@@ -25,10 +25,10 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.dual import solve_dual, tangent_inverse
-from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_caveat
+from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
 
@@ -62,8 +62,8 @@ class JKOSliced(Method):
         "Bonneel, Rabin, Peyre and Pfister, Sliced and Radon Wasserstein Barycenters of Measures, J. Math. Imaging Vis. 2015",
     )
 
-    def caveat(self, problem: Problem) -> str | None:
-        return sliced_caveat(problem)
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        return sliced_flow(problem)
 
     def init(self, problem: Problem, rng: np.random.Generator) -> SlicedState:
         return SlicedState(np.ascontiguousarray(problem.initial.points), int(rng.integers(2**62)))

@@ -26,9 +26,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_caveat
+from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
 
@@ -65,8 +65,8 @@ class JKOSlicedGenerator(Method):
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
     )
 
-    def caveat(self, problem: Problem) -> str | None:
-        return sliced_caveat(
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        return sliced_flow(
             problem, f"; and of {self.n_neurons} neurons a sign from a network of width {self.width}, fitted to the start"
         )
 

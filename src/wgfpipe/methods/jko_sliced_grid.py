@@ -32,11 +32,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
 from wgfpipe.methods.lattice_maps import best_map
-from wgfpipe.methods.sliced import lines, sliced_caveat
+from wgfpipe.methods.sliced import lines, sliced_flow
 from wgfpipe.status import Status
 
 TAIL = 1e-8
@@ -75,8 +75,8 @@ class JKOSlicedGrid(Method):
         "Jaggi, Revisiting Frank-Wolfe: Projection-Free Sparse Convex Optimization, ICML 2013",
     )
 
-    def caveat(self, problem: Problem) -> str | None:
-        return sliced_caveat(problem)
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        return sliced_flow(problem)
 
     def init(self, problem: Problem, rng: np.random.Generator) -> SlicedGridState:
         return SlicedGridState(problem.grid_start().weights, int(rng.integers(2**62)))

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import Info, Method, Problem, Solved, step_counts
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.parametrizations.base import Geometry
 
@@ -64,8 +64,17 @@ class Langevin(Method):
         assert self.epsilon is not None and self.matched_dt is not None  # noqa: PT018 - see _one_diffusion
         return problem.evaluate(self.epsilon) / (4.0 * problem.evaluate(self.matched_dt))
 
-    def caveat(self, problem: Problem) -> str | None:
-        return f"noisy: it is the flow of F + D * entropy with diffusion D = {self.coefficient(problem):.3g}"
+    def between(self, problem: Problem, duration: float) -> "Langevin":
+        """Match the entropic run as it steps, too: saved times shorten its steps, and a shorter step diffuses more."""
+        if self.epsilon is None or self.matched_dt is None:
+            return self
+        count = step_counts(np.array([0.0, duration]), problem.evaluate(self.matched_dt))[0]
+        diffusion = problem.evaluate(self.epsilon) / (4.0 * duration / count)
+        return self.model_copy(update={"diffusion": diffusion, "epsilon": None, "matched_dt": None})
+
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        diffusion = self.coefficient(problem)
+        return Solved(entropy=diffusion, caveat=f"noisy: it is the flow of F + D * entropy with diffusion D = {diffusion:.3g}")
 
     def init(self, problem: Problem, rng: np.random.Generator) -> LangevinState:
         points = np.asfortranarray(np.tile(problem.initial.points, (self.copies, 1)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wgfpipe.flow import Problem
+from wgfpipe.flow import Problem, Solved
 from wgfpipe.measure import Array, Measure
 
 SEES = (
@@ -23,9 +23,9 @@ SEES = (
 )
 
 
-def sliced_caveat(problem: Problem, more: str = "") -> str | None:
+def sliced_flow(problem: Problem, more: str = "") -> Solved:
     """Say what the sliced distance does to the flow; nothing where one parameter leaves nothing to average."""
-    return None if problem.initial.points.shape[1] == 1 and not more else SEES + more
+    return Solved() if problem.initial.points.shape[1] == 1 and not more else Solved(metric="sliced", caveat=SEES + more)
 
 
 def lines(n_parameters: int, n_projections: int, seed: int) -> Array:
