@@ -94,7 +94,7 @@ def test_jko_on_the_grid_converges_in_space(exact):
         problem = make_problem(n)
         reference = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.01), 1.0, 3)
         jko = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), 1.0, 3)
-        shares = relative(wgfpipe.compare(problem, reference, jko=jko)).sel({"method": "jko", "distance": "w1"})
+        shares = relative(wgfpipe.compare(problem, reference, jko=jko)).sel({"label": "jko", "distance": "w1"})
         assert float(shares["floor"]) < float(shares["final"]) < 4 * float(shares["floor"])
         excess.append(float(shares["final"]))
     assert excess[1] < 0.75 * excess[0]  # order 1 in h gives 0.48; measured 0.47

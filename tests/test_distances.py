@@ -376,15 +376,15 @@ def test_compare_measures_drifting_clouds_by_their_velocities(tmp_path):
     runs = {"slow": drifting(measure, velocity, times), "fast": drifting(measure, 3 * velocity, times)}
     names = ("w2", "w1", "function_gap")
     made = compare(problem, runs, "slow", names)
-    assert made["value"].sizes == {"method": 2, "distance": 3, "time": 3}
+    assert made["value"].sizes == {"label": 2, "distance": 3, "time": 3}
     assert made["travelled"].sizes == made["floor"].sizes == {"distance": 3, "time": 3}
-    assert list(made["method"].values) == ["slow", "fast"]
+    assert list(made["label"].values) == ["slow", "fast"]
     assert list(made["distance"].values) == list(names)
     np.testing.assert_array_equal(made["time"], times)
-    np.testing.assert_array_equal(made["value"].sel({"method": "slow"}), 0.0)
-    np.testing.assert_array_equal(made["gap"].sel({"method": "slow"}), 0.0)
+    np.testing.assert_array_equal(made["value"].sel({"label": "slow"}), 0.0)
+    np.testing.assert_array_equal(made["gap"].sel({"label": "slow"}), 0.0)
     for name in ("w2", "w1"):
-        at = {"method": "fast", "distance": name}
+        at = {"label": "fast", "distance": name}
         np.testing.assert_allclose(made["travelled"].sel(distance=name), times, rtol=ROUNDING, atol=0)
         np.testing.assert_allclose(made["value"].sel(at), 2 * times, rtol=ROUNDING, atol=0)
         np.testing.assert_allclose(made["labelled"].sel(at), 2 * times, rtol=ROUNDING, atol=0)
@@ -404,7 +404,7 @@ def test_the_cost_of_keeping_labels_is_never_below_the_distance():
         "a": drifting(start, [0.0, 0.0], [0.0, 1.0]),
         "b": drifting(scattered, [1.0, 0.0], [0.0, 1.0]),
     }
-    made = compare(problem, runs, "a", ("w2", "w1")).sel({"method": "b"})
+    made = compare(problem, runs, "a", ("w2", "w1")).sel({"label": "b"})
     assert np.all(made["labelled"] > 1.01 * made["value"])  # a share of what it is: labels are not optimal here
     assert np.all(made["value"] > 0)
 
@@ -419,9 +419,9 @@ def test_labels_mean_nothing_between_different_atoms():
         "fewer": drifting(cloud(8, 8, signs=(1,)), [0.0, 0.0], [0.0, 1.0]),
     }
     made = compare(problem, runs, "reference", ("w2",))
-    np.testing.assert_array_equal(made["labelled"].sel({"method": "reference"}), 0.0)
-    assert np.isnan(made["labelled"].sel({"method": ["weights", "fewer"]})).all()
-    assert (made["value"].sel({"method": ["weights", "fewer"]}) > 0).all()
+    np.testing.assert_array_equal(made["labelled"].sel({"label": "reference"}), 0.0)
+    assert np.isnan(made["labelled"].sel({"label": ["weights", "fewer"]})).all()
+    assert (made["value"].sel({"label": ["weights", "fewer"]}) > 0).all()
 
 
 def test_a_trajectory_that_stopped_early_has_no_distance_after_it_stopped():
@@ -432,12 +432,12 @@ def test_a_trajectory_that_stopped_early_has_no_distance_after_it_stopped():
     made = compare(problem, {"reference": reference, "whole": whole, "stopped": stopped}, "reference", ("w2", "energy_gap"))
     np.testing.assert_array_equal(made["time"], times)
     for name in ("value", "gap", "labelled", "function"):
-        early, complete = made[name].sel({"method": "stopped"}), made[name].sel({"method": "whole"})
+        early, complete = made[name].sel({"label": "stopped"}), made[name].sel({"label": "whole"})
         assert np.isnan(early.isel(time=slice(3, None))).all()
         xr.testing.assert_equal(
-            early.isel(time=slice(0, 3)).drop_vars("method"), complete.isel(time=slice(0, 3)).drop_vars("method")
+            early.isel(time=slice(0, 3)).drop_vars("label"), complete.isel(time=slice(0, 3)).drop_vars("label")
         )
-    assert np.isfinite(made["value"].sel({"method": "stopped"}).isel(time=slice(0, 3))).all()
+    assert np.isfinite(made["value"].sel({"label": "stopped"}).isel(time=slice(0, 3))).all()
 
 
 def test_a_reference_that_stopped_early_ends_the_comparison():

@@ -101,7 +101,7 @@ def with_failures(cell: dict) -> dict:
     refused = cell["trajectories"]["prox"].isel(time=slice(0, 1), step=slice(0, 0)).copy(deep=True)
     refused.attrs["status"] = "unsupported"
     runs = {"gd": cell["trajectories"]["gd"], "jko": jko, "prox": prox, "refused": refused}
-    distances = cell["distances"].reindex({"method": list(runs)})
+    distances = cell["distances"].reindex({"label": list(runs)})
     for row, run in enumerate(runs.values()):
         distances["value"].values[row, :, run.sizes["time"] :] = np.nan
     return cell | {"distances": distances, "trajectories": runs}
@@ -143,7 +143,7 @@ def test_failures_are_named_and_break_nothing(base, draw):
 
 @pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
 def test_a_reference_without_company_is_drawn(base, draw):
-    alone = base | {"distances": base["distances"].sel({"method": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
+    alone = base | {"distances": base["distances"].sel({"label": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
     with scene_module.styled():
         made = draw(scene_module.Scene(**alone))
         if isinstance(made, Figure):

@@ -76,7 +76,7 @@ def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method, sine):
 
     first, second = (wgfpipe.solve(sine, method, 2 * method.dt, 3) for _ in range(2))
     xr.testing.assert_identical(first, second)
-    first.attrs |= {"Conventions": "", "source": "", "wgfpipe_schema": "1", "wgfpipe_version": ""}
+    first.attrs |= {"Conventions": "", "source": "", "wgfpipe_schema": "2", "wgfpipe_version": ""}
     validate(first, "trajectory")
     assert first.attrs["status"] == "ok"
     np.testing.assert_allclose(first["time"], [0, method.dt, 2 * method.dt])

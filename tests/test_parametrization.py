@@ -396,10 +396,10 @@ def test_the_grid_of_the_cone_is_that_of_the_plane(kind):
         for problem, run in ((cone, ours), (plane, theirs))
     )
     for distance in ("function_gap", "energy_gap"):
-        at = {"method": "grid", "distance": distance}
+        at = {"label": "grid", "distance": distance}
         np.testing.assert_allclose(measured["value"].sel(at), expected["value"].sel(at), rtol=1e-7, atol=1e-12)
     # neurons on other sides of the apex may be matched in the cone, and signs keep apart in the plane
-    w2, w2_plane = (d["value"].sel({"method": "grid", "distance": "w2"}) for d in (measured, expected))
+    w2, w2_plane = (d["value"].sel({"label": "grid", "distance": "w2"}) for d in (measured, expected))
     assert np.all(w2 <= w2_plane * (1 + 1e-7))
     assert float(w2[-1]) > 0.0
     for distance in ("w2", "w1"):
@@ -452,7 +452,7 @@ def test_nearest_nodes_are_found_round_the_circle():
     grid = circle(12).grid
     points = np.random.default_rng(0).uniform([-9.0, -2.0], [9.0, 2.0], (200, 2))
     dense = np.sqrt(grid.squared_distance(points[:, None], grid.nodes[None]).min(axis=1))
-    np.testing.assert_allclose(grid.distance_to_nodes(points), dense, atol=1e-12)
+    np.testing.assert_allclose(grid.nearest_nodes(points)[1], dense, atol=1e-12)
 
 
 def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
@@ -463,7 +463,7 @@ def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
     descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.01), 0.5, 3)
     jko = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), 0.5, 3)
     assert jko.attrs["status"] == "ok"
-    shares = relative(wgfpipe.compare(problem, descent, jko=jko)).sel({"method": "jko"})
+    shares = relative(wgfpipe.compare(problem, descent, jko=jko)).sel({"label": "jko"})
     assert float(shares["largest"].sel(distance="function_gap")) < 0.05
     assert float(shares["excess"].sel(distance="w1")) < 0.15
 
@@ -485,7 +485,7 @@ def test_data_of_any_dimension_run_with_particles_and_grid_methods_name_the_size
     prox = wgfpipe.solve(problem, wgfpipe.Prox(dt=0.02), 0.4, 3)
     assert prox.attrs["status"] == "ok"
     distances = wgfpipe.compare(problem, descent, prox=prox)
-    shares = distances["value"].sel({"method": "prox"}).isel(time=-1) / distances["travelled"].isel(time=-1)
+    shares = distances["value"].sel({"label": "prox"}).isel(time=-1) / distances["travelled"].isel(time=-1)
     assert float(shares.max()) < 0.05  # both of order 1 in dt
     refused = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.02, epsilon="h^2"), 0.4, 3)
     assert refused.attrs["status"] == "unsupported"

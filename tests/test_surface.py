@@ -116,7 +116,7 @@ def test_slopes_and_nearest_nodes_are_measured_on_the_surface():
     assert steepest(grid, np.where(upper, model.embed(grid.points)[:, 2], 0.0)) == pytest.approx(np.sqrt(0.5), rel=1e-12)
     points = np.random.default_rng(0).uniform([-9.0, -3.0], [9.0, 3.0], (200, 2))
     dense = np.sqrt(model.squared_distance(points[:, None], grid.nodes[None]).min(axis=1))
-    np.testing.assert_allclose(grid.distance_to_nodes(points), dense, atol=1e-12)
+    np.testing.assert_allclose(grid.nearest_nodes(points)[1], dense, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["debiased", "plain", "dykstra"])
@@ -197,8 +197,8 @@ def test_jko_on_the_surface_follows_gradient_descent(imbalance):
         assert float(runs["jko"]["residual"].max()) < 1e-9
         assert float(runs["exact"]["residual"].max()) < 1e-9
         last = compare(problem, runs, "gd", ("function_gap", "sliced_w2", "w2")).isel(time=-1)
-        gaps.append((last["value"] / last["travelled"]).sel({"method": ["jko", "exact"]}))
-    jko, exact = ([gap.sel({"method": label}) for gap in gaps] for label in ("jko", "exact"))
+        gaps.append((last["value"] / last["travelled"]).sel({"label": ["jko", "exact"]}))
+    jko, exact = ([gap.sel({"label": label}) for gap in gaps] for label in ("jko", "exact"))
     assert all(run.attrs["status"] in ("ok", "pinned") for run in runs.values())
     assert float(jko[0].sel(distance="function_gap")) < 0.04
     assert np.all(jko[1] < 0.67 * jko[0])  # both spacings in ratio 2/3: of order 1 at least

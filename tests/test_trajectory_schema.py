@@ -246,7 +246,7 @@ def test_a_variable_without_description_is_named(valid, kind, attribute):
 @every_kind
 def test_another_schema_version_is_refused(valid, kind):
     """A file of another version of the schema says which it is and which is read."""
-    expect(valid[kind].assign_attrs(wgfpipe_schema="0"), kind, "schema version is 0, this wgfpipe reads 1")
+    expect(valid[kind].assign_attrs(wgfpipe_schema="0"), kind, "schema version is 0, this wgfpipe reads 2")
 
 
 @every_kind

@@ -14,7 +14,7 @@ from wgfpipe.flow import Problem
 from wgfpipe.initials import Initial
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.parametrizations.base import Parametrization
-from wgfpipe.trajectory import describe
+from wgfpipe.trajectory import REPETITION, describe
 
 MAX_GRID_BYTES = 4 * 2**30
 """Memory for the activations of a grid above which there is none; a step holds them once."""
@@ -95,9 +95,10 @@ class GridSpec(BlockSpec):
         return reason or self.build(parametrization, n_features)
 
 
-def seed_of(seed: int, stage: str, label: str = "") -> np.random.SeedSequence:
-    """Seed of one stage of a cell: an independent child of the cell's seed, named and not counted."""
-    return np.random.SeedSequence(seed, spawn_key=(zlib.crc32(stage.encode()), zlib.crc32(label.encode())))
+def seed_of(seed: int, stage: str, label: str = "", repetition: int = 0) -> np.random.SeedSequence:
+    """Seed of one stage of a cell: an independent child of the cell's seed, named and not counted, one a repetition."""
+    names = zlib.crc32(stage.encode()), zlib.crc32(label.encode())
+    return np.random.SeedSequence(seed, spawn_key=names if repetition == 0 else (*names, repetition))
 
 
 def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
@@ -114,9 +115,17 @@ def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
 
 
 def grid_dataset(
-    spec: GridSpec, initial: Initial, parametrization: Parametrization, n_features: int, n_samples: int, seed: int
+    spec: GridSpec,
+    initial: Initial,
+    parametrization: Parametrization,
+    n_features: int,
+    n_samples: int,
+    seed: int,
+    repetitions: int = 1,
 ) -> xr.Dataset:
     """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, the axes of every block, the neurons drawn.
+
+    Neurons are drawn as often as there are ``repetitions``, along a dimension of that name.
 
     All are in the parameters of the parametrization's chart. Where there is no grid these are empty, and the attribute
     ``no_grid`` says why.
@@ -143,11 +152,11 @@ def grid_dataset(
     if isinstance(grid, Grid):
         _add_axes(made, grid, names)
     if initial.sampled is not None:
-        rng = np.random.default_rng(seed_of(seed, "initial"))
-        drawn = initial.draw(rng, parametrization, n_features)
-        made["sampled_points"] = (("particle", "param"), drawn.points)
-        made["sampled_weights"] = ("particle", drawn.weights)
-        made["sampled_sign"] = ("particle", drawn.sign)
+        seeds = [seed_of(seed, "initial", repetition=number) for number in range(repetitions)]
+        drawn = [initial.draw(np.random.default_rng(one), parametrization, n_features) for one in seeds]
+        made["sampled_points"] = ((REPETITION, "particle", "param"), np.stack([measure.points for measure in drawn]))
+        made["sampled_weights"] = ((REPETITION, "particle"), np.stack([measure.weights for measure in drawn]))
+        made["sampled_sign"] = ((REPETITION, "particle"), np.stack([measure.sign for measure in drawn]))
         describe(
             made,
             sampled_points="neurons drawn at random",
@@ -168,13 +177,16 @@ def _add_axes(made: xr.Dataset, grid: Grid, names: tuple[str, ...]) -> None:
             made[f"axis_{name}"].attrs["period"] = period
 
 
-def assemble(data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametrization, energy: Energy) -> Problem:
-    """Make the problem that the data and grid files describe."""
+def assemble(
+    data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametrization, energy: Energy, repetition: int = 0
+) -> Problem:
+    """Make the problem that the data and grid files describe, for one of the repetitions if its neurons are drawn."""
     x, y = data["x"].values, data["y"].values
     weights = grid_data["weights"].values
     grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data, parametrization.chart)
     if "sampled_points" in grid_data:
-        initial = Measure(*(grid_data[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
+        drawn = grid_data.isel({REPETITION: repetition})
+        initial = Measure(*(drawn[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
     else:
         assert grid is not None  # GridSpec.make: only neurons that are drawn can do without
         occupied = weights > 0

@@ -13,7 +13,7 @@ import xarray as xr
 
 from wgfpipe.distances import fine_inputs
 from wgfpipe.flow import Problem
-from wgfpipe.trajectory import describe, measure_at
+from wgfpipe.trajectory import describe, measure_at, repetitions
 
 FUNCTION_DISTANCES = ("function_gap", "data_gap", "energy_gap")
 WHY_NO_TRANSPORT = (
@@ -30,7 +30,8 @@ def compare_functions(
     Parameters
     ----------
     members : mapping of str to (Problem, Dataset)
-        Cells by name: the problem and one trajectory of it. All have the data and the saved times of the first.
+        Cells by name: the problem and one trajectory of it, of which the first repetition counts. All have the data and the
+        saved times of the first.
     distances : tuple of str
         Among function_gap, data_gap and energy_gap.
 
@@ -48,6 +49,7 @@ def compare_functions(
     refused = [name for name in distances if name not in FUNCTION_DISTANCES]
     if refused:
         raise ValueError(f"{', '.join(refused)}: {WHY_NO_TRANSPORT}")
+    members = {cell: (problem, repetitions(run)[0]) for cell, (problem, run) in members.items()}
     first_name, (first, target) = next(iter(members.items()))
     inputs, times = fine_inputs(first.x), target["time"].values
     shape = (len(members), len(distances), len(times))

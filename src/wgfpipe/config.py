@@ -74,6 +74,7 @@ class Cell(_Section):
     save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(
         default=21, description="number of saved times, or a list of them"
     )
+    repetitions: int = Field(default=5, ge=1, description="runs with seeds of their own of whatever is random")
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
     distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(

@@ -32,7 +32,7 @@ from wgfpipe.scene import (
     words,
 )
 from wgfpipe.status import Status
-from wgfpipe.trajectory import atomic
+from wgfpipe.trajectory import REPETITION, atomic
 
 DISTANCE_TITLES = {
     "w2": "$W_2$",
@@ -76,7 +76,7 @@ def draw_energy(scene: Scene) -> Figure:
 
 
 def draw_distances(scene: Scene) -> Figure:
-    """Distances over time as shares of the distance that the reference travelled until the end, one panel a distance."""
+    """Distances over time as shares of the largest distance that the reference travelled, one panel a distance."""
     names = [str(name) for name in scene.distances["distance"].values]
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
@@ -86,16 +86,21 @@ def draw_distances(scene: Scene) -> Figure:
     extra: dict[str, Artist] = {}
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
-        end = float(measured["travelled"][-1])
-        shares = measured[["value", "labelled", "floor", "travelled"]] / (end if end > 0 else np.nan)
-        scene.plot(axes, scene.reference, scene.time, shares["travelled"].values, linewidth=1.6)
+        farthest = float(measured["travelled"].max())
+        scale = measured["travelled"].max("time")
+        shares = measured[["value", "labelled", "floor", "travelled"]] / scale.where(scale > 0)
+        scene.plot(axes, scene.reference, scene.time, scene.over_repetitions(shares["travelled"])[0], linewidth=1.6)
         for label in others:
-            share, bound = (shares[kind].sel({"method": label}).values for kind in ("value", "labelled"))
+            share, least, largest = scene.over_repetitions(shares["value"].sel({"label": label}))
+            bound = scene.over_repetitions(shares["labelled"].sel({"label": label}))[0]
             scene.plot(axes, label, scene.time, share)
+            if np.any(largest > least):
+                axes.fill_between(scene.time, least, largest, color=scene.looks[label]["color"], alpha=0.2, linewidth=0)
+                extra["range"] = Patch(facecolor=FAINT, alpha=0.5, label="range over repetitions")
             if np.any(bound > 1.05 * share):  # else it cannot be told from the distance
                 axes.plot(scene.time, bound, ":", color=scene.looks[label]["color"])
                 extra["bound"] = Line2D([], [], color=GREY, linestyle=":", label="upper bound by labels")
-        floor = shares["floor"].values
+        floor = scene.over_repetitions(shares["floor"])[0]
         if np.any(floor > 0) and any(scene.on_grid(label) for label in others):
             tiny = np.finfo(float).tiny  # the shade reaches below the axis, wherever that ends
             axes.fill_between(scene.time, tiny, floor, where=floor > 0, color=FLOOR_GREY, linewidth=0, zorder=0.4)
@@ -105,12 +110,12 @@ def draw_distances(scene: Scene) -> Figure:
         if k >= len(names) - columns:
             axes.set_xlabel("flow time $t$")
             axes.tick_params(labelbottom=True)
-        if not end > 0:
+        if not farthest > 0:
             axes.text(0.5, 0.5, f"{scene.reference} does not move", ha="center", color=GREY, transform=axes.transAxes)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     log_scale(*panels[: len(names)])
-    figure.supylabel(f"distance to {scene.reference} / distance {scene.reference} travelled", fontsize=9)
+    figure.supylabel(f"distance to {scene.reference} / largest distance {scene.reference} travelled", fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
     way = figure.legends[0].get_texts()[0]
     way.set_text(f"{way.get_text()} from its start")
@@ -125,7 +130,8 @@ def draw_fit(scene: Scene) -> Figure:
     ring: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": "white", "markeredgecolor": "black", "markersize": 5}
     if scene.data.sizes["feature"] == 2:
         x, samples, xlabel = scene.distances["inputs"].values[:, 0], scene.data["x"].values[:, 0], "input $x$"
-        outputs = {label: scene.distances["function"].sel({"method": label}).values for label in scene.complete}
+        functions = scene.distances["function"].isel({REPETITION: 0}, missing_dims="ignore")
+        outputs = {label: functions.sel({"label": label}).values for label in scene.complete}
         looks = {label: scene.looks[label] | {"marker": None} for label in scene.complete}
         extra = [*left.plot(x, outputs[scene.reference][0], color=FAINT, zorder=1, label=start)]
         extra += left.plot(samples, y, label="data", zorder=5, **ring)

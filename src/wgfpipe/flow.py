@@ -256,6 +256,10 @@ class Method(BaseModel, ABC):
     """Whether the energy may never rise in a step, whatever dt is."""
     reports_ascent: ClassVar[bool] = False
     """Whether a rise of the energy means that dt is too long: explicit descent without noise."""
+    transports: ClassVar[bool] = True
+    """Whether a step compares couplings or moves masses, and is more than an Euler step of labelled neurons."""
+    random: ClassVar[bool] = False
+    """Whether a run depends on its seed: such runs are repeated."""
     certificate: ClassVar[str]
     """What the stored ``residual`` is."""
     references: ClassVar[tuple[str, ...]]

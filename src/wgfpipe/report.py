@@ -26,6 +26,8 @@ TONES = {  # verdict -> (tone of its badge, symbol, which tells it without colou
     "follows": ("good", "✓"),
     "follows in function space only": ("mixed", "≈"),
     "follows in function space; in measure for some methods": ("mixed", "≈"),
+    "undecided": ("none", "±"),
+    "not resolved": ("none", "…"),
     "methods disagree": ("mixed", "≠"),
     "does not follow": ("bad", "✗"),
     "no answer": ("none", "?"),
@@ -34,10 +36,10 @@ FIGURES = {  # file -> (title, caption)
     "energy": ("Energy", "Energy over flow time, and its relative difference to the reference."),
     "distances": (
         "Distances",
-        "Distance to the reference over flow time, as a share of the distance that the reference travelled until the end. "
-        "The black line is the reference's own way from its start. Shaded, where there are grid methods: the distance of the "
-        "reference to the nearest measure on the grid, below which none of them can come. Dotted, where it can be told from "
-        "the distance: the plan that keeps labels, an upper bound.",
+        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
+        "The black line is the reference's own way from its start. Shaded grey, where there are grid methods: the distance of "
+        "the reference to the nearest measure on the grid, below which none of them can come. Shaded in a colour: the range "
+        "over repetitions. Dotted, where it can be told from the distance: the plan that keeps labels, an upper bound.",
     ),
     "measures": (
         "Measures",
@@ -88,11 +90,11 @@ def render(
         for answer in answers
     ]
     references = {(answer["cell"], answer["reference"]) for answer in answers}
-    others = [row for row in rows if (row["cell"], row["method"]) not in references]
+    others = [row for row in rows if (row["cell"], row["label"]) not in references]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wgfpipe"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"share": _share, "number": _number, "seconds": _seconds}
+    environment.filters |= {"share": _share, "interval": _interval, "number": _number, "seconds": _seconds}
     return environment.get_template("report.html.j2").render(
         overall=_overall(answers),
         cells=cells,
@@ -111,10 +113,20 @@ def render(
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """Rows of the summary's table, numbers as numbers; what is empty there is NaN."""
-    texts = ("cell", "method", "kind", "distance", "status")
+    numbers = (
+        "final",
+        "travelled",
+        "floor",
+        "final_relative",
+        "largest_relative",
+        "carried_relative",
+        "energy",
+        "largest_residual",
+    )
     with path.open(encoding="utf-8", newline="") as stream:
         return [
-            {key: text if key in texts else float(text or "nan") for key, text in row.items()} for row in csv.DictReader(stream)
+            {key: float(text or "nan") if key in numbers else text for key, text in row.items()}
+            for row in csv.DictReader(stream)
         ]
 
 
@@ -128,7 +140,7 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
     for label, judgement in judged.items():
         attributes, sizes = _header(folder / "trajectory" / f"{label}.nc")
         specs[label] = json.loads(attributes.get("wgfpipe_spec", "{}"))
-        of_label = {row["distance"]: row for row in rows if row["method"] == label}
+        of_label = {row["distance"]: row for row in rows if row["label"] == label}
         answered = judgement.get("verdict", "no answer") != "no answer"
         at = of_label.get(measure, {}) if answered else {}
         on_grid = attributes["method_support"] == "grid" and answered
@@ -142,9 +154,12 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
                 "caveat": judgement.get("caveat"),
                 "verdict": judgement.get("verdict"),
                 "function": judgement.get("function"),
+                "function_interval": judgement.get("function_interval"),
                 "measure": at.get("largest_relative"),
-                "floor": at["floor"] / at["travelled"] if at and on_grid else None,
-                "beyond": judgement.get("measure") if on_grid else None,
+                "measure_interval": None if on_grid else judgement.get("measure_interval"),
+                "floor": judgement.get("floor"),
+                "carried": judgement.get("measure") if on_grid else None,
+                "carried_interval": judgement.get("measure_interval") if on_grid else None,
                 "energy": next(iter(of_label.values()))["energy"] if of_label else None,
                 "residual": next(iter(of_label.values()))["largest_residual"] if of_label else None,
                 "steps": sizes["step"],
@@ -184,14 +199,15 @@ def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Answer over all cells: a headline, and the cells of each verdict."""
     groups = {verdict: [a["cell"] for a in answers if a["verdict"] == verdict] for verdict in TONES}
     groups = {verdict: cells for verdict, cells in groups.items() if cells}
-    tones = {TONES[verdict][0] for verdict in groups if verdict != "no answer"}
-    if not tones:
+    silent = ("no answer", "undecided", "not resolved")
+    groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in silent}
+    if not groups_with_answer:
         headline = "There is no answer."
-    elif set(groups) == {"follows"}:
-        headline = "Yes, it follows, in every cell."
-    elif set(groups) == {"does not follow"}:
+    elif set(groups_with_answer) == {"follows"}:
+        headline = "Yes, it follows, in every cell" + ("." if groups == groups_with_answer else " with an answer.")
+    elif set(groups_with_answer) == {"does not follow"}:
         headline = "No, it does not follow, as computed here."
-    elif all("function space" in verdict or verdict == "follows" for verdict in groups):
+    elif all("function space" in verdict or verdict == "follows" for verdict in groups_with_answer):
         headline = "In function space, yes; in measure, not everywhere."
     elif "methods disagree" in groups:
         headline = "It depends on the cell, and on how the flow is discretized."
@@ -206,7 +222,7 @@ def _comparison(path: Path) -> dict[str, Any]:
         made = dataset.load()
     first = made.attrs["reference"]
     models = json.loads(made.attrs["parametrizations"])
-    scale = made["travelled"].sel(cell=first).isel(time=-1)
+    scale = made["travelled"].sel(cell=first).max("time")
     shares = made["value"].max("time") / scale.where(scale > 0)
     rows = [
         {
@@ -224,7 +240,7 @@ def _comparison(path: Path) -> dict[str, Any]:
 def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:
     """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells."""
     rows = [row for row in rows if row["cell"] in settings]
-    labels = list(dict.fromkeys(row["method"] for row in rows))
+    labels = list(dict.fromkeys(row["label"] for row in rows))
     measured = list(dict.fromkeys(row["distance"] for row in rows))
     names = [distance for distance in ("function_gap", "w1", "w2") if distance in measured] or measured[:3]
     groups, looks = _comparable(settings), looks_of(["the reference", *labels])
@@ -239,7 +255,7 @@ def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict
                 axes.set_title("\n".join(filter(None, [DISTANCE_TITLES.get(distance, distance), title])))
                 axes.set_xlabel(key)
         log_scale(*panels.ravel())
-        figure.supylabel("final distance / distance travelled", fontsize=9)
+        figure.supylabel("final distance / largest distance travelled", fontsize=9)
         return _uri(render_figure(figure, "svg", f"sweep {name}"), "image/svg+xml")
 
 
@@ -267,8 +283,8 @@ def _sweep_panel(axes: Axes, places: Mapping[str, Any], rows: list[dict[str, Any
     """Draw one distance of one group; a numeric axis is logarithmic and gives each label its slope."""
     numeric = all(isinstance(place, float) for place in places.values())
     where = dict(places) if numeric else {cell: float(k) for k, cell in enumerate(places)}
-    for label in dict.fromkeys(row["method"] for row in rows):
-        shares = {where[row["cell"]]: row["final_relative"] for row in rows if row["method"] == label}
+    for label in dict.fromkeys(row["label"] for row in rows):
+        shares = {where[row["cell"]]: row["final_relative"] for row in rows if row["label"] == label}
         x = np.array(sorted(place for place, share in shares.items() if share > 0))
         y = np.array([shares[place] for place in x])
         slope = f" (slope {np.polyfit(np.log(x), np.log(y), 1)[0]:.2f})" if numeric and len(x) >= 3 else ""
@@ -321,6 +337,11 @@ def _is_positive(value: Any) -> bool:
 def _unique(texts: Iterable[str]) -> list[str]:
     """The references in ``; ``-separated texts, each once."""
     return list(dict.fromkeys(part for text in texts for part in text.split("; ") if part))
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    """Format the confidence interval of a share; nothing where there is none."""
+    return "" if ends is None or not ends[0] < ends[1] else f"{_share(ends[0])} to {_share(ends[1])}"
 
 
 def _share(value: float | None) -> str:

@@ -17,14 +17,14 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.status import Status
-from wgfpipe.trajectory import measure_at
+from wgfpipe.trajectory import REPETITION, measure_at, repetitions
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS, DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", "-.")
 GREY, FLOOR_GREY, FAINT = "#767676", "#e3e3e3", "#b5b5b5"
 SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
 """The ends of the map RdBu: told apart by the colour-blind, and nearly black where they overlap."""
-STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D55E00", "black", GREY), strict=True))
+STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D55E00", "#E69F00", "black", GREY), strict=True))
 
 DECADES, PIXELS = 3.0, 144
 """Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
@@ -73,12 +73,14 @@ class Scene:
         as_signed: Callable[[Measure], Measure],
     ) -> None:
         self.as_signed = as_signed
-        self.data, self.grid, self.distances, self.trajectories = data, grid, distances, trajectories
+        self.data, self.grid, self.distances = data, grid, distances
+        # Pictures, energies and certificates are those of the first repetition; distances are means, with what they range over.
+        self.trajectories = {label: repetitions(run)[0] for label, run in trajectories.items()}
         self.reference = str(distances.attrs["reference"])
-        self.time: Array = trajectories[self.reference]["time"].values
+        self.time: Array = self.trajectories[self.reference]["time"].values
         self.labels = [self.reference, *(label for label in trajectories if label != self.reference)]
-        self.shown = [k for k in self.labels if k == self.reference or trajectories[k].sizes["time"] > 1]
-        self.complete = [label for label in self.shown if trajectories[label].sizes["time"] >= len(self.time)]
+        self.shown = [k for k in self.labels if k == self.reference or self.trajectories[k].sizes["time"] > 1]
+        self.complete = [label for label in self.shown if self.trajectories[label].sizes["time"] >= len(self.time)]
         self.looks = looks_of(self.labels)
 
     def measure(self, label: str, index: int) -> Measure:
@@ -125,6 +127,12 @@ class Scene:
         flows = [label for label in flows if label != self.reference]
         firsts = [[label for label in flows if self.on_grid(label) is on_grid][:1] for on_grid in (True, False)]
         return [self.reference, *firsts[0], *firsts[1]]
+
+    def over_repetitions(self, values: xr.DataArray) -> tuple[Array, Array, Array]:
+        """Mean, least and largest of a quantity over the repetitions, if it has any, at the times of the reference."""
+        rows = values if REPETITION in values.dims else values.expand_dims(REPETITION)
+        rows = rows.isel(time=slice(0, len(self.time))).transpose(REPETITION, ...).values
+        return rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0)
 
     def plot(self, axes: Axes, label: str, x: Array, y: Array, **looks: Any) -> None:
         """Draw the line of a label."""

@@ -54,17 +54,27 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
         What :meth:`wgfpipe.config.Cell.resolved` returns.
     """
     model = {key: cell[key] for key in ("parametrization", "energy")}
+    run = model | {key: cell[key] for key in ("seed", "horizon", "save_at")}
+    drawn = cell["initial"]["sampled"] is not None
+
+    def repeated(random: bool) -> dict[str, int]:
+        """How often to run what may be random: what is not must not depend on it."""
+        return {"repetitions": cell["repetitions"]} if random else {}
+
     return {
         "data": {"seed": cell["seed"], "data": cell["data"]},
-        "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")},
+        "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")} | repeated(drawn),
         "trajectory": {
-            label: model
-            | {"seed": cell["seed"], "label": label, "horizon": cell["horizon"], "save_at": cell["save_at"], "method": method}
+            label: run | {"label": label, "method": method} | repeated(drawn or _class("method", method).random)
             for label, method in cell["methods"].items()
         },
         "distances": model | {"reference": cell["reference"], "distances": cell["distances"]},
         "figures": {"parametrization": cell["parametrization"], "reference": cell["reference"], "data": cell["data"]},
-        "summary": {"reference": cell["reference"], "tolerance": cell["verdict"]["tolerance"]},
+        "summary": {
+            "reference": cell["reference"],
+            "tolerance": cell["verdict"]["tolerance"],
+            "groups": {"data": cell["data"]["kind"], "seed": cell["seed"]},
+        },
     }
 
 
@@ -97,7 +107,7 @@ def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None 
     with work():
         nodes, start = assembly.GridSpec.model_validate(spec["grid"]), _plugin("initial", spec)
         parametrization, counts = _plugin("parametrization", spec), (sizes["feature"], sizes["sample"])
-        made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"])
+        made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"], spec.get("repetitions", 1))
     trajectory.write(_stamped(made, "grid", spec, code), out, "grid")
 
 
@@ -105,31 +115,41 @@ def run_method(
     spec: Mapping[str, Any], data_path: str, grid_path: str, out: str, checkpoint: str, *, code: str | None = None
 ) -> None:
     """Run one method of a cell, resuming from its checkpoint if that belongs to this very run."""
-    problem = _problem(spec, data_path, grid_path)
-    method = _plugin("method", spec)
+    method, n_runs = _plugin("method", spec), spec.get("repetitions", 1)
     code = code or code_of("run_method", spec)
     stamp = {"spec": spec, "code": code, "inputs": [_digest(data_path), _digest(grid_path)]}
     saved, owner = Path(checkpoint), Path(f"{checkpoint}.json")
+    parts = [saved if number == 0 else saved.with_name(f"{saved.stem}.{number}{saved.suffix}") for number in range(n_runs)]
     if not owner.exists() or json.loads(owner.read_text(encoding="utf-8")) != json.loads(json.dumps(stamp)):
-        saved.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
         with atomic(owner) as part:
             part.write_text(json.dumps(stamp), encoding="utf-8")
-    if saved.exists():
-        print(f"resuming from {saved}")
-    save_at = spec["save_at"]
+    runs = []
     with work():
-        made = solve(
-            problem,
-            method,
-            spec["horizon"],
-            save_at,
-            seed=seed_of(spec["seed"], "trajectory", spec["label"]),
-            progress=Progress(f"{spec['label']} ({spec['method']['kind']})"),
-            checkpoint=saved,
-        )
-    print(f"{made.sizes['step']} steps, status {made.attrs['status']}: {made.attrs['advice']}")
+        for number, part in enumerate(parts):
+            if part.exists():
+                print(f"resuming from {part}")
+            what = f"{spec['label']} ({spec['method']['kind']})" + (f", run {number + 1} of {n_runs}" if n_runs > 1 else "")
+            run = solve(
+                _problem(spec, data_path, grid_path, number),
+                method,
+                spec["horizon"],
+                spec["save_at"],
+                seed=seed_of(spec["seed"], "trajectory", spec["label"], number),
+                progress=Progress(what),
+                checkpoint=part,
+            )
+            runs.append(run)
+            print(f"{what}: {run.sizes['step']} steps, status {run.attrs['status']}: {run.attrs['advice']}")
+            if run.attrs["status"] == "unsupported":  # for one reason, whatever the seed is
+                break
+        made = trajectory.stack(runs)
+    if made.attrs["shortened_steps"]:
+        print(made.attrs["shortened_steps"])
     trajectory.write(_stamped(made, "run_method", spec, code), out, "trajectory")
-    saved.unlink(missing_ok=True)
+    for part in parts:
+        part.unlink(missing_ok=True)
     owner.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the folder goes with its last checkpoint
         owner.parent.rmdir()
@@ -201,6 +221,7 @@ def comparison(
         data_set = trajectory.read(next(iter(files.values()))["data"], "data")
         ends = {}
         for cell, (problem, run) in members.items():
+            run = trajectory.repetitions(run)[0]
             first, last = (problem.parametrization.as_signed(trajectory.measure_at(run, k)) for k in (0, -1))
             ends[cell] = first, last
         with styled():
@@ -236,15 +257,17 @@ def summary(
         for cell, path in distances_paths.items()
     }
     with work():
-        rows = pd.DataFrame(verdict.table(loaded))
+        swept = {cell: values for cells in spec["sweeps"].values() for cell, values in cells.items()}
+        groups = {cell: part["groups"] | _scalars(swept.get(cell, {})) for cell, part in spec["cells"].items()}
         answers = []
         for cell, (measured, runs) in loaded.items():
             part = spec["cells"][cell]
             labels = [label for label in runs if label != part["reference"]]
             methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
-            noisy = bool(runs[part["reference"]].attrs["caveat"])
-            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], noisy))
-        dataset = verdict.summary_dataset(loaded)
+            has_caveat = bool(runs[part["reference"]].attrs["caveat"])
+            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
+        rows = pd.DataFrame(verdict.table(loaded, answers, groups))
+        dataset = verdict.summary_dataset(loaded, answers, groups)
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)
     trajectory.write(_stamped(dataset, "summary", spec, code), out["netcdf"], "summary")
@@ -336,12 +359,13 @@ def _plugin(section: str, spec: Mapping[str, Any]) -> Any:
     return _class(section, spec[section]).model_validate(spec[section])
 
 
-def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str) -> Problem:
+def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:
     return assembly.assemble(
         trajectory.read(data_path, "data"),
         trajectory.read(grid_path, "grid"),
         _plugin("parametrization", spec),
         _plugin("energy", spec),
+        repetition,
     )
 
 
@@ -353,6 +377,11 @@ def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any], code: str
         )
     )
     return dataset
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Swept values as numbers and texts: what is neither is written as JSON."""
+    return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
 
 
 def _digest(path: str) -> str:

@@ -6,7 +6,7 @@ bytes. A file is written under another name and renamed, so it is whole or absen
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import xarray as xr
 from wgfpipe.measure import Array, Measure
 from wgfpipe.status import Status
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 STEP_VARIABLES = {
     "step_energy": ("energy", "energy F after the step", "1"),
@@ -32,7 +32,10 @@ STEP_VARIABLES = {
 
 _ATTRIBUTES = ("Conventions", "title", "source", "references", "wgfpipe_schema", "wgfpipe_version")
 
-# kind of file -> variable -> the dimension tuples allowed
+REPETITION = "repetition"
+"""First dimension of what was run several times because something in it is random; absent where nothing is."""
+
+# kind of file -> variable -> the dimension tuples allowed, a leading repetition aside
 SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "trajectory": {
         "time": (("time",),),
@@ -49,11 +52,13 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "sign": (("atom",),)},
     "distances": {
         "time": (("time",),),
-        "value": (("method", "distance", "time"),),
+        "value": (("label", "distance", "time"),),
+        "gap": (("label", "distance", "time"),),
+        "carried": (("label", "distance", "time"),),
+        "labelled": (("label", "distance", "time"),),
         "floor": (("distance", "time"),),
         "travelled": (("distance", "time"),),
-        "labelled": (("method", "distance", "time"),),
-        "gap": (("method", "distance", "time"),),
+        "size": (("distance",),),
     },
     "comparison": {
         "time": (("time",),),
@@ -64,8 +69,8 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "prediction": (("cell", "time", "sample"),),
     },
     "summary": {
-        "final": (("cell", "method", "distance"),),
-        "largest": (("cell", "method", "distance"),),
+        "final": (("cell", "label", "distance"),),
+        "largest": (("cell", "label", "distance"),),
         "floor": (("cell", "distance"),),
         "travelled": (("cell", "distance"),),
     },
@@ -141,6 +146,7 @@ def build(
         method_title=method.title,
         method_family=method.family,
         method_support=method.support,
+        method_transports=int(method.transports),
         parametrization=parametrization.model_dump_json(),
         status=status.name.lower(),
         advice=unsupported or status.value,
@@ -165,6 +171,47 @@ def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
     for name, long_name in long_names.items():
         dataset[name].attrs.update(long_name=long_name, units="1")
     return dataset
+
+
+def stack(runs: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put the repetitions of a run into one Dataset: what differs along the dimension ``repetition``, NaN after an early end.
+
+    Status and advice are those of the worst. A single run is returned as it is.
+    """
+    longest = max(runs, key=lambda run: (run.sizes["time"], run.sizes["step"]))
+    moving = {name for run in runs for name in ("points", "weights") if "time" in run[name].dims}
+    padded = []
+    for run in runs:
+        part = run.drop_vars(["time", "step_time"])
+        for name in moving:
+            part[name] = part[name] if "time" in part[name].dims else part[name].expand_dims(time=run.sizes["time"])
+        ahead = {dim: (0, longest.sizes[dim] - run.sizes[dim]) for dim in ("time", "step")}
+        status = part["status"].pad({"step": ahead["step"]}, constant_values=Status.DIVERGED.code).astype(np.int8)
+        padded.append(part.drop_vars("status").pad(ahead, constant_values=np.nan).assign(status=status))
+    differing = [str(name) for name in padded[0].data_vars if not all(part[name].equals(padded[0][name]) for part in padded)]
+    stacked = xr.concat(
+        padded, REPETITION, data_vars=differing, coords="minimal", compat="override", join="exact", combine_attrs="override"
+    )
+    stacked = stacked.assign_coords(time=longest["time"], step_time=longest["step_time"])
+    for name in longest.variables:
+        stacked[name].attrs = dict(longest[name].attrs)
+    stacked.attrs = dict(max(runs, key=lambda run: Status[run.attrs["status"].upper()].code).attrs)
+    return stacked
+
+
+def repetitions(dataset: xr.Dataset) -> list[xr.Dataset]:
+    """Split a trajectory into its repetitions, each as it would be alone; one that ended early has its own times only."""
+    if REPETITION not in dataset.dims:
+        return [dataset]
+    parts = []
+    for number in range(dataset.sizes[REPETITION]):
+        part = dataset.isel({REPETITION: number}, drop=True)
+        worst = list(Status)[int(part["status"].values.max(initial=0))]
+        n_times, n_steps = (int(np.isfinite(part[name].values).sum()) for name in ("energy", "step_energy"))
+        part = part.isel(time=slice(0, n_times), step=slice(0, n_steps))
+        part.attrs = dict(dataset.attrs) | {"status": worst.name.lower(), "advice": worst.value}
+        parts.append(part)
+    return parts
 
 
 def measure_at(dataset: xr.Dataset, index: int) -> Measure:
@@ -201,7 +248,7 @@ def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.
             broken.append(f"variable {name!r} is missing")
             continue
         variable = dataset[name]
-        if variable.dims not in allowed:
+        if variable.dims[variable.dims[:1] == (REPETITION,) :] not in allowed:
             expected = " or ".join(str(dims) for dims in allowed)
             broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
         wanted = "int8" if name in ("sign", "status") else "float64"

@@ -1,123 +1,225 @@
-"""From distances to an answer: whether the Wasserstein gradient flow follows gradient descent.
+"""From distances to an answer: whether a discretization follows the flow that the reference solves.
 
-A trajectory is judged by two numbers, both shares of what the reference travelled until the end: the largest distance of the
-network functions, which needs no grid; and the largest W1 distance of the measures, less the floor that the grid puts under
-it (by the triangle inequality that difference bounds from below the distance to the reference's own projection on the grid).
-Both within the tolerance: it follows. The first alone: it follows in function space. Neither: it does not follow.
+A method is judged by two numbers, both shares of the largest distance that the reference travelled: the largest distance of
+the network functions, which needs no grid, and the largest W1 distance of the measures. A method on a grid is compared with
+the reference carried to the grid. Where that alone moves the reference by more than the tolerance, the grid cannot tell.
+
+Both within the tolerance: it follows. The first alone: it follows in function space. The first beyond it: it does not follow.
+Where something is random, each share is a mean over repetitions with its confidence interval. An interval that holds the
+tolerance decides nothing.
+
+A cell asks the methods that solve what its reference solves, and were sound. A broken reference has no follower.
 """
 
+import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from wgfpipe.status import Status
-from wgfpipe.trajectory import describe
+from wgfpipe.trajectory import REPETITION, describe
 
 FOLLOWS = "follows"
 FUNCTION_ONLY = "follows in function space only"
 DOES_NOT_FOLLOW = "does not follow"
+NOT_RESOLVED = "not resolved"
+UNDECIDED = "undecided"
 FUNCTION_AND_SOME = "follows in function space; in measure for some methods"
 DISAGREE = "methods disagree"
 NO_ANSWER = "no answer"
+
+CONFIDENCE = 0.95
+"""Of the interval of a share over repetitions, Student's for a mean."""
+
+SAME_DIFFUSION = 0.01
+"""Relative difference of two diffusion coefficients below which two flows are one."""
+
+BIAS_TO_TELL = 0.1
+"""Share of the tolerance above which a predicted bias is told."""
+
 _FUNCTION = ("function_gap", "data_gap", "energy_gap")
 _MEASURE = ("w1", "w2", "sliced_w2")
 
 
+class Share(NamedTuple):
+    """A share of the distance travelled: its mean over repetitions, and the ends of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1%}" + (f" ({self.low:.1%} to {self.high:.1%})" if self.low < self.high else "")
+
+
 def relative(distances: xr.Dataset) -> xr.Dataset:
-    """Largest and final distance of every method, floor and gap as shares of the distance travelled until the end."""
-    scale = distances["travelled"].isel(time=-1)
-    scale = scale.where(scale > 0)
+    """Largest and final distances as shares of the largest distance that the reference travelled.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``largest``, ``final`` and ``carried`` (label, distance): of the distance, at any time and at the last, and of a grid
+        method to the reference carried to the grid; ``floor`` (distance,): what carrying costs. All with a leading repetition
+        where the distances have one. NaN for a run that ended early, and where the reference does not move: by less than
+        rounding makes of a distance.
+    """
+    scale = distances["travelled"].max("time")
+    scale = scale.where(scale > distances["rounding"] * distances["size"])
     return xr.Dataset(
         {
-            "largest": distances["value"].max("time", skipna=True) / scale,
+            "largest": distances["value"].max("time", skipna=False) / scale,
             "final": distances["value"].isel(time=-1) / scale,
-            "floor": distances["floor"].isel(time=-1) / scale,
-            "excess": (distances["value"] - distances["floor"].fillna(0.0)).max("time", skipna=True).clip(min=0.0) / scale,
+            "carried": distances["carried"].max("time", skipna=False) / scale,
+            "floor": distances["floor"].max("time") / scale,
         }
     )
+
+
+def share_of(values: xr.DataArray) -> Share:
+    """Mean and confidence interval of a share over its repetitions, if it has any; NaN if one of them is."""
+    from scipy.stats import t as student
+
+    samples = np.atleast_1d(values.values).astype(float)
+    mean = float(samples.mean())
+    if len(samples) == 1 or not math.isfinite(mean):
+        return Share(mean, mean, mean)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(samples) - 1) * samples.std(ddof=1) / math.sqrt(len(samples)))
+    return Share(mean, max(mean - half, 0.0), mean + half)
 
 
 def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tolerance: float) -> dict[str, Any]:
     """Verdict on one method, with its evidence.
 
+    Parameters
+    ----------
+    distances : Dataset
+        What :func:`wgfpipe.distances.compare` returned.
+    trajectory : Dataset
+        The method's trajectory.
+    label : str
+    tolerance : float
+        Largest share of the distance travelled that counts as following.
+
     Returns
     -------
     dict
-        ``verdict``, ``status``, ``advice``, ``function`` and ``measure`` (shares of the distance travelled, or None), and a
-        ``sentence``.
+        ``verdict``, a ``sentence``, ``status``, ``advice``, ``caveat``; the flow it solves (``entropy``, ``metric``); the
+        shares ``function`` and ``measure`` (None where there is none) with their intervals; the ``floor`` of the grid; and
+        what the distances say of the ``reference``.
     """
-    status = Status[trajectory.attrs["status"].upper()]
-    on_grid = trajectory.attrs["method_support"] == "grid"
+    said = trajectory.attrs
+    status = Status[said["status"].upper()]
+    on_grid = said["method_support"] == "grid"
     evidence: dict[str, Any] = {
         "method": label,
-        "kind": trajectory.attrs["method_kind"],
-        "title": trajectory.attrs["method_title"],
-        "family": trajectory.attrs["method_family"],
+        "kind": said["method_kind"],
+        "title": said["method_title"],
+        "family": said["method_family"],
         "status": status.name.lower(),
-        "advice": trajectory.attrs["advice"],
-        "caveat": trajectory.attrs["caveat"] or None,
-        "other_flow": trajectory.attrs.get("entropy_most", 0.0) > 0.0 or trajectory.attrs.get("metric", "w2") != "w2",
+        "advice": said["advice"],
+        "caveat": said["caveat"] or None,
+        "transports": bool(said.get("method_transports", 1)),
+        **_flow_of(said),
+        "reference": _reference(distances),
+        "function": None,
+        "measure": None,
+        "function_interval": None,
+        "measure_interval": None,
+        "floor": None,
+        "bias": None,
     }
     if status in (Status.UNSUPPORTED, Status.DIVERGED):
-        return evidence | {
-            "verdict": NO_ANSWER,
-            "function": None,
-            "measure": None,
-            "sentence": f"{label} gives no answer ({status.name.lower()}): {trajectory.attrs['advice']}",
-        }
-    shares = relative(distances).sel({"method": label})  # sel(method=...) is an option of xarray
+        why = f"{label} gives no answer ({status.name.lower()}): {said['advice']}"
+        return evidence | {"verdict": NO_ANSWER, "sentence": why}
+    shares = relative(distances).sel({"label": label})
     available = [str(name) for name in distances["distance"].values]
     function_name = next((name for name in _FUNCTION if name in available), None)
     measure_name = next((name for name in _MEASURE if name in available), None)
-    function = float(shares["largest"].sel(distance=function_name)) if function_name else math.nan
-    column = "excess" if on_grid else "largest"
-    measure = float(shares[column].sel(distance=measure_name)) if measure_name else math.nan
-    known = [share for share in (function, measure) if math.isfinite(share)]
-    if not known:
-        verdict = NO_ANSWER
-    elif all(share <= tolerance for share in known):
-        verdict = FOLLOWS
-    elif math.isfinite(function) and function <= tolerance:
-        verdict = FUNCTION_ONLY
+    function = _share(shares["largest"], function_name)
+    measure = _share(shares["carried" if on_grid else "largest"], measure_name)
+    floor = _share(shares["floor"], measure_name) if on_grid else None
+    bias = _bias(distances, said)
+    if function is not None:
+        evidence |= {"function": function.mean, "function_interval": function[1:]}
+    if measure is not None:
+        evidence |= {"measure": measure.mean, "measure_interval": measure[1:]}
+    evidence |= {"floor": None if floor is None else floor.mean, "bias": bias}
+    if bias is None or bias <= BIAS_TO_TELL * tolerance:
+        evidence["caveat"] = None if said.get("bias", 0.0) > 0.0 else evidence["caveat"]
     else:
-        verdict = DOES_NOT_FOLLOW
+        evidence["caveat"] = f"{said['caveat']} ({bias:.1%} of the distance travelled)"
     parts = []
-    if function_name and math.isfinite(function):
-        parts.append(f"{function:.1%} apart in {function_name.replace('_', ' ')}")
-    if measure_name and math.isfinite(measure):
-        beyond = " beyond the floor of the grid" if on_grid and measure_name != "sliced_w2" else ""
-        parts.append(f"{measure:.1%} in {measure_name.replace('_', ' ').upper()}{beyond}")
-    caveat = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {trajectory.attrs['advice']}"
-    return evidence | {
-        "verdict": verdict,
-        "function": function if math.isfinite(function) else None,
-        "measure": measure if math.isfinite(measure) else None,
-        "sentence": f"{label} {verdict}: at most " + " and ".join(parts or ["nothing measured"]) + caveat,
-    }
+    if function is not None and function_name:
+        parts.append(f"{function} apart in {function_name.replace('_', ' ')}")
+    if measure is not None and measure_name:
+        carried = " to the reference carried to the grid" if on_grid else ""
+        parts.append(f"{measure} in {measure_name.replace('_', ' ').upper()}{carried}")
+    reservation = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {said['advice']}"
+    found = f"at most {' and '.join(parts)}" if parts else _why_nothing(distances, label)
+    if not parts:
+        verdict = NO_ANSWER
+    elif floor is not None and floor.high > tolerance:
+        verdict, found = NOT_RESOLVED, f"{found}; {_what_would_do(distances, floor.high, tolerance)}"
+    elif bias is not None and bias > tolerance:
+        verdict, found = NOT_RESOLVED, f"{found}; its own bias is {bias:.1%}: longer steps or a smaller epsilon would do"
+    else:
+        verdict = _verdict(function, measure, tolerance)
+    return evidence | {"verdict": verdict, "sentence": f"{label} {verdict}: {found}{reservation}"}
 
 
 def judge_cell(
-    cell: str, methods: list[dict[str, Any]], reference: str, tolerance: float, noisy_reference: bool = False
+    cell: str,
+    methods: list[dict[str, Any]],
+    reference: str,
+    tolerance: float,
+    reference_has_caveat: bool = False,
 ) -> dict[str, Any]:
     """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow.
 
-    A method with a caveat solves another flow by its own account, and one whose status is not ok had numerical trouble: both
-    are judged and listed, and have no say here. Against a noisy reference it is the methods with a caveat that are asked.
+    Only methods that solve what the reference solves are asked: with the same metric, and a diffusion within SAME_DIFFUSION.
+    A method whose status is not ok had numerical trouble. Both are judged and listed, and have no say here.
+
+    Parameters
+    ----------
+    cell : str
+    methods : list of dict
+        What :func:`judge_method` returned for every label but the reference.
+    reference : str
+        Label of the reference.
+    tolerance : float
+    reference_has_caveat : bool
+        Whether the reference has a caveat of its own, which the sentence then mentions.
     """
+    known = methods[0]["reference"] if methods else {"status": "ok", "moves": True, **_flow_of({})}
     flows = [m for m in methods if m["family"] == "Wasserstein gradient flow"]
-    sound = [m for m in flows if m["status"] == "ok" and m["other_flow"] is noisy_reference]
-    verdicts = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
-    labels = {verdict: [m["method"] for m in sound if m["verdict"] == verdict] for verdict in verdicts}
-    if not sound:
+    asked = [m for m in flows if _same_flow(m, known)]
+    sound = [m for m in asked if m["status"] == "ok" and m["verdict"] != NO_ANSWER]
+    answers = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
+    labels = {answer: [m["method"] for m in sound if m["verdict"] == answer] for answer in (*answers, NOT_RESOLVED, UNDECIDED)}
+    deciding = [m for m in sound if m["verdict"] in answers]
+    if known["status"] != "ok":
         verdict = NO_ANSWER
-        text = "no discretization of the Wasserstein gradient flow gave an answer"
-    elif len(labels[FOLLOWS]) == len(sound):
+        text = f"there is no answer: the reference {reference} has status {known['status']}: {known['advice']}"
+    elif not known["moves"]:
+        verdict = NO_ANSWER
+        text = f"there is no answer: the reference {reference} does not move, so that there is nothing to follow"
+    elif not sound:
+        verdict = NO_ANSWER
+        why = "no method here solves what the reference solves" if not asked else "no method that was asked is sound"
+        text = f"there is no answer: {why}"
+    elif not deciding:
+        verdict = UNDECIDED if labels[UNDECIDED] else NOT_RESOLVED
+        text = {
+            UNDECIDED: f"it is undecided whether the flow follows {reference}: intervals hold the tolerance",
+            NOT_RESOLVED: f"it is not resolved whether the flow follows {reference}",
+        }[verdict]
+    elif len(labels[FOLLOWS]) == len(deciding):
         verdict = FOLLOWS
         text = f"the Wasserstein gradient flow follows {reference}"
-    elif len(labels[DOES_NOT_FOLLOW]) == len(sound):
+    elif len(labels[DOES_NOT_FOLLOW]) == len(deciding):
         verdict = DOES_NOT_FOLLOW
         text = f"the Wasserstein gradient flow, as computed here, does not follow {reference}"
     elif labels[DOES_NOT_FOLLOW]:
@@ -126,17 +228,24 @@ def judge_cell(
     else:
         verdict = FUNCTION_AND_SOME if labels[FOLLOWS] else FUNCTION_ONLY
         text = f"the Wasserstein gradient flow follows {reference} in function space"
-    listed = "; ".join(f"{verdict}: {', '.join(named)}" for verdict, named in labels.items() if named)
-    sentence = f"In {cell}, {text} (tolerance {tolerance:.0%} of the distance travelled; {listed or 'no method is sound'})."
-    silent: dict[str, list[str]] = {}  # why a method has no say, in a word or two -> methods; the rest is in their rows
+    if deciding and verdict != NO_ANSWER and not any(m["transports"] for m in deciding):
+        named = ", ".join(m["method"] for m in deciding)
+        text += f", by the word of {named} alone: implicit against explicit Euler of one equation, and no transport is computed"
+    if verdict != NO_ANSWER:
+        listed = "; ".join(f"{answer}: {', '.join(named)}" for answer, named in labels.items() if named)
+        text += f" (tolerance {tolerance:.0%} of the distance travelled; {listed})"
+    sentence = f"In {cell}, {text.removesuffix('.')}."
+    silent: dict[str, list[str]] = {}  # why a method has no say, in some words -> methods; the rest is in their rows
     for method in (m for m in flows if m not in sound):
         reason = method["status"].replace("_", " ")
         if method["status"] == "ok":
-            reason = method["caveat"].partition(":")[0] if method["other_flow"] else "no diffusion, and the reference has"
+            reason = _other_flow(method, known) or "no distance"
         silent.setdefault(reason, []).append(method["method"])
     if silent:
         listed = "; ".join(f"{reason}: {', '.join(labels)}" for reason, labels in silent.items())
         sentence += f" Without a say: {listed}."
+    if reference_has_caveat:
+        sentence += f" The reference {reference} has a caveat of its own."
     return {
         "cell": cell,
         "verdict": verdict,
@@ -147,59 +256,236 @@ def judge_cell(
     }
 
 
-def table(cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]]) -> list[dict[str, Any]]:
-    """One row for every cell, method and distance: the flat table of the summary."""
+def _verdict(function: Share | None, measure: Share | None, tolerance: float) -> str:
+    """Verdict on shares that are resolved."""
+    known = [share for share in (function, measure) if share is not None]
+    if (function or known[0]).low > tolerance:
+        return DOES_NOT_FOLLOW
+    if all(share.high <= tolerance for share in known):
+        return FOLLOWS
+    if function is not None and function.high <= tolerance and measure is not None and measure.low > tolerance:
+        return FUNCTION_ONLY
+    return UNDECIDED
+
+
+def _share(shares: xr.DataArray, name: str | None) -> Share | None:
+    """Share of one distance, None if there is none."""
+    share = share_of(shares.sel(distance=name)) if name else None
+    return share if share is not None and math.isfinite(share.mean) else None
+
+
+def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
+    """Predicted displacement of a scheme's own, as a share of the distance travelled; None where theory predicts none."""
+    available = [name for name in ("w2", "w1", "sliced_w2") if name in distances["distance"].values]
+    if not (said.get("bias", 0.0) > 0.0 and available):
+        return None
+    travelled = float(distances["travelled"].sel(distance=available[0]).max())
+    return said["bias"] / travelled if travelled > 0.0 else None
+
+
+def _what_would_do(distances: xr.Dataset, floor: float, tolerance: float) -> str:
+    """Say which spacing would resolve a grid method, and what it would cost: the floor is proportional to the spacing."""
+    finer, said = floor / tolerance, distances.attrs
+    text = f"but the nearest measure on the grid is itself {floor:.1%} from the reference"
+    if "spacing" in said:
+        cost = finer ** (said["grid_dimension"] + 1)  # of one product with each of the matrices of the axes
+        text += (
+            f": a spacing of {said['spacing'] / finer:.2g} in place of {said['spacing']:.2g} would do, {finer:.2g} times the "
+            f"points on an axis and about {cost:.2g} times the cost of a step"
+        )
+    return text
+
+
+def _why_nothing(distances: xr.Dataset, label: str) -> str:
+    """Say why a method has no number."""
+    failed = json.loads(distances.attrs.get("failures", "{}")).get(label)
+    if failed:
+        return next(iter(failed.values()))
+    known = _reference(distances)
+    return "nothing measured" if known["moves"] else "the reference does not move"
+
+
+def _flow_of(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Which flow a run solves, from what its file says."""
+    least, most = (float(said.get(f"{prefix}entropy_{end}", 0.0)) for end in ("least", "most"))
+    return {"entropy": (least, most), "metric": said.get(f"{prefix}metric", "w2")}
+
+
+def _reference(distances: xr.Dataset) -> dict[str, Any]:
+    """What the distances say of the reference: its status, the flow it solves, and whether it moves."""
+    said = distances.attrs
+    moved = distances["travelled"].max("time") > distances["rounding"] * distances["size"]
+    return {
+        "label": said["reference"],
+        "status": said.get("reference_status", "ok"),
+        "advice": said.get("reference_advice", ""),
+        "moves": bool(moved.any()),
+        **_flow_of(said, "reference_"),
+    }
+
+
+def _same_flow(method: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+    return _other_flow(method, reference) == ""
+
+
+def _other_flow(method: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """Say what flow a method solves where that is not the reference's; empty where it is."""
+    if method["metric"] != reference["metric"]:
+        return f"flow in the metric {method['metric']}"
+    if all(
+        math.isclose(mine, theirs, rel_tol=SAME_DIFFUSION)
+        for mine, theirs in zip(method["entropy"], reference["entropy"], strict=True)
+    ):
+        return ""
+    least, most = method["entropy"]
+    if most == 0.0:
+        return "flow without diffusion"
+    return f"flow with diffusion D = {least:.3g}" + (f" to {most:.3g}" if most > least * (1.0 + SAME_DIFFUSION) else "")
+
+
+def table(
+    cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]],
+    answers: list[dict[str, Any]] | None = None,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """One row for every cell, label and distance: the flat table of the summary.
+
+    Parameters
+    ----------
+    cells : mapping
+        Cell -> its distances, and its trajectories by label.
+    answers : list of dict, optional
+        Verdicts on the cells, from :func:`judge_cell`.
+    groups : mapping, optional
+        Cell -> what one groups cells by: name -> value, such as the kind of its data and the values that a sweep set.
+    """
+    judged = _verdicts(answers)
     rows = []
     for cell, (distances, trajectories) in cells.items():
         shares = relative(distances)
-        for label in distances["method"].values:
-            trajectory = trajectories[str(label)]
-            for name in distances["distance"].values:
-                at = {"method": label, "distance": name}
+        travelled = distances["travelled"].max("time")
+        for label in map(str, distances["label"].values):
+            of_run = said_of(trajectories[label]) | {"verdict": judged(cell, label)}
+            for name in map(str, distances["distance"].values):
+                at = {"label": label, "distance": name}
                 value = distances["value"].sel(at)
                 rows.append(
                     {
                         "cell": cell,
-                        "method": str(label),
-                        "kind": trajectory.attrs["method_kind"],
-                        "distance": str(name),
-                        "final": float(value.isel(time=-1)),
-                        "largest": float(value.max("time")),
-                        "travelled": float(distances["travelled"].sel(distance=name).isel(time=-1)),
-                        "floor": float(distances["floor"].sel(distance=name).isel(time=-1)),
-                        "final_relative": float(shares["final"].sel(at)),
-                        "largest_relative": float(shares["largest"].sel(at)),
-                        "energy": float(trajectory["energy"][-1]),
-                        "status": trajectory.attrs["status"],
-                        "largest_residual": float(np.max(trajectory["residual"].values, initial=0.0)),
+                        "label": label,
+                        "distance": name,
+                        "final": share_of(value.isel(time=-1)).mean,
+                        "largest": share_of(value.max("time", skipna=False)).mean,
+                        "travelled": share_of(travelled.sel(distance=name)).mean,
+                        "floor": share_of(distances["floor"].max("time").sel(distance=name)).mean,
+                        "final_relative": share_of(shares["final"].sel(at)).mean,
+                        "largest_relative": share_of(shares["largest"].sel(at)).mean,
+                        "carried_relative": share_of(shares["carried"].sel(at)).mean,
                     }
+                    | of_run
+                    | dict((groups or {}).get(cell, {}))
                 )
     return rows
 
 
-def summary_dataset(cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]]) -> xr.Dataset:
-    """Final and largest distances, floors and distances travelled of all cells; NaN where a cell has no such entry."""
+def _verdicts(answers: list[dict[str, Any]] | None) -> Callable[[str, str], str]:
+    """Verdict on a label of a cell, as a function of the two; empty where nothing was judged."""
+    judged = {(answer["cell"], method["method"]): method["verdict"] for answer in answers or [] for method in answer["methods"]}
+    return lambda cell, label: judged.get((cell, label), "reference" if answers else "")
+
+
+def said_of(trajectory: xr.Dataset) -> dict[str, Any]:
+    """What one groups runs by: kind, parametrization, number of atoms, the step taken, epsilon, status and certificates.
+
+    NaN for the energy of a run that did not reach the end.
+    """
+    said = trajectory.attrs
+    method = json.loads(said.get("wgfpipe_spec", "{}")).get("method", {})
+    status = Status[said["status"].upper()]
+    steps = np.diff(np.concatenate([[0.0], trajectory["step_time"].values]))
+    ended = status not in (Status.UNSUPPORTED, Status.DIVERGED)
+    residuals = trajectory["residual"].values
+    return {
+        "kind": said["method_kind"],
+        "parametrization": json.loads(said["parametrization"])["kind"] if "parametrization" in said else "",
+        "m": trajectory.sizes["atom"],
+        "dt": float(steps.max(initial=np.nan)) if len(steps) else math.nan,
+        "epsilon": str(method.get("epsilon") or ""),
+        "repetitions": trajectory.sizes.get(REPETITION, 1),
+        "energy": float(trajectory["energy"].isel(time=-1).mean()) if ended else math.nan,
+        "status": said["status"],
+        "largest_residual": float(np.nanmax(residuals)) if np.isfinite(residuals).any() else math.nan,
+    }
+
+
+def summary_dataset(
+    cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]],
+    answers: list[dict[str, Any]] | None = None,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
+) -> xr.Dataset:
+    """Final and largest distances, floors and distances travelled of all cells, and what one groups them by.
+
+    NaN, or an empty text, where a cell has no such entry. See :func:`table` for the arguments.
+    """
+    groups = groups or {}
+    judged = _verdicts(answers)
+    whole = {answer["cell"]: answer["verdict"] for answer in answers or []}
+    keys = {key: _missing(groups, key) for key in dict.fromkeys(key for values in groups.values() for key in values)}
     parts = []
-    for cell, (distances, _) in cells.items():
+    for cell, (distances, trajectories) in cells.items():
+        mean = distances.mean(REPETITION) if REPETITION in distances.dims else distances
+        labels = [str(label) for label in distances["label"].values]
+        said = [said_of(trajectories[label]) for label in labels]
         part = xr.Dataset(
             {
-                "final": distances["value"].isel(time=-1, drop=True),
-                "largest": distances["value"].max("time"),
-                "floor": distances["floor"].isel(time=-1, drop=True),
-                "travelled": distances["travelled"].isel(time=-1, drop=True),
-            }
+                "final": mean["value"].isel(time=-1, drop=True),
+                "largest": mean["value"].max("time", skipna=False),
+                "floor": mean["floor"].max("time"),
+                "travelled": mean["travelled"].max("time"),
+                "verdict": ("label", np.asarray([judged(cell, label) for label in labels], dtype=object)),
+                **{
+                    key: ("label", np.asarray([one[key] for one in said], dtype=object))
+                    for key in ("kind", "epsilon", "status")
+                },
+                **{key: ("label", np.asarray([one[key] for one in said], float)) for key in ("m", "dt", "energy")},
+                "answer": ((), whole.get(cell, "")),
+                "parametrization": ((), said[0]["parametrization"]),
+                **{key: ((), groups.get(cell, {}).get(key, missing)) for key, missing in keys.items()},
+            },
+            coords={"label": ("label", np.asarray(labels, dtype=object)), "distance": distances["distance"]},
         )
         parts.append(part.expand_dims(cell=np.asarray([cell], dtype=object)))
     dataset = xr.concat(parts, "cell", join="outer", coords="minimal", compat="override", combine_attrs="drop")
-    dataset = dataset.transpose("cell", "method", "distance")
+    dataset = dataset.transpose("cell", "label", "distance", missing_dims="ignore")
+    for name, variable in dataset.data_vars.items():
+        if variable.dtype.kind == "O":
+            texts = ["" if value is None or value != value else str(value) for value in variable.values.ravel()]
+            dataset[name] = variable.dims, np.asarray(texts, dtype=object).reshape(variable.shape)
     dataset.attrs = {"title": "Distances of all cells"}
-    return describe(
+    described = describe(
         dataset,
         final="distance to the reference at the horizon",
         largest="largest distance to the reference",
-        floor="distance of the reference to the nearest measure on the grid, at the horizon",
-        travelled="distance of the reference from its start, at the horizon",
+        floor="largest distance of the reference to the nearest measure on the grid",
+        travelled="largest distance of the reference from its start",
+        verdict="verdict on the method",
+        kind="kind of the method",
+        epsilon="entropic regularization, as the config writes it",
+        status="outcome of the run",
+        m="number of atoms",
+        dt="longest step taken, in flow time",
+        energy="energy at the horizon",
+        answer="verdict on the cell",
+        parametrization="kind of the parametrization",
         cell="name of the cell",
-        method="label of the method",
+        label="label of the method",
         distance="name of the distance",
+        **{str(key): f"{key} of the cell" for key in keys},
     )
+    return described
+
+
+def _missing(groups: Mapping[str, Mapping[str, Any]], key: str) -> Any:
+    """What stands for a cell without a value: NaN where all values are numbers that float64 holds, else an empty text."""
+    values = [values[key] for values in groups.values() if key in values]
+    return math.nan if all(isinstance(value, int | float) and float(value) == value for value in values) else ""

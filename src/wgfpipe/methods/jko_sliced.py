@@ -55,6 +55,7 @@ class JKOSliced(Method):
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (

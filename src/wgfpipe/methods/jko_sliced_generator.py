@@ -59,6 +59,7 @@ class JKOSlicedGenerator(Method):
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "what the last ten iterations of the minimization gained, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (

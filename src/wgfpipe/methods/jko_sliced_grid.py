@@ -68,6 +68,7 @@ class JKOSlicedGrid(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (

@@ -46,6 +46,7 @@ class Langevin(Method):
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     order: ClassVar[float] = 1.0
+    random: ClassVar[bool] = True
     certificate: ClassVar[str] = "none: the step is explicit"
     references: ClassVar[tuple[str, ...]] = (
         "Mei, Montanari and Nguyen, A Mean Field View of the Landscape of Two-Layer Neural Networks, PNAS 115 (2018)",

@@ -31,6 +31,7 @@ class Prox(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    transports: ClassVar[bool] = False
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
     references: ClassVar[tuple[str, ...]] = (
