@@ -178,6 +178,8 @@ def stack(runs: Sequence[xr.Dataset]) -> xr.Dataset:
 
     Status and advice are those of the worst. A single run is returned as it is.
     """
+    if len(runs) == 1:
+        return runs[0]
     longest = max(runs, key=lambda run: (run.sizes["time"], run.sizes["step"]))
     moving = {name for run in runs for name in ("points", "weights") if "time" in run[name].dims}
     padded = []
