@@ -54,14 +54,13 @@ class Piece(NamedTuple):
 class Pass(NamedTuple):
     """The contraction of one axis, or of both axes of a surface, whose values are first written out as each angle sees them.
 
-    ``shape`` and ``image_shape`` are (before, along, after), without ``after`` for the last axis. ``scratch`` is memory for the
-    image, kept since fresh pages would cost as much as the product itself; None for the pass that writes the result.
+    ``shape`` and ``image_shape`` are (before, along, after), without ``after`` for the last axis. A pass holds no memory to
+    write to, so that threads may share a kernel.
     """
 
     shape: tuple[int, ...]
     image_shape: tuple[int, ...]
     pieces: list[Piece]
-    scratch: Array | None
     turned: Callable[[Array], Array] | None = None
 
 
@@ -156,10 +155,8 @@ class GibbsKernel:
     def _turned_pass(self, pieces: Callable[[Array], list["Piece"]]) -> "Pass":
         grid = self.grid
         n_rows = len(grid.signs) * len(grid.blocks[0][0])
-        memory = np.empty((n_rows, grid.n_nodes))
         factor = pieces(-grid.turned_squared_distance / self.epsilon)
-        image_shape = (n_rows, len(grid.blocks[0][1]))
-        return Pass(memory.shape, image_shape, factor, None, lambda values: grid.turned(values, memory))
+        return Pass((n_rows, grid.n_nodes), (n_rows, len(grid.blocks[0][1])), factor, grid.turned)
 
     def reach(self) -> float:
         """Largest drift a step may have for the plain domain to be exact, a length.
@@ -210,15 +207,16 @@ def _passes(axes: list[list["Piece"]], n_signs: int, source: tuple[Array, ...]) 
         image_shape = (before, lengths[axis + 1], after)
         if axis == len(axes) - 1:
             shape, image_shape = shape[:2], image_shape[:2]
-        passes.append(Pass(shape, image_shape, axes[axis], np.empty(image_shape) if axis > 0 else None))
+        passes.append(Pass(shape, image_shape, axes[axis]))
     return passes
 
 
 def _run(passes: list["Pass"], values: Array, contract, out: Array) -> None:
-    for shape, image_shape, pieces, scratch, turned in passes:
-        values = values.reshape(shape) if turned is None else turned(values)
-        image = out.reshape(image_shape) if scratch is None else scratch
-        for rows, columns, factor in pieces:
+    last = passes[-1]
+    for part in passes:
+        values = values.reshape(part.shape) if part.turned is None else part.turned(values)
+        image = out.reshape(part.image_shape) if part is last else np.empty(part.image_shape)
+        for rows, columns, factor in part.pieces:
             contract(factor, values[:, columns], image[:, rows])
         values = image
 

@@ -21,13 +21,14 @@ TINY = float(np.finfo(float).tiny)
 """Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _kernel(grid: Grid, epsilon: float, debias: bool) -> GibbsKernel:
+    """Kernel of a grid, built once; it is only ever read, so that runs in other threads may use it, too."""
     return GibbsKernel(grid, epsilon, debias)
 
 
 class CountingKernel:
-    """The Gibbs kernel of a grid, built once for a run, that counts its applications in a step."""
+    """The Gibbs kernel of a grid as one step sees it: it counts its applications."""
 
     def __init__(self, grid: Grid, epsilon: float, debias: bool = False) -> None:
         self.inner = _kernel(grid, epsilon, debias)
@@ -56,10 +57,13 @@ def by_sign(grid: Grid, values: Array) -> Array:
     return values.reshape(len(grid.signs), -1)
 
 
-@lru_cache(maxsize=2)
-def workspace(grid: Grid, n_arrays: int) -> Array:
-    """Memory for the inner loops of a run, (n_arrays, atom): touching fresh pages costs more than the arithmetic on them."""
-    return np.empty((n_arrays, grid.n_nodes * len(grid.signs)))
+def workspace(grid: Grid, n_arrays: int) -> list[Array]:
+    """Memory for the inner loops of one step, ``n_arrays`` of shape (atom,).
+
+    It belongs to the step, so that steps of other runs may happen in other threads. The allocator hands out the pages of the
+    step before (:mod:`wgfpipe.memory`): that costs nothing beside the arithmetic.
+    """
+    return [np.empty(grid.n_nodes * len(grid.signs)) for _ in range(n_arrays)]
 
 
 def potential_at_nodes(problem: Problem, outputs_error: Array, scale: float = 1.0, out: Array | None = None) -> Array:
@@ -98,7 +102,7 @@ def fits_plain(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale
     return scale * exact <= MAX_EXPONENT_RANGE and dt * steepest(grid, potential) <= gibbs.reach()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _activation_bounds(problem: Problem) -> tuple[Array, Array]:
     """Range over a sign's nodes, and steepest slope, of every data point's activation; two of shape (sample,)."""
     grid, activations = problem.require_grid(), problem.grid_activations
