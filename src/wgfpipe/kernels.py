@@ -25,6 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wgfpipe.measure import Array, Grid
+from wgfpipe.wide import DOWN, UP, Wide, exponential, logarithm, wide
+from wgfpipe.wide_kernels import add_level, contract_log
 
 FACTOR_CUTOFF = 1e-100
 """Entries of the one-dimensional factors below this are zero in the plain domain.
@@ -33,8 +35,10 @@ Products of such entries are denormal numbers, 4-17 times slower on common proce
 :meth:`GibbsKernel.reach`."""
 
 MAX_EXPONENT_RANGE = 600.0
-"""exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range go to the log domain."""
+"""exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range become wide numbers."""
 
+MAX_LEVELS = 50
+"""Numbers of more levels go to logarithms, which are cheaper then."""
 
 UNIFORM = 1e-9
 """Volumes that differ by less, relatively, are equal: the rounding of evenly spaced axes leaves 3e-14 (256^2 nodes)."""
@@ -104,9 +108,28 @@ class GibbsKernel:
             return self._apply(log_values, self._log, _contract_log, np.logaddexp, None)
         return self._log_share + self._apply(log_values + self._log_share, self._log, _contract_log, np.logaddexp, None)
 
-    def stayed(self, a: Array, b: Array) -> float:
-        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place."""
-        return float(a @ b) if self._uniform else float((a * self._share) @ (b * self._share))
+    def apply_wide(self, numbers: Wide, cut: bool) -> Wide:
+        """Return the product with numbers of any size, (atom,).
+
+        Parameters
+        ----------
+        numbers : Wide
+        cut : bool
+            Whether the drift is within :meth:`reach`: then the factors of the plain domain are exact, and the numbers of
+            each level take one application of them. Otherwise sums are taken in logarithms, of all terms.
+        """
+        present = np.unique(numbers.levels[numbers.values != 0.0])
+        if not cut or len(present) > MAX_LEVELS:
+            return exponential(self.apply_log(logarithm(numbers)))
+        total, levels = np.zeros_like(numbers.values), np.zeros_like(numbers.levels)
+        for level in present[::-1]:
+            image = self.apply(np.where(numbers.levels == level, numbers.values, 0.0))
+            add_level(total, levels, image, level, UP, DOWN)
+        return wide(total, levels)
+
+    def stayed(self, products: Array) -> float:
+        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place, from the ``a_i b_i`` (atom,)."""
+        return float(products.sum()) if self._uniform else float(products @ self._share**2)
 
     def _apply(self, values: Array, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Array:
         if len(plans) == 1:
@@ -236,12 +259,7 @@ def _contract(factor: Array, values: Array, out: Array) -> None:
 
 
 def _contract_log(log_factor: Array, log_values: Array, out: Array) -> None:
-    """Log-sum-exp along the middle axis, one target node at a time so that memory stays that of the input."""
+    """Log-sum-exp along the middle axis."""
     if log_values.ndim == 2:
         log_values, out = log_values[:, :, None], out[:, :, None]
-    for target, row in enumerate(log_factor):
-        terms = log_values + row[:, None]
-        largest = terms.max(axis=1, keepdims=True)
-        shift = np.where(np.isfinite(largest), largest, 0.0)
-        with np.errstate(divide="ignore"):  # log(0) = -inf is the value of an empty line
-            out[:, target] = np.log(np.exp(terms - shift).sum(axis=1)) + shift[:, 0]
+    contract_log(np.ascontiguousarray(log_factor), log_values, out)
