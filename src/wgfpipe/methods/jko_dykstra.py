@@ -84,7 +84,7 @@ class JKODykstra(Method):
             b *= marginal
             b -= before
             violation = float(np.abs(b, out=b).sum() / total)
-            np.divide(before, marginal, out=b)
+            b = _scaling(before, marginal)
             if violation <= self.tolerance or not np.isfinite(violation):
                 break
         if not violation <= self.tolerance:
@@ -111,8 +111,13 @@ class JKODykstra(Method):
 def _start(problem: Problem, gibbs: PlainNumbers, before: Array, outputs_error: Array, scale: float) -> Array:
     """Scaling b that answers a guess of v, or, where that leaves the range of float64, no potential at all; (atom,)."""
     exponent = centre(problem.require_grid(), potential_at_nodes(problem, outputs_error, -scale))
-    b = before / gibbs.apply(np.exp(exponent))
-    return b if np.isfinite(b).all() else before / gibbs.apply(np.ones_like(before))
+    b = _scaling(before, gibbs.apply(np.exp(exponent)))
+    return b if np.isfinite(b).all() else _scaling(before, gibbs.apply(np.ones_like(before)))
+
+
+def _scaling(before: Array, image: Array) -> Array:
+    """Return b = q / (gibbs a), zero at empty nodes, which gibbs a may not reach."""
+    return np.divide(before, image, out=np.zeros_like(before), where=before > 0.0)
 
 
 def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float, tilt: Array, out: Array) -> Array:
@@ -132,7 +137,7 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
         np.multiply(reference, np.exp(tilt, out=tilt), out=out)
         tilted = by_sign(grid, out)
         total = tilted.sum(axis=1, keepdims=True)
-        share = np.divide(masses, total, out=np.zeros_like(total), where=masses > 0.0)  # a sign without mass stays empty
+        share = np.divide(masses, total, out=np.ones_like(total), where=masses > 0.0)  # a sign without mass stays empty
         tilted *= share
         view *= share
         log_partition = float((masses * (largest + np.log(np.where(masses > 0.0, total, 1.0)))).sum())

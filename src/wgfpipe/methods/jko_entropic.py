@@ -213,6 +213,7 @@ class _Regularized:
         log_share = self._log_share(image)
         misplaced = float((self.goal * np.abs(np.expm1(-log_share))).sum() / self.total)
         weights = numbers.narrow(image, log_share)
+        by_sign(self.grid, weights)[:] *= self._correction(weights)
         stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
         return self.problem.grid_activations @ weights, Answer(weights, stayed, misplaced)
 
@@ -220,6 +221,11 @@ class _Regularized:
         """Logarithm of the factor that gives each sign its mass, (sign, 1); of 1 for a sign without mass."""
         found = self.numbers.log_mass(masses, len(self.goal))
         return np.where(self.goal > 0.0, np.log(np.where(self.goal > 0.0, self.goal, 1.0)) - found, 0.0)
+
+    def _correction(self, weights: Array) -> Array:
+        """Factor that gives each sign its mass to rounding, (sign, 1): that of wide numbers has the digits of their logarithm."""
+        found = by_sign(self.grid, weights).sum(axis=1, keepdims=True)
+        return np.divide(self.goal, found, out=np.ones_like(found), where=self.goal > 0.0)
 
     def next_scaling(self, weights: Array) -> Array:
         """Carry nothing: the scaling b is explicit here."""
@@ -260,6 +266,7 @@ class _Debiased(_Regularized):
             marginal = numbers.narrow(marginal, log_share)
             weights = numbers.narrow(root, 0.5 * log_share)
             weights *= weights
+            by_sign(self.grid, weights)[:] *= self._correction(weights)
             log_smooth = numbers.logarithm(smooth)
             by_sign(self.grid, log_b)[:] += 0.5 * log_share
             by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
