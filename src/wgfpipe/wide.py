@@ -31,7 +31,7 @@ def wide(values: Array, levels: Array | float = 0.0) -> Wide:
     """Bring values, which are below 2^960, to the range of a level."""
     small, large = values < _LOWEST, values > _HIGHEST
     shift = large.astype(float) - small
-    return Wide(np.where(small, values * UP, np.where(large, values * DOWN, values)), levels + shift)
+    return Wide(values * np.where(small, UP, np.where(large, DOWN, 1.0)), levels + shift)
 
 
 def exponential(exponent: Array) -> Wide:
