@@ -223,7 +223,7 @@ class _Regularized:
         return np.where(self.goal > 0.0, np.log(np.where(self.goal > 0.0, self.goal, 1.0)) - found, 0.0)
 
     def _correction(self, weights: Array) -> Array:
-        """Factor that gives each sign its mass to rounding, (sign, 1): that of wide numbers has the digits of their logarithm."""
+        """Factor that gives each sign its mass to rounding, (sign, 1); wide numbers leave the digits of a logarithm."""
         found = by_sign(self.grid, weights).sum(axis=1, keepdims=True)
         return np.divide(self.goal, found, out=np.ones_like(found), where=self.goal > 0.0)
 
