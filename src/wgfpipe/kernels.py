@@ -25,6 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wgfpipe.measure import Array, Grid
+from wgfpipe.wide import DOWN, UP, Wide, exponential, logarithm, wide
+from wgfpipe.wide_kernels import add_level, contract_log
 
 FACTOR_CUTOFF = 1e-100
 """Entries of the one-dimensional factors below this are zero in the plain domain.
@@ -33,8 +35,10 @@ Products of such entries are denormal numbers, 4-17 times slower on common proce
 :meth:`GibbsKernel.reach`."""
 
 MAX_EXPONENT_RANGE = 600.0
-"""exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range go to the log domain."""
+"""exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range become wide numbers."""
 
+MAX_LEVELS = 50
+"""Numbers of more levels go to logarithms, which are cheaper then."""
 
 UNIFORM = 1e-9
 """Volumes that differ by less, relatively, are equal: the rounding of evenly spaced axes leaves 3e-14 (256^2 nodes)."""
@@ -54,14 +58,13 @@ class Piece(NamedTuple):
 class Pass(NamedTuple):
     """The contraction of one axis, or of both axes of a surface, whose values are first written out as each angle sees them.
 
-    ``shape`` and ``image_shape`` are (before, along, after), without ``after`` for the last axis. ``scratch`` is memory for the
-    image, kept since fresh pages would cost as much as the product itself; None for the pass that writes the result.
+    ``shape`` and ``image_shape`` are (before, along, after), without ``after`` for the last axis. A pass holds no memory to
+    write to, so that threads may share a kernel.
     """
 
     shape: tuple[int, ...]
     image_shape: tuple[int, ...]
     pieces: list[Piece]
-    scratch: Array | None
     turned: Callable[[Array], Array] | None = None
 
 
@@ -105,9 +108,28 @@ class GibbsKernel:
             return self._apply(log_values, self._log, _contract_log, np.logaddexp, None)
         return self._log_share + self._apply(log_values + self._log_share, self._log, _contract_log, np.logaddexp, None)
 
-    def stayed(self, a: Array, b: Array) -> float:
-        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place."""
-        return float(a @ b) if self._uniform else float((a * self._share) @ (b * self._share))
+    def apply_wide(self, numbers: Wide, cut: bool) -> Wide:
+        """Return the product with numbers of any size, (atom,).
+
+        Parameters
+        ----------
+        numbers : Wide
+        cut : bool
+            Whether the drift is within :meth:`reach`: then the factors of the plain domain are exact, and the numbers of
+            each level take one application of them. Otherwise sums are taken in logarithms, of all terms.
+        """
+        present = np.unique(numbers.levels[numbers.values != 0.0])
+        if not cut or len(present) > MAX_LEVELS:
+            return exponential(self.apply_log(logarithm(numbers)))
+        total, levels = np.zeros_like(numbers.values), np.zeros_like(numbers.levels)
+        for level in present[::-1]:
+            image = self.apply(np.where(numbers.levels == level, numbers.values, 0.0))
+            add_level(total, levels, image, level, UP, DOWN)
+        return wide(total, levels)
+
+    def stayed(self, products: Array) -> float:
+        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place, from the ``a_i b_i`` (atom,)."""
+        return float(products.sum()) if self._uniform else float(products @ self._share**2)
 
     def _apply(self, values: Array, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Array:
         if len(plans) == 1:
@@ -156,10 +178,8 @@ class GibbsKernel:
     def _turned_pass(self, pieces: Callable[[Array], list["Piece"]]) -> "Pass":
         grid = self.grid
         n_rows = len(grid.signs) * len(grid.blocks[0][0])
-        memory = np.empty((n_rows, grid.n_nodes))
         factor = pieces(-grid.turned_squared_distance / self.epsilon)
-        image_shape = (n_rows, len(grid.blocks[0][1]))
-        return Pass(memory.shape, image_shape, factor, None, lambda values: grid.turned(values, memory))
+        return Pass((n_rows, grid.n_nodes), (n_rows, len(grid.blocks[0][1])), factor, grid.turned)
 
     def reach(self) -> float:
         """Largest drift a step may have for the plain domain to be exact, a length.
@@ -210,15 +230,16 @@ def _passes(axes: list[list["Piece"]], n_signs: int, source: tuple[Array, ...]) 
         image_shape = (before, lengths[axis + 1], after)
         if axis == len(axes) - 1:
             shape, image_shape = shape[:2], image_shape[:2]
-        passes.append(Pass(shape, image_shape, axes[axis], np.empty(image_shape) if axis > 0 else None))
+        passes.append(Pass(shape, image_shape, axes[axis]))
     return passes
 
 
 def _run(passes: list["Pass"], values: Array, contract, out: Array) -> None:
-    for shape, image_shape, pieces, scratch, turned in passes:
-        values = values.reshape(shape) if turned is None else turned(values)
-        image = out.reshape(image_shape) if scratch is None else scratch
-        for rows, columns, factor in pieces:
+    last = passes[-1]
+    for part in passes:
+        values = values.reshape(part.shape) if part.turned is None else part.turned(values)
+        image = out.reshape(part.image_shape) if part is last else np.empty(part.image_shape)
+        for rows, columns, factor in part.pieces:
             contract(factor, values[:, columns], image[:, rows])
         values = image
 
@@ -238,12 +259,7 @@ def _contract(factor: Array, values: Array, out: Array) -> None:
 
 
 def _contract_log(log_factor: Array, log_values: Array, out: Array) -> None:
-    """Log-sum-exp along the middle axis, one target node at a time so that memory stays that of the input."""
+    """Log-sum-exp along the middle axis."""
     if log_values.ndim == 2:
         log_values, out = log_values[:, :, None], out[:, :, None]
-    for target, row in enumerate(log_factor):
-        terms = log_values + row[:, None]
-        largest = terms.max(axis=1, keepdims=True)
-        shift = np.where(np.isfinite(largest), largest, 0.0)
-        with np.errstate(divide="ignore"):  # log(0) = -inf is the value of an empty line
-            out[:, target] = np.log(np.exp(terms - shift).sum(axis=1)) + shift[:, 0]
+    contract_log(np.ascontiguousarray(log_factor), log_values, out)

@@ -2,13 +2,16 @@
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from wgfpipe import wide
 from wgfpipe.flow import Problem, Solved
 from wgfpipe.kernels import MAX_EXPONENT_RANGE, GibbsKernel
 from wgfpipe.measure import Array, Grid
 from wgfpipe.status import Status
+from wgfpipe.wide import Wide
 
 EDGE_MASS = 1e-3
 """Share of the total mass on the outer nodes that is reported; W1 errors of the size of the grid times this follow."""
@@ -21,34 +24,95 @@ TINY = float(np.finfo(float).tiny)
 """Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
 
 
-@lru_cache(maxsize=4)
-def _kernel(grid: Grid, epsilon: float, debias: bool) -> GibbsKernel:
+@lru_cache(maxsize=8)
+def kernel_of(grid: Grid, epsilon: float, debias: bool) -> GibbsKernel:
+    """Kernel of a grid, built once; it is only ever read, so that runs in other threads may use it, too."""
     return GibbsKernel(grid, epsilon, debias)
 
 
-class CountingKernel:
-    """The Gibbs kernel of a grid, built once for a run, that counts its applications in a step."""
+class PlainNumbers:
+    """Arithmetic of a step's scalings in float64: arrays (atom,), and the Gibbs kernel, whose applications it counts."""
 
-    def __init__(self, grid: Grid, epsilon: float, debias: bool = False) -> None:
-        self.inner = _kernel(grid, epsilon, debias)
-        self.epsilon = epsilon
+    rank = 0
+
+    def __init__(self, gibbs: GibbsKernel) -> None:
+        self.gibbs = gibbs
         self.applications = 0
 
-    def apply(self, values: Array, out: Array | None = None) -> Array:
-        """Apply in the plain domain."""
+    def apply(self, numbers: Any) -> Any:
+        """Apply the kernel."""
         self.applications += 1
-        return self.inner.apply(values, out)
+        return self.gibbs.apply(numbers)
 
-    def apply_log(self, log_values: Array) -> Array:
-        """Apply in the log domain."""
+    def number(self, values: Array) -> Any:
+        """Return float64 values as numbers of this arithmetic."""
+        return values
+
+    def exponential(self, exponent: Array) -> Any:
+        """Exponential, entry by entry."""
+        return np.exp(exponent)
+
+    def logarithm(self, numbers: Any) -> Array:
+        """Logarithm where numbers are positive; a finite number of no meaning where they are zero."""
+        return np.log(np.maximum(numbers, TINY))
+
+    def product(self, first: Any, second: Any) -> Any:
+        """Product, entry by entry."""
+        return first * second
+
+    def quotient(self, first: Any, second: Any) -> Any:
+        """Quotient, entry by entry."""
+        return first / second
+
+    def log_mass(self, numbers: Any, n_signs: int) -> Array:
+        """Logarithm of the sum over the atoms of each sign, (sign, 1)."""
+        with np.errstate(divide="ignore"):
+            return np.log(numbers.reshape(n_signs, -1).sum(axis=1, keepdims=True))
+
+    def narrow(self, numbers: Any, log_share: Array | float = 0.0) -> Array:
+        """Return the numbers as float64, times ``exp(log_share)``, (sign, 1)."""
+        share = np.exp(log_share)
+        return (numbers.reshape(np.size(share), -1) * share).ravel()
+
+
+class WideNumbers(PlainNumbers):
+    """The same arithmetic for scalings that float64 does not hold; ``cut`` as in :meth:`GibbsKernel.apply_wide`."""
+
+    def __init__(self, gibbs: GibbsKernel, cut: bool) -> None:
+        super().__init__(gibbs)
+        self.cut = cut
+        self.rank = 1 if cut else 2
+
+    def apply(self, numbers: Wide) -> Wide:
         self.applications += 1
-        return self.inner.apply_log(log_values)
+        return self.gibbs.apply_wide(numbers, self.cut)
 
+    def number(self, values: Array) -> Wide:
+        return wide.wide(values)
 
-def log_of(values: Array) -> Array:
-    """Logarithm with log 0 = -inf, the value of an empty node."""
-    with np.errstate(divide="ignore"):
-        return np.log(values)
+    def exponential(self, exponent: Array) -> Wide:
+        return wide.exponential(exponent)
+
+    def logarithm(self, numbers: Wide) -> Array:
+        return wide.logarithm(numbers._replace(values=np.maximum(numbers.values, TINY)))
+
+    def product(self, first: Wide, second: Wide) -> Wide:
+        return wide.product(first, second)
+
+    def quotient(self, first: Wide, second: Wide) -> Wide:
+        return wide.quotient(first, second)
+
+    def log_mass(self, numbers: Wide, n_signs: int) -> Array:
+        levels = np.where(numbers.values > 0.0, numbers.levels, -np.inf).reshape(n_signs, -1)
+        top = levels.max(axis=1, keepdims=True)
+        top[top == -np.inf] = 0.0
+        near = wide.narrow(numbers._replace(levels=(numbers.levels.reshape(n_signs, -1) - top).ravel()))
+        return super().log_mass(near, n_signs) + top * wide.LOG_LEVEL
+
+    def narrow(self, numbers: Wide, log_share: Array | float = 0.0) -> Array:
+        n_signs = np.size(log_share)
+        share = wide.exponential(np.repeat(np.ravel(log_share), len(numbers.values) // n_signs))
+        return wide.narrow(wide.product(numbers, share))
 
 
 def by_sign(grid: Grid, values: Array) -> Array:
@@ -56,10 +120,18 @@ def by_sign(grid: Grid, values: Array) -> Array:
     return values.reshape(len(grid.signs), -1)
 
 
-@lru_cache(maxsize=2)
-def workspace(grid: Grid, n_arrays: int) -> Array:
-    """Memory for the inner loops of a run, (n_arrays, atom): touching fresh pages costs more than the arithmetic on them."""
-    return np.empty((n_arrays, grid.n_nodes * len(grid.signs)))
+def extrapolated(history: Array) -> Array:
+    """Guess the next v = f - y from those of up to three steps before, newest first, (step, sample): (sample,).
+
+    The polynomial through them. Where the steps had other lengths it is still a guess.
+    """
+    coefficients = ((1.0,), (2.0, -1.0), (3.0, -3.0, 1.0))[len(history) - 1]
+    return np.asarray(coefficients) @ history
+
+
+def remembered(history: Array, outputs_error: Array) -> Array:
+    """Put the v = f - y of a step before those of the last two, (step, sample)."""
+    return np.concatenate([outputs_error[None], history[:2]])
 
 
 def potential_at_nodes(problem: Problem, outputs_error: Array, scale: float = 1.0, out: Array | None = None) -> Array:
@@ -80,8 +152,8 @@ def centre(grid: Grid, exponent: Array) -> Array:
     return exponent
 
 
-def fits_plain(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale: float, dt: float) -> bool:
-    """Whether scalings exp(scale V) and a drift of dt |grad V| are exact in the plain domain.
+def numbers_for(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale: float, dt: float) -> PlainNumbers:
+    """Return the fastest arithmetic in which scalings exp(scale V) and a drift of dt |grad V| are exact.
 
     Two bounds that need no pass over the nodes answer the common case; the exact values are computed where they do not.
     """
@@ -92,13 +164,14 @@ def fits_plain(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale
     spread_bound = force @ spread + 0.5 * stiffness * grid.n_parameters * farthest**2
     slope_bound = force @ slope + stiffness * farthest
     if scale * spread_bound <= MAX_EXPONENT_RANGE and dt * slope_bound <= gibbs.reach():
-        return True
+        return PlainNumbers(gibbs)
     potential = potential_at_nodes(problem, outputs_error)
     exact = float(np.ptp(by_sign(grid, potential), axis=1).max())
-    return scale * exact <= MAX_EXPONENT_RANGE and dt * steepest(grid, potential) <= gibbs.reach()
+    near = dt * steepest(grid, potential) <= gibbs.reach()
+    return PlainNumbers(gibbs) if near and scale * exact <= MAX_EXPONENT_RANGE else WideNumbers(gibbs, near)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _activation_bounds(problem: Problem) -> tuple[Array, Array]:
     """Range over a sign's nodes, and steepest slope, of every data point's activation; two of shape (sample,)."""
     grid, activations = problem.require_grid(), problem.grid_activations

@@ -8,9 +8,10 @@ stopped when ``|b * gibbs a - q|_1 / |q|_1`` for the a of one iteration and the 
 Symbols: epsilon = gamma of the notes, 2 dt = their tau, gibbs = their xi. The extra Dykstra variables cancel here: the
 second constraint is affine, and the first prox is taken of gibbs b itself. The KL-prox of the loss,
 ``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - y in R^n, found by Newton with the
-Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs 1)``: with b = 1 the first
-prox is badly scaled. Cost a step: linear convergence, about a hundred iterations of two kernel applications and 2-3 Newton
-iterations each; kept to check :mod:`wgfpipe.methods.jko_entropic`, which has the same minimizer (plain form).
+Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs a)`` with the a of a v
+extrapolated from the steps before; with b = 1 the first prox is badly scaled. Cost a step: linear convergence, tens of
+iterations of two kernel applications and 2-3 Newton iterations each; kept to check :mod:`wgfpipe.methods.jko_entropic`, which
+has the same minimizer (plain form).
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM J. Imaging Sci. 8 (2015), Algorithm 1;
 Chizat, Peyre, Schmitzer and Vialard, Math. Comp. 87 (2018).
 """
@@ -22,16 +23,18 @@ from pydantic import Field
 
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem, Solved
-from wgfpipe.measure import Array, Measure
+from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.methods.grid_steps import (
-    TINY,
-    CountingKernel,
+    PlainNumbers,
     by_sign,
+    centre,
     diffused,
+    extrapolated,
+    kernel_of,
     lattice_status,
     mass_error,
     potential_at_nodes,
-    workspace,
+    remembered,
 )
 from wgfpipe.status import Status
 
@@ -40,10 +43,10 @@ MAX_NEWTON = 50
 
 
 class DykstraState(NamedTuple):
-    """Masses (atom,) and v = f - y (sample,)."""
+    """Masses (atom,), and v = f - y of up to three last steps, newest first (step, sample)."""
 
     weights: Array
-    outputs_error: Array
+    history: Array
 
 
 class JKODykstra(Method):
@@ -64,40 +67,39 @@ class JKODykstra(Method):
 
     def init(self, problem: Problem, rng: np.random.Generator) -> DykstraState:
         weights = problem.grid_start().weights
-        return DykstraState(weights, problem.grid_activations @ weights - problem.y)
+        return DykstraState(weights, (problem.grid_activations @ weights - problem.y)[None])
 
     def step(self, problem: Problem, state: DykstraState, dt: float) -> tuple[DykstraState, Info]:
         grid, before = problem.require_grid(), state.weights
-        epsilon = problem.evaluate(self.epsilon)
-        gibbs = CountingKernel(grid, epsilon)
-        total, error_of_outputs = before.sum(), state.outputs_error
-        smooth, marginal, a, weights = workspace(grid, 4)
-        b = before / gibbs.apply(np.ones_like(before))
+        gibbs = PlainNumbers(kernel_of(grid, problem.evaluate(self.epsilon), False))
+        scale = 2.0 * dt / gibbs.gibbs.epsilon
+        total, error_of_outputs = before.sum(), extrapolated(state.history)
+        b = _start(problem, gibbs, before, error_of_outputs, scale)
+        a, weights = np.empty_like(before), np.empty_like(before)
         violation, status = np.inf, Status.OK
         for _ in range(self.max_iterations):
-            gibbs.apply(b, smooth)
-            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, 2.0 * dt / epsilon, a, weights)
-            gibbs.apply(a, marginal)
+            smooth = gibbs.apply(b)
+            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, scale, a, weights)
+            marginal = gibbs.apply(a)
             b *= marginal
             b -= before
             violation = float(np.abs(b, out=b).sum() / total)
-            np.divide(before, marginal, out=b)
+            b = _scaling(before, marginal)
             if violation <= self.tolerance or not np.isfinite(violation):
                 break
         if not violation <= self.tolerance:
             status = Status.NOT_CONVERGED
-        weights = weights.copy()
         after = grid.measure(weights)
         info = Info(
             energy=problem.energy_of(after, problem.grid_activations @ weights),
             inner_iterations=gibbs.applications // 2,
             residual=violation,
             kernel_applications=gibbs.applications,
-            plan_off_diagonal=1.0 - gibbs.inner.stayed(a, b) / total,
+            plan_off_diagonal=1.0 - gibbs.gibbs.stayed(a * b) / total,
             mass_error=mass_error(grid, before, weights),
-            status=Status.worst(status, lattice_status(problem, gibbs.inner, weights, error_of_outputs, dt)),
+            status=Status.worst(status, lattice_status(problem, gibbs.gibbs, weights, error_of_outputs, dt)),
         )
-        return DykstraState(weights, error_of_outputs), info
+        return DykstraState(weights, remembered(state.history, error_of_outputs)), info
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return diffused(problem.evaluate(self.epsilon), dt)
@@ -106,37 +108,50 @@ class JKODykstra(Method):
         return problem.require_grid().measure(state.weights)
 
 
+def _start(problem: Problem, gibbs: PlainNumbers, before: Array, outputs_error: Array, scale: float) -> Array:
+    """Scaling b that answers a guess of v, or, where that leaves the range of float64, no potential at all; (atom,)."""
+    exponent = centre(problem.require_grid(), potential_at_nodes(problem, outputs_error, -scale))
+    b = _scaling(before, gibbs.apply(np.exp(exponent)))
+    return b if np.isfinite(b).all() else _scaling(before, gibbs.apply(np.ones_like(before)))
+
+
+def _scaling(before: Array, image: Array) -> Array:
+    """Return b = q / (gibbs a), zero at empty nodes, which gibbs a may not reach."""
+    return np.divide(before, image, out=np.zeros_like(before), where=before > 0.0)
+
+
 def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float, tilt: Array, out: Array) -> Array:
     """Minimize KL(p | reference) + scale F(p) with the mass of each sign given; return A p - y, shape (sample,).
 
     Writes p to ``out`` and a = p / reference to ``tilt``, which is positive where the reference underflows to zero, too.
     """
     grid, activations = problem.require_grid(), problem.grid_activations
+    strength = problem.curvature * scale
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
 
     def dual(point: Array) -> tuple[float, Array]:
-        """Convex function of v whose gradient is v + y - A p(v); return it and A p, leaving p and a in place."""
+        """Convex function of v, its gradient ``strength (v + y - A p(v))``; return it and A p, leaving p and a in place."""
         view = by_sign(grid, potential_at_nodes(problem, point, -scale, tilt))
         largest = view.max(axis=1, keepdims=True)
         view -= largest
         np.multiply(reference, np.exp(tilt, out=tilt), out=out)
         tilted = by_sign(grid, out)
         total = tilted.sum(axis=1, keepdims=True)
-        tilted *= masses / total
-        view *= masses / total
-        log_partition = float((masses * (largest + np.log(total))).sum())
-        quadratic = 0.5 * float(point @ point) + float(point @ problem.y)
-        return quadratic + log_partition / max(problem.curvature * scale, TINY), activations @ out
+        share = np.divide(masses, total, out=np.ones_like(total), where=masses > 0.0)  # a sign without mass stays empty
+        tilted *= share
+        view *= share
+        log_partition = float((masses * (largest + np.log(np.where(masses > 0.0, total, 1.0)))).sum())
+        return strength * (0.5 * float(point @ point) + float(point @ problem.y)) + log_partition, activations @ out
 
     point = start
     value, outputs = dual(point)
     for _ in range(MAX_NEWTON):
         residual = point + problem.y - outputs
-        if np.abs(residual).max() <= 1e-14 * (1.0 + np.abs(outputs).max()):
+        if np.abs(residual).max() <= 1e-14 * (problem.outputs_size + np.abs(outputs).max()):
             break
-        hessian = np.eye(len(residual)) + problem.curvature * scale * _covariance(grid, activations, out, masses)
+        hessian = np.eye(len(residual)) + strength * _covariance(grid, activations, out, masses)
         move = -np.linalg.solve(hessian, residual)
-        slope, length = float(residual @ move), 1.0
+        slope, length = strength * float(residual @ move), 1.0
         while True:
             new_value, outputs = dual(point + length * move)
             # Armijo's rule; the last term is the rounding of the value, below which there is nothing to compare.
@@ -147,8 +162,9 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
     return outputs - problem.y
 
 
-def _covariance(grid, activations: Array, weights: Array, masses: Array) -> Array:
+def _covariance(grid: Grid, activations: Array, weights: Array, masses: Array) -> Array:
     """Covariance of the activations under the masses, taken sign by sign and added up; (sample, sample)."""
     weighted = activations * weights
     split = weighted.reshape(len(activations), len(grid.signs), -1).sum(axis=2)  # (sample, sign)
-    return weighted @ activations.T - (split / masses[:, 0]) @ split.T
+    means = np.divide(split, masses[:, 0], out=np.zeros_like(split), where=masses[:, 0] > 0.0)
+    return weighted @ activations.T - means @ split.T

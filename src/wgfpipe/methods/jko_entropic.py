@@ -21,30 +21,34 @@ so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
+import logging
 import math
 from functools import lru_cache
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem, Solved
+from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.dual import solve_dual, tangent_inverse
 from wgfpipe.methods.grid_steps import (
     TINY,
-    CountingKernel,
+    PlainNumbers,
+    WideNumbers,
     by_sign,
     centre,
     diffused,
-    fits_plain,
+    extrapolated,
+    kernel_of,
     lattice_status,
-    log_of,
     mass_error,
+    numbers_for,
     potential_at_nodes,
+    remembered,
     spread_of_debiasing,
-    workspace,
 )
 from wgfpipe.status import Status
 
@@ -61,27 +65,38 @@ REFRESH_AFTER = 8
 FORCING = 0.03
 """The debiased scaling is solved to this share of the dual residual: 3 % of noise leaves quasi-Newton updates useful."""
 
+_LOGGER = logging.getLogger(__name__)
+
+_ENTERED = {
+    1: "scalings leave the range of float64, and their exponents are kept apart from here on: up to 5 times slower. "
+    "A larger epsilon or a smaller grid.half_width avoids it.",
+    2: "a step drifts farther than the plain kernel reaches, and its sums are taken in logarithms from here on: many times "
+    "slower. A smaller dt or a larger epsilon avoids it.",
+}
+"""Rank of an arithmetic -> what a user reads when a run needs it for the first time."""
+
 
 class EntropicState(NamedTuple):
     """What the next step needs.
 
-    Masses (atom,), the last two v = f - y (sample,), the approximate inverse Jacobian of the dual equation
-    (sample, sample), and a guess of log(b E), b the debiased scaling (atom,).
+    Masses (atom,), v = f - y of up to three last steps, newest first (step, sample), the approximate inverse Jacobian of the
+    dual equation (sample, sample), a guess of log(b E), b the debiased scaling (atom,), and the rank of the arithmetic
+    that the last step needed.
     """
 
     weights: Array
-    outputs_error: Array
-    previous_error: Array
+    history: Array
     inverse: Array
     log_scaling: Array
+    rank: int
 
 
 class Answer(NamedTuple):
-    """Answer of the masses to a v: p (atom,), the mass left in place, and the violation of the marginal q."""
+    """Answer of the masses to a v: p (atom,), the mass left in place, and the misplaced mass as a share of all."""
 
     weights: Array
     stayed: float
-    marginal_error: float
+    misplaced: float
 
 
 class JKOEntropic(Method):
@@ -90,14 +105,18 @@ class JKOEntropic(Method):
     kind: Literal["jko_entropic"] = "jko_entropic"
     epsilon: PositiveExpression = Field(description="entropic regularization in units of the squared distance, e.g. h^2")
     debias: bool = Field(default=True, description="remove the diffusion epsilon / (4 dt) that the regularization adds")
-    tolerance: float = Field(default=1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
+    tolerance: float = Field(
+        default=1e-10, gt=0, description="residual of the dual equation, root mean square, as a share of the outputs' size"
+    )
     max_iterations: int = Field(default=100, ge=1, description="responses of the inner solver a step")
-    domain: Literal["auto", "plain", "log"] = Field(default="auto", description="arithmetic of the scalings")
+    domain: Literal["auto", "plain", "log"] = Field(
+        default="auto", description="arithmetic of the scalings: float64 (plain), or with exponents kept apart (log)"
+    )
     title: ClassVar[str] = "entropic JKO"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
-    certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
+    certificate: ClassVar[str] = "residual of the dual equation, root mean square, as a share of the outputs' size"
     references: ClassVar[tuple[str, ...]] = (
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015)",
         "Janati, Cuturi and Gramfort, Debiased Sinkhorn Barycenters, ICML 2020",
@@ -107,44 +126,52 @@ class JKOEntropic(Method):
         weights = problem.grid_start().weights
         error = problem.grid_activations @ weights - problem.y
         log_scaling = 0.5 * np.log(np.maximum(weights, TINY)) if self.debias else np.zeros(0)
-        return EntropicState(weights, error, error, np.zeros((0, 0)), log_scaling)
+        return EntropicState(weights, error[None], np.zeros((0, 0)), log_scaling, 0)
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
-        gibbs = CountingKernel(grid, problem.evaluate(self.epsilon), self.debias)
+        epsilon, size = problem.evaluate(self.epsilon), problem.outputs_size
+        gibbs = kernel_of(grid, epsilon, self.debias)
         inverse = state.inverse
         if len(inverse) == 0:
             inverse = tangent_inverse(problem, grid.points, before, grid.sign, dt)
-        guess = 2.0 * state.outputs_error - state.previous_error
-        scale = (4.0 if self.debias else 2.0) * dt / gibbs.epsilon  # of the widest scaling, E^2 or E
-        respond = (_Debiased if self.debias else _Regularized)(problem, gibbs, state, dt, self.tolerance)
-
-        def must_go_log(outputs_error: Array) -> bool:
-            return self.domain == "auto" and not fits_plain(problem, gibbs.inner, outputs_error, scale, dt)
-
-        respond.log_domain = self.domain == "log" or must_go_log(guess)
+        guess = extrapolated(state.history)
+        numbers, applications = self._numbers(problem, gibbs, guess, dt), 0
         while True:
-            solution = solve_dual(problem.y, respond, guess, inverse, self.tolerance, self.max_iterations)
-            if respond.log_domain or not must_go_log(solution.outputs_error):
+            respond = (_Debiased if self.debias else _Regularized)(problem, numbers, state, dt, self.tolerance)
+            solution = solve_dual(problem.y, respond, guess, inverse, self.tolerance * size, self.max_iterations)
+            applications += numbers.applications
+            needed = self._numbers(problem, gibbs, solution.outputs_error, dt)
+            if needed.rank <= numbers.rank:
                 break
-            respond.log_domain = True  # the solution left the range of the plain domain
+            numbers = needed  # the solution left the range of the arithmetic it was found in
+        if self.domain == "auto" and numbers.rank > state.rank:
+            _LOGGER.warning("%s with epsilon = %.3g: %s", self.title, epsilon, _ENTERED[numbers.rank])
         answer: Answer = solution.payload
-        weights = answer.weights.copy()
-        converged = solution.converged and answer.marginal_error <= self.tolerance
-        lattice = lattice_status(problem, gibbs.inner, weights, solution.outputs_error, dt)
+        weights = answer.weights
+        residual = max(solution.residual / size if size > 0.0 else 0.0, answer.misplaced * respond.lever)
+        lattice = lattice_status(problem, gibbs, weights, solution.outputs_error, dt)
         info = Info(
             energy=problem.energy_of(grid.measure(weights), solution.outputs),
             inner_iterations=solution.iterations,
-            residual=solution.residual,
-            kernel_applications=gibbs.applications,
+            residual=residual,
+            kernel_applications=applications,
             plan_off_diagonal=1.0 - answer.stayed / float(before.sum()),
             mass_error=mass_error(grid, before, weights),
-            status=Status.worst(Status.OK if converged else Status.NOT_CONVERGED, lattice),
+            status=Status.worst(Status.OK if residual <= self.tolerance else Status.NOT_CONVERGED, lattice),
         )
         inverse = solution.inverse
         if solution.iterations > REFRESH_AFTER:
             inverse = tangent_inverse(problem, grid.points, weights, grid.sign, dt)
-        return EntropicState(weights, solution.outputs_error, state.outputs_error, inverse, respond.next_scaling(weights)), info
+        history = remembered(state.history, solution.outputs_error)
+        return EntropicState(weights, history, inverse, respond.next_scaling(weights), numbers.rank), info
+
+    def _numbers(self, problem: Problem, gibbs: GibbsKernel, outputs_error: Array, dt: float) -> PlainNumbers:
+        """Return the arithmetic that a potential needs, or the one that was asked for."""
+        if self.domain == "plain":
+            return PlainNumbers(gibbs)
+        numbers = numbers_for(problem, gibbs, outputs_error, 2.0 * dt / gibbs.epsilon, dt)
+        return WideNumbers(gibbs, cut=True) if self.domain == "log" and numbers.rank == 0 else numbers
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         epsilon = problem.evaluate(self.epsilon)
@@ -164,30 +191,41 @@ class JKOEntropic(Method):
 class _Regularized:
     """Response of the regularized step: p = a * gibbs(q / gibbs a)."""
 
-    def __init__(self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float) -> None:
-        self.problem, self.gibbs, self.dt, self.tolerance = problem, gibbs, dt, tolerance
+    def __init__(self, problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float) -> None:
+        self.problem, self.numbers, self.dt, self.tolerance = problem, numbers, dt, tolerance
         self.grid = problem.require_grid()
         self.before = state.weights
-        self.log_domain = False
-        self.exponent, self.scaling, self.other, self.image, self.weights = workspace(self.grid, 5)
+        self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
+        self.total = float(self.goal.sum())
+        self.lever = _lever(problem, self.total)
 
     def _set_exponent(self, outputs_error: Array) -> None:
         """Log E = -(2 dt / epsilon) V, centred in each sign."""
-        potential_at_nodes(self.problem, outputs_error, -2.0 * self.dt / self.gibbs.epsilon, self.exponent)
+        self.exponent = potential_at_nodes(self.problem, outputs_error, -2.0 * self.dt / self.numbers.gibbs.epsilon)
         centre(self.grid, self.exponent)
 
     def __call__(self, outputs_error: Array) -> tuple[Array, Answer]:
         self._set_exponent(outputs_error)
-        if self.log_domain:
-            log_b = log_of(self.before) - self.gibbs.apply_log(self.exponent)
-            np.exp(self.exponent + self.gibbs.apply_log(log_b), out=self.weights)
-            stayed = self.gibbs.inner.stayed(np.exp(self.exponent + log_b), np.ones_like(log_b))
-        else:
-            a = np.exp(self.exponent, out=self.scaling)
-            b = np.divide(self.before, self.gibbs.apply(a, self.image), out=self.other)
-            np.multiply(a, self.gibbs.apply(b, self.image), out=self.weights)
-            stayed = self.gibbs.inner.stayed(a, b)
-        return self.problem.grid_activations @ self.weights, Answer(self.weights, stayed, 0.0)
+        numbers = self.numbers
+        a = numbers.exponential(self.exponent)
+        b = numbers.quotient(numbers.number(self.before), numbers.apply(a))
+        image = numbers.product(a, numbers.apply(b))
+        log_share = self._log_share(image)
+        misplaced = float((self.goal * np.abs(np.expm1(-log_share))).sum() / self.total)
+        weights = numbers.narrow(image, log_share)
+        by_sign(self.grid, weights)[:] *= self._correction(weights)
+        stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+        return self.problem.grid_activations @ weights, Answer(weights, stayed, misplaced)
+
+    def _log_share(self, masses: Any) -> Array:
+        """Logarithm of the factor that gives each sign its mass, (sign, 1); of 1 for a sign without mass."""
+        found = self.numbers.log_mass(masses, len(self.goal))
+        return np.where(self.goal > 0.0, np.log(np.where(self.goal > 0.0, self.goal, 1.0)) - found, 0.0)
+
+    def _correction(self, weights: Array) -> Array:
+        """Factor that gives each sign its mass to rounding, (sign, 1); wide numbers leave the digits of a logarithm."""
+        found = by_sign(self.grid, weights).sum(axis=1, keepdims=True)
+        return np.divide(self.goal, found, out=np.ones_like(found), where=self.goal > 0.0)
 
     def next_scaling(self, weights: Array) -> Array:
         """Carry nothing: the scaling b is explicit here."""
@@ -201,37 +239,46 @@ class _Debiased(_Regularized):
     a response starts from what the last one left. Empty nodes have b = 0: a mask, and a finite log b of no meaning.
     """
 
-    def __init__(self, problem: Problem, gibbs: CountingKernel, state: EntropicState, dt: float, tolerance: float) -> None:
-        super().__init__(problem, gibbs, state, dt, tolerance)
+    def __init__(self, problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float) -> None:
+        super().__init__(problem, numbers, state, dt, tolerance)
         self.log_scaling = state.log_scaling
         self.occupied = (self.before >= TINY).astype(float)
+        self.empty = np.where(self.occupied > 0, 0.0, -np.inf)
         self.log_before = np.log(np.where(self.occupied > 0, self.before, 1.0))
-        self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
         self.smooth = np.ones_like(self.before)
 
     def __call__(self, outputs_error: Array) -> tuple[Array, Answer]:
         self._set_exponent(outputs_error)
-        grid, target = self.grid, self.problem.y + outputs_error
-        reach = max(_reach(self.problem), 1.0)
-        image = self._image_log if self.log_domain else self._image_plain
-        squared = self.exponent if self.log_domain else np.exp(2.0 * self.exponent)  # E^2, which the log domain has no use for
+        numbers, size, target = self.numbers, self.problem.outputs_size, self.problem.y + outputs_error
+        tilt = numbers.exponential(self.exponent)
         log_b = self.log_scaling - self.exponent
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
         iteration = 0
         while True:
             iteration += 1
-            # b * S b (to become q) and log S b; p is in self.weights. All are scaled to the mass of q: b by its square root.
-            marginal, log_smooth, log_share, stayed = image(log_b, squared)
-            by_sign(grid, log_b)[:] += 0.5 * log_share
-            by_sign(grid, log_smooth)[:] += 0.5 * log_share
+            b = numbers.exponential(log_b + self.empty)
+            root = numbers.product(tilt, numbers.apply(b))  # of p, which leaves products within the range of E alone
+            a = numbers.product(tilt, root)
+            smooth = numbers.apply(a)
+            marginal = numbers.product(b, smooth)  # to become q
+            # It and p are scaled to the mass of q, so b by the square root of that share.
+            log_share = self._log_share(marginal)
+            marginal = numbers.narrow(marginal, log_share)
+            weights = numbers.narrow(root, 0.5 * log_share)
+            weights *= weights
+            by_sign(self.grid, weights)[:] *= self._correction(weights)
+            log_smooth = numbers.logarithm(smooth)
+            by_sign(self.grid, log_b)[:] += 0.5 * log_share
+            by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
             marginal -= self.before
-            error = float(np.abs(marginal, out=marginal).sum() / self.goal.sum())
-            outputs = self.problem.grid_activations @ self.weights
+            misplaced = float(np.abs(marginal, out=marginal).sum() / self.total)
+            outputs = self.problem.grid_activations @ weights
             gap = target - outputs
-            goal_error = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3)
-            if error * reach <= goal_error or iteration == MAX_SCALINGS or not math.isfinite(error):
-                self.log_scaling, self.smooth = log_b + self.exponent, log_smooth.copy()
-                return outputs, Answer(self.weights, stayed, error)
+            goal = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3 * size)
+            if misplaced * self.lever * size <= goal or iteration == MAX_SCALINGS or not math.isfinite(misplaced):
+                self.log_scaling, self.smooth = log_b + self.exponent, log_smooth
+                stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+                return outputs, Answer(weights, stayed, misplaced)
             np.subtract(self.log_before, log_smooth, out=correction)
             correction -= log_b
             correction *= RELAXATION
@@ -249,37 +296,10 @@ class _Debiased(_Regularized):
         halfway = 0.5 * (log_b + log_goal - self.smooth)
         return np.where(self.occupied > 0, halfway, log_goal - self.smooth) + self.exponent
 
-    def _image_plain(self, log_b: Array, squared: Array) -> tuple[Array, Array, Array, float]:
-        b = np.exp(log_b, out=self.scaling)
-        b *= self.occupied
-        spread = self.gibbs.apply(b, self.other)
-        a = np.multiply(squared, spread, out=self.image)
-        np.multiply(a, spread, out=self.weights)
-        stayed = self.gibbs.inner.stayed(a, b)
-        smooth = self.gibbs.apply(a, self.other)
-        b *= smooth
-        log_smooth = np.log(np.maximum(smooth, TINY, out=self.image), out=self.image)  # empty nodes alone are below TINY
-        share = self.goal / by_sign(self.grid, b).sum(axis=1, keepdims=True)
-        by_sign(self.grid, b)[:] *= share
-        by_sign(self.grid, self.weights)[:] *= share
-        return b, log_smooth, np.log(share), stayed
 
-    def _image_log(self, log_b: Array, squared: Array) -> tuple[Array, Array, Array, float]:
-        log_b = np.where(self.occupied > 0, log_b, -np.inf)
-        log_spread = self.gibbs.apply_log(log_b)
-        log_a = 2.0 * self.exponent + log_spread
-        log_smooth = self.gibbs.apply_log(log_a)
-        log_marginal = log_b + log_smooth
-        log_mass = np.logaddexp.reduce(by_sign(self.grid, log_marginal), axis=1, keepdims=True)
-        log_share = np.log(self.goal) - log_mass
-        shift = np.repeat(log_share.ravel(), self.grid.n_nodes)
-        np.exp(log_a + log_spread + shift, out=self.weights)
-        stayed = self.gibbs.inner.stayed(np.exp(log_a + log_b + shift), np.ones_like(log_b))
-        return np.exp(log_marginal + shift), np.where(self.occupied > 0, log_smooth, 0.0), log_share, stayed
-
-
-@lru_cache(maxsize=2)
-def _reach(problem: Problem) -> float:
-    """What a unit of misplaced mass can do to the outputs, root mean square over the data."""
+@lru_cache(maxsize=8)
+def _lever(problem: Problem, total: float) -> float:
+    """What a share of misplaced mass can do to the outputs, as a multiple of their size; at least 1."""
     largest = np.abs(problem.grid_activations).max(axis=1)
-    return float(np.sqrt(np.mean(largest**2)))
+    size = problem.outputs_size
+    return max(total * float(np.sqrt(np.mean(largest**2))) / size, 1.0) if size > 0.0 else 1.0

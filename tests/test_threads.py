@@ -1,0 +1,27 @@
+"""Runs share nothing that they write to."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import every_method, home, make_problem
+
+import wgfpipe
+
+
+@pytest.mark.parametrize("method", every_method(), ids=lambda method: method.kind)
+def test_runs_in_threads_give_the_bytes_of_runs_one_after_another(method):
+    """Four solves at once, of two lengths of step, equal the same solves alone: to the last bit."""
+    problem = home(method, make_problem(16))
+    methods = [method, method.model_copy(update={"dt": 0.8 * method.dt})] * 2
+
+    def run(chosen):
+        return wgfpipe.solve(problem, chosen, 2 * method.dt, 3)
+
+    alone = [run(chosen) for chosen in methods[:2]] * 2
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(run, methods))
+    for expected, found in zip(alone, together, strict=True):
+        assert found.attrs["status"] == expected.attrs["status"]
+        for name in ("weights", "points", "energy", "residual"):
+            np.testing.assert_array_equal(found[name], expected[name])
