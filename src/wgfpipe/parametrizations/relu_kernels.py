@@ -12,6 +12,10 @@ import numpy as np
 
 BLOCK = 512
 
+SAME_ANGLE = 64.0 * np.finfo(np.float64).eps
+"""Lines of inputs whose angles differ by less are one line: an angle of up to pi and a sine of it are known to some units of
+the last place of pi, and a cone must be wider than that by far for the side of a point to be certain."""
+
 _FASTMATH = {"reassoc", "contract", "nsz"}
 _relaxed = numba.njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
 _inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
@@ -186,7 +190,8 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
 def _cones(x, slope):  # pragma: no cover - compiled
     """Rays of the lines <w, x_j> = 0 in the plane, and the gradient of G(w) = sum_j slope_j relu(<w, x_j>) on every cone.
 
-    Two arrays (cone, 2); a cone reaches from its ray to the next, counterclockwise, and opens by at most pi.
+    Two arrays (cone, 2); a cone reaches from its ray to the next, counterclockwise, and opens by at most pi. Lines of equal
+    inputs are one line: a cone between rays that differ by rounding would hold points of the opposite ray.
     """
     n_samples = x.shape[0]
     angles = np.empty(2 * n_samples)
@@ -195,7 +200,13 @@ def _cones(x, slope):  # pragma: no cover - compiled
         angles[2 * j] = line
         angles[2 * j + 1] = line - np.pi if line > 0 else line + np.pi
     angles = np.sort(angles)
-    n_rays = len(angles)
+    n_rays = 0
+    for k in range(2 * n_samples):
+        if n_rays == 0 or angles[k] - angles[n_rays - 1] > SAME_ANGLE:
+            angles[n_rays] = angles[k]
+            n_rays += 1
+    if angles[n_rays - 1] - angles[0] >= 2 * np.pi - SAME_ANGLE:  # the first ray once more, from the other side of the cut
+        n_rays -= 1
     gradient = np.zeros((n_rays, 2))
     ray = np.empty((n_rays, 2))
     for k in range(n_rays):
