@@ -1,5 +1,7 @@
 """Different ways of computing the same thing give the same thing."""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import labelled_distance, make_problem
@@ -297,7 +299,7 @@ def test_the_particle_jko_step_is_globally_optimal(dt):
 
 
 def test_the_particle_jko_step_of_both_layers_is_globally_optimal():
-    """Gap at rounding, an objective no higher than the local one's; a step too long for a minimum ends as diverged."""
+    """Gap at rounding, and an objective no higher than the local one's."""
     problem = make_problem(10, parametrization={"kind": "weight_alpha"}, initial={"kind": "uniform", "half_width": 0.9})
     for dt in (0.1, 0.4):
         run, local = (wgfpipe.solve(problem, cls(dt=dt), dt, 2) for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox))
@@ -305,8 +307,62 @@ def test_the_particle_jko_step_of_both_layers_is_globally_optimal():
         assert run.attrs["status"] == "ok"
         assert float(run["residual"].max()) < 1e-12
         assert objective <= other + 1e-12
-    long = wgfpipe.solve(problem, wgfpipe.JKOLagrangian(dt=20.0), 20.0, 2)
-    assert long.attrs["status"] == "diverged"
+
+
+def few_neurons(seed, size=1.0):
+    """Four neurons with both layers trained, three samples with inputs of some size."""
+    rng = np.random.default_rng(seed)
+    start = wgfpipe.Measure(rng.standard_normal((4, 3)), np.full(4, 0.25), np.ones(4, np.int8))
+    x = np.column_stack([size * rng.standard_normal(3), np.ones(3)])
+    return wgfpipe.Problem(x, rng.standard_normal(3), wgfpipe.WeightAlpha(), wgfpipe.SquaredLoss(), start)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5])
+def test_a_step_of_both_layers_is_found_where_the_first_slope_has_no_answer(seed):
+    """At the slope of the start no neuron has a best place, yet the step exists, is certified, and is that of prox.
+
+    The energy is bounded below and transport grows, so every step has a minimum.
+    """
+    problem, dt = few_neurons(seed), 1.1
+    start = problem.initial
+    slope = problem.slope(problem.predict(start))
+    assert np.isnan(problem.parametrization.global_prox(start.points, start.sign, problem.x, slope, dt)[0]).all()
+    run, local = (wgfpipe.solve(problem, cls(dt=dt), dt, 2) for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox))
+    assert run.attrs["status"] == local.attrs["status"] == "ok"
+    before = float(run["energy"][0])
+    assert float(run["residual"][0]) <= problem.energy_rounding(before)
+    objective, other = (float(one["step_energy"][0] + one["transport_cost"][0]) for one in (run, local))
+    # Prox is at a stationary point to 1e-10 of the outputs, by which an objective is off to first order at most.
+    assert objective <= other + 1e-9 * before
+    assert other < before
+
+
+@pytest.mark.parametrize("cls", [wgfpipe.Prox, wgfpipe.JKOLagrangian])
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("dt", [0.5, 20.0])
+def test_no_step_of_particles_is_worse_than_staying(cls, size, dt):
+    """However long the step and large the inputs, the objective is at most the energy before, and nothing diverges."""
+    for seed in (0, 4):
+        problem = few_neurons(seed, size)
+        method = cls(dt=dt)
+        state = method.init(problem, np.random.default_rng(0))
+        before = problem.energy_of(problem.initial)
+        _, info = method.step(problem, state, dt)
+        assert info.energy + info.transport_cost <= before + problem.energy_rounding(before)
+
+
+def test_the_proximal_point_says_where_labels_are_an_optimal_plan():
+    """A short step proves it, by its potential; a long one, in which the exact plan moves mass, does not claim it."""
+    from wgfpipe.transport import exact_plan
+
+    problem = make_problem(16)
+    start = problem.initial
+    for dt, moves in ((0.05, False), (8.0, True)):
+        method = wgfpipe.Prox(dt=dt)
+        after, info = method.step(problem, method.init(problem, np.random.default_rng(0)), dt)
+        plan = exact_plan(wgfpipe.Measure(after.points, start.weights, start.sign), start)
+        assert (plan.off_diagonal > 0.1) == moves  # 0.36 at dt = 8
+        assert math.isnan(info.plan_off_diagonal) if moves else info.plan_off_diagonal == 0.0
 
 
 def test_the_global_step_becomes_the_local_one_as_dt_falls():

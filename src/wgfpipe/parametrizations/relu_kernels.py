@@ -232,23 +232,24 @@ def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no c
     n_rays = len(ray)
     for a in range(anchor.shape[0]):
         p, q = anchor[a, 0], anchor[a, 1]
-        # The origin; values are kept without the constant |anchor|^2 / (2 dt), which all candidates share.
-        best, best_p, best_q = 0.0, 0.0, 0.0
+        best, best_p, best_q = (p * p + q * q) / (2.0 * dt), 0.0, 0.0  # the origin
         for k in range(n_rays):
             following = k + 1 if k + 1 < n_rays else 0
-            t0, t1 = p - dt * sign[a] * gradient[k, 0], q - dt * sign[a] * gradient[k, 1]
+            g0, g1 = sign[a] * gradient[k, 0], sign[a] * gradient[k, 1]
+            t0, t1 = p - dt * g0, q - dt * g1
             # Inside the cone: left of its ray and right of the next.
             if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
-                value = -(t0 * t0 + t1 * t1) / (2.0 * dt)
+                value = g0 * p + g1 * q - 0.5 * dt * (g0 * g0 + g1 * g1)
                 if value < best:
                     best, best_p, best_q = value, t0, t1
             length = t0 * ray[k, 0] + t1 * ray[k, 1]
             if length > 0.0:
-                value = -length * length / (2.0 * dt)
+                r0, r1 = length * ray[k, 0], length * ray[k, 1]
+                value = ((r0 - p) ** 2 + (r1 - q) ** 2) / (2.0 * dt) + g0 * r0 + g1 * r1
                 if value < best:
-                    best, best_p, best_q = value, length * ray[k, 0], length * ray[k, 1]
+                    best, best_p, best_q = value, r0, r1
         points[a, 0], points[a, 1] = best_p, best_q
-        values[a] = best + (p * p + q * q) / (2.0 * dt)
+        values[a] = best
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -276,8 +277,7 @@ def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cove
         return
     for a in range(anchor.shape[0]):
         p, q, alpha = anchor[a, 0], anchor[a, 1], anchor[a, 2]
-        # The origin; values are kept without the constant |w0|^2 / (2 dt), which all candidates share.
-        best, best_p, best_q, best_g = 0.0, 0.0, 0.0, 0.0
+        best, best_p, best_q, best_g = (p * p + q * q) / (2.0 * dt), 0.0, 0.0, 0.0  # the origin
         for k in range(n_rays):
             following = k + 1 if k + 1 < n_rays else 0
             g0, g1 = gradient[k, 0], gradient[k, 1]
@@ -287,16 +287,15 @@ def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cove
                 t0, t1 = p - dt * new * g0, q - dt * new * g1
                 if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
                     g = g0 * t0 + g1 * t1
-                    value = (t0 * (t0 - 2.0 * p) + t1 * (t1 - 2.0 * q)) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                    value = ((t0 - p) ** 2 + (t1 - q) ** 2) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
                     if value < best:
                         best, best_p, best_q, best_g = value, t0, t1, g
             rise = g0 * ray[k, 0] + g1 * ray[k, 1]
-            along = p * ray[k, 0] + q * ray[k, 1]
-            length = (along - dt * alpha * rise) / (1.0 - dt * dt * rise * rise)
+            length = (p * ray[k, 0] + q * ray[k, 1] - dt * alpha * rise) / (1.0 - dt * dt * rise * rise)
             if length > 0.0:
-                g = length * rise
-                value = length * (length - 2.0 * along) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                g, r0, r1 = length * rise, length * ray[k, 0], length * ray[k, 1]
+                value = ((r0 - p) ** 2 + (r1 - q) ** 2) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
                 if value < best:
-                    best, best_p, best_q, best_g = value, length * ray[k, 0], length * ray[k, 1], g
+                    best, best_p, best_q, best_g = value, r0, r1, g
         points[a, 0], points[a, 1], points[a, 2] = best_p, best_q, alpha - dt * best_g
-        values[a] = best + (p * p + q * q) / (2.0 * dt)
+        values[a] = best
