@@ -74,7 +74,7 @@ class Plan:
         return float(1.0 - sum(np.trace(part.plan) for part in self.parts) / total)
 
     def barycentres(self, target: Array) -> Array:
-        """Mean image of every atom of the first measure under the plan, for ``target`` (atom, param); NaN for one of no mass."""
+        """Mean image of every atom of the first measure, NaN for one of no mass, for ``target`` (atom, param)."""
         means = np.full((sum(len(part.rows) for part in self.parts), target.shape[1]), np.nan)
         for part in self.parts:
             mass, own = part.plan.sum(axis=1, keepdims=True), part.plan @ target[part.columns]
