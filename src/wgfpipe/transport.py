@@ -74,10 +74,11 @@ class Plan:
         return float(1.0 - sum(np.trace(part.plan) for part in self.parts) / total)
 
     def barycentres(self, target: Array) -> Array:
-        """Mean image of every atom of the first measure under the plan, for ``target`` (atom, param)."""
-        means = np.empty((sum(len(part.rows) for part in self.parts), target.shape[1]))
+        """Mean image of every atom of the first measure, NaN for one of no mass, for ``target`` (atom, param)."""
+        means = np.full((sum(len(part.rows) for part in self.parts), target.shape[1]), np.nan)
         for part in self.parts:
-            means[part.rows] = (part.plan @ target[part.columns]) / part.plan.sum(axis=1, keepdims=True)
+            mass, own = part.plan.sum(axis=1, keepdims=True), part.plan @ target[part.columns]
+            means[part.rows] = np.divide(own, mass, out=np.full_like(own, np.nan), where=mass > 0.0)
         return means
 
     def same_support(self, other: "Plan") -> bool:
@@ -139,6 +140,9 @@ def _signs(source: Measure, target: Measure) -> np.ndarray:
 def _solve_sign(source: Measure, target: Measure, sign: int, power: int, squared_distance: SquaredDistance | None) -> SignPlan:
     rows, columns = np.flatnonzero(source.sign == sign), np.flatnonzero(target.sign == sign)
     used_rows, used_columns = np.flatnonzero(source.weights[rows]), np.flatnonzero(target.weights[columns])
+    if len(used_rows) == 0:  # a sign without mass, on either side: see _signs
+        nothing = np.empty(0, np.intp)
+        return SignPlan(rows, columns, (nothing, nothing), np.empty(0), 0.0, 0.0)
     x, y = source.points[rows[used_rows]], target.points[columns[used_columns]]
     a, b = source.weights[rows[used_rows]], target.weights[columns[used_columns]]
     mass = a.sum()

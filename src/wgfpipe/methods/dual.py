@@ -8,9 +8,9 @@ and the step is the root of
 
 The left side is the gradient of a strongly convex function (modulus 1) whose Hessian tends to
 ``I + curvature dt T`` as the step shrinks, T the mean-field tangent kernel. So a quasi-Newton iteration that starts from
-the inverse of that matrix, with BFGS updates (Nocedal and Wright 2006, eq. 6.17), needs a handful of responses and no line
-search; a step is halved only where it fails to bring the residual down. The modulus makes the residual a bound on the
-error: ``|v - v*| <= |residual|``.
+the inverse of that matrix, with BFGS updates (Nocedal and Wright 2006, eq. 6.17), needs a handful of responses. A line
+search tries other lengths where one goes far beyond the minimum: in long steps, and where the response jumps. The modulus makes
+the residual a bound on the error: ``|v - v*| <= |residual|``.
 """
 
 import math
@@ -21,6 +21,10 @@ import numpy as np
 
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Sign
+
+SHORTEST = 1e-6
+"""Shortest share of a quasi-Newton step that is tried: where the gradient jumps at the start itself, no share is good, and the
+jump that a short one sees is what the next step learns."""
 
 
 class DualSolution(NamedTuple):
@@ -74,7 +78,8 @@ def solve_dual(
     y : Array, shape (sample,)
     response : callable
         Takes v (sample,) and returns the outputs f (sample,) that answer it, and a payload. It may reuse the payload's
-        memory: the payload returned is always that of its last call.
+        memory: the payload returned is always that of its last call. Outputs that are not finite mean that nothing answers v,
+        which is then too far out.
     start : Array, shape (sample,)
     inverse : Array, shape (sample, sample)
         Approximate inverse Jacobian.
@@ -89,20 +94,28 @@ def solve_dual(
         value = point + y - outputs
         return value, math.sqrt(value @ value / max(len(value), 1)), outputs, payload
 
-    point = best_point = start
+    point = start
     value, size, outputs, payload = left_side(point)
-    best_size = size
     iterations = 1
+    while (
+        not math.isfinite(size) and iterations < max_iterations
+    ):  # a slope that nothing can answer: towards none, which all do
+        point = 0.5 * point
+        value, size, outputs, payload = left_side(point)
+        iterations += 1
+    best_point, best_size = point, size
     while size > tolerance and iterations < max_iterations:
         step = -(inverse @ value)
-        shrink = 1.0
+        search = _LineSearch(float(value @ step))
         while True:
-            trial = point + shrink * step
+            trial = point + search.length * step
             new_value, new_size, outputs, payload = left_side(trial)
             iterations += 1
-            if new_size < 2.0 * size or iterations >= max_iterations or shrink < 1e-3:
+            if search.accepts(float(new_value @ step)) or iterations >= max_iterations:
                 break
-            shrink *= 0.5
+        if not math.isfinite(new_size):
+            size = new_size  # nothing finite along this step: the best point so far is the answer
+            break
         inverse = _update(inverse, trial - point, new_value - value)
         point, value, size = trial, new_value, new_size
         if size < best_size:
@@ -110,6 +123,39 @@ def solve_dual(
     if size != best_size:
         _, best_size, outputs, payload = left_side(best_point)
     return DualSolution(best_point, outputs, payload, inverse, best_size, iterations, best_size <= tolerance)
+
+
+class _LineSearch:
+    """Length of a step along which the gradient of a convex function is known, by its product with the step alone.
+
+    That product, the rate, rises along the line, so a rate below zero brackets the minimum from one side and one above it, or
+    a number that is not finite, from the other. A length is taken where the rate is smaller than at the start, or where the
+    two sides prove that the function fell: with a jump of the gradient in between no length may have a small rate. Source:
+    Lewis and Overton, Math. Program. 141 (2013), weak Wolfe conditions.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.length = 1.0
+        self.low, self.low_rate = 0.0, rate
+        self.high, self.high_rate = math.inf, math.inf
+
+    def accepts(self, rate: float) -> bool:
+        """Whether the length is good, for the rate there; if not, set the next one to try."""
+        if abs(rate) <= 0.9 * abs(self.rate) or not self.rate < 0.0:
+            return True
+        if rate <= 0.0:
+            self.low, self.low_rate = self.length, rate
+        else:
+            self.high, self.high_rate = self.length, rate if math.isfinite(rate) else math.inf
+            if self.low * self.low_rate + (self.high - self.low) * self.high_rate < 0.0:
+                return True
+        if self.high == math.inf:
+            self.length *= 2.0
+        else:
+            share = self.low_rate / (self.low_rate - self.high_rate) if math.isfinite(self.high_rate) else 0.5
+            self.length = self.low + min(max(share, 0.1), 0.9) * (self.high - self.low)
+        return self.length < SHORTEST
 
 
 def _update(inverse: Array, move: Array, change: Array) -> Array:

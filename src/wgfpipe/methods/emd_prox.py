@@ -66,7 +66,8 @@ class EMDProx(Method):
         plan = identity_plan(before)
         status = Status.NOT_CONVERGED
         for _ in range(self.max_plans):
-            points, done, residual = self._minimize(problem, points, plan.barycentres(state.points), dt)
+            anchor = np.where(weights[:, None] > 0.0, plan.barycentres(state.points), state.points)
+            points, done, residual = self._minimize(problem, points, anchor, dt)
             iterations += done
             new_plan = exact_plan(Measure(points, weights, sign), before)
             settled = new_plan.same_support(plan)
@@ -98,7 +99,8 @@ class EMDProx(Method):
 
         weights, sign = problem.initial.weights, problem.initial.sign
         total = float(weights.sum())
-        root = torch.from_numpy(np.sqrt(weights / total))[:, None]
+        # Neurons of no mass count for nothing else than their own way, and stay where they are.
+        root = torch.from_numpy(np.sqrt(np.where(weights > 0.0, weights, total) / total))[:, None]
         goal = torch.from_numpy(anchor)
         unknown = (root * torch.from_numpy(np.ascontiguousarray(start))).requires_grad_()
         optimizer = torch.optim.LBFGS(

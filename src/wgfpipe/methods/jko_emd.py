@@ -101,14 +101,14 @@ class JKOEMD(Method):
                 best = met
             # |gradient|^2 in the metric of the masses, the gradient less its mean over each sign: constants move nothing.
             rows, slope = by_sign(grid, masses), by_sign(grid, gradient)
-            slope = slope - (rows * slope).sum(axis=1, keepdims=True) / mass
+            slope = slope - _per_mass((rows * slope).sum(axis=1, keepdims=True), mass)
             length = float((rows * slope**2).sum())
             if not length > 0.0:
                 break
             step = (met.objective - bound) / length
             velocity = MOMENTUM * velocity + np.minimum(-step * slope, LARGEST_GROWTH)
             grown = rows * np.exp(velocity)
-            masses = (grown * (mass / grown.sum(axis=1, keepdims=True))).ravel()
+            masses = (grown * _per_mass(mass, grown.sum(axis=1, keepdims=True))).ravel()
             if wanted[masses == 0.0].sum() > OPENED * mass.sum():
                 masses = (1.0 - OPENING) * masses + OPENING * wanted
         gap = best.objective - bound
@@ -153,6 +153,9 @@ def _evaluate(problem: Problem, masses: Array, before: Array, dt: float) -> tupl
     for own, theirs, potential in zip(by_sign(grid, masses), by_sign(grid, before), by_sign(grid, gradient), strict=True):
         rows, columns = np.flatnonzero(own > 0.0), np.flatnonzero(theirs > 0.0)
         mass = theirs.sum()
+        if mass == 0.0:  # nothing to transport: any potential will do
+            potential[:] = 0.0
+            continue
         costs = cost_matrix[np.ix_(rows, columns)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # POT warns when it stops early; the bound, which does not need it, shows it
@@ -169,6 +172,11 @@ def _evaluate(problem: Problem, masses: Array, before: Array, dt: float) -> tupl
     gradient += potential_at_nodes(problem, error)
     energy = problem.energy_at(grid.points, masses, error + problem.y)
     return _Met(masses, error, travel + energy, travel, max(moved, 0.0)), gradient
+
+
+def _per_mass(values: Array, mass: Array) -> Array:
+    """Divide by masses; 0 where a sign has none."""
+    return np.divide(values, mass, out=np.zeros_like(values), where=mass > 0.0)
 
 
 def _bound(problem: Problem, before: Array, error: Array, dt: float) -> tuple[float, Array]:

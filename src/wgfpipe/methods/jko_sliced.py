@@ -117,7 +117,8 @@ class JKOSliced(Method):
 
         weights, sign = problem.initial.weights, problem.initial.sign
         total = float(weights.sum())
-        root = torch.from_numpy(np.sqrt(weights / total))[:, None]
+        # Neurons of no mass count for nothing else than their own way.
+        root = torch.from_numpy(np.sqrt(np.where(weights > 0.0, weights, total) / total))[:, None]
         begin = torch.from_numpy(start)
         unknown = torch.zeros_like(begin).requires_grad_()
         optimizer = torch.optim.LBFGS(

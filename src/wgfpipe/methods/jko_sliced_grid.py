@@ -162,12 +162,12 @@ class _Objective:
 
         def closure(unknown: Array) -> tuple[float, Array]:
             raw = by_sign(self.grid, unknown * unit)
-            total = raw.sum(axis=1, keepdims=True)
+            total = np.where(mass > 0.0, raw.sum(axis=1, keepdims=True), 1.0)  # a sign without mass keeps none
             masses = mass * raw / total
             value, travel, gradient = self.value(masses.ravel())
             path.append((value, travel, masses.ravel()))
             slope = by_sign(self.grid, gradient)
-            slope = (slope - (masses * slope).sum(axis=1, keepdims=True) / mass) * mass / total
+            slope = (mass * slope - (masses * slope).sum(axis=1, keepdims=True)) / total
             return value, slope.ravel() * unit
 
         options = {"maxiter": n_evaluations, "maxfun": n_evaluations, "maxcor": 20, "ftol": 0.0, "gtol": 0.0}
@@ -230,7 +230,7 @@ class _Objective:
         gradient = np.zeros_like(masses)
         rows, own, theirs = by_sign(self.grid, gradient), by_sign(self.grid, masses), by_sign(self.grid, goals)
         sums = np.zeros(3)
-        for k in range(len(rows)):
+        for k in np.flatnonzero(self.mass):
             sums += potentials(self.lines.positions, self.lines.order, own[k], theirs[k], rows[k])
         gradient *= self.scale
         travel, value, top = self.scale * sums
@@ -245,7 +245,9 @@ class _Objective:
     def _without_tails(self, masses: Array) -> Array:
         """Leave out the lightest nodes of each sign, TAIL of its mass together, and restore the mass."""
         kept = masses.copy()
-        for row, mass in zip(by_sign(self.grid, kept), self.mass, strict=True):
+        rows = by_sign(self.grid, kept)
+        for k in np.flatnonzero(self.mass):
+            row, mass = rows[k], self.mass[k]
             lightest = np.argsort(row, kind="stable")
             row[lightest[np.cumsum(row[lightest]) <= TAIL * mass]] = 0.0
             row *= mass / row.sum()

@@ -1,22 +1,26 @@
 """Implicit Euler: ``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, locally.
 
 The proximal point algorithm in the weighted Frobenius norm. For a permutation-invariant F its global minimum is that of the
-JKO step on particles, where the identity coupling is optimal, so this is the JKO scheme without
-transport. The step is the dual equation of ``methods/dual.py``: for a fixed slope of the loss every neuron solves its own
+JKO step on particles, where the identity coupling is optimal, so this is the JKO scheme without transport, as long as the local
+minimum is the global one. No coupling is computed; ``plan_off_diagonal`` is 0 where the first variation, as a potential of
+the dual of transport, proves that the identity is optimal, and NaN where it does not (long steps, neurons held at activation
+lines). The step is the dual equation of ``methods/dual.py``: for a fixed slope of the loss every neuron solves its own
 small proximal problem, started where it is, so neurons stay in the basin of the flow and do not tunnel as a global
-minimizer may. Symbols: gamma or lambda of the notes = dt. Cost a step: 3-8 responses of O(sample x atom x param).
+minimizer may. Symbols: gamma or lambda of the notes = dt. Cost a step: 3-8 responses of O(sample x atom x param), and one
+search of nearest neighbours for the proof.
 Order 1 in dt. ``transport_cost`` is that of the identity coupling, ``residual`` that of the dual equation.
 Source: Martinet 1970; Rockafellar, SIAM J. Control Optim. 14 (1976).
 """
 
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import ROUNDINGS, Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DualSolution, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.status import Status
 
@@ -25,7 +29,9 @@ class Prox(Method):
     """Implicit Euler step of the particle flow (Frobenius proximal point)."""
 
     kind: Literal["prox"] = "prox"
-    tolerance: float = Field(default=1e-10, gt=0, description="residual of the dual equation, root mean square of outputs")
+    tolerance: float = Field(
+        default=1e-10, gt=0, description="residual of the dual equation, as a share of the size of the outputs"
+    )
     max_iterations: int = Field(default=200, ge=1, description="responses of the inner solver a step")
     title: ClassVar[str] = "proximal point (implicit Euler)"
     support: ClassVar[Literal["particles"]] = "particles"
@@ -33,6 +39,7 @@ class Prox(Method):
     order: ClassVar[float] = 1.0
     transports: ClassVar[bool] = False
     descends: ClassVar[bool] = True
+    solves_transport: ClassVar[bool] = False
     certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
     references: ClassVar[tuple[str, ...]] = (
         "Rockafellar, Monotone Operators and the Proximal Point Algorithm, SIAM J. Control Optim. 14 (1976)",
@@ -42,38 +49,82 @@ class Prox(Method):
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        weights, sign = problem.initial.weights, problem.initial.sign
-        parametrization, curvature = problem.parametrization, problem.curvature
-        shrink = 1.0 + dt * problem.stiffness  # the potential completes the square
-        anchor, reach = state.points / shrink, dt / shrink
-        current = state.points
-
-        def response(outputs_error: Array) -> tuple[Array, Array]:
-            nonlocal current  # start where the last response ended: a neuron keeps its branch while the slope is adjusted
-            current = parametrization.prox(anchor, current, sign, problem.x, curvature * outputs_error, reach)
-            return parametrization.activations(current, sign, problem.x) @ weights, current
-
-        solution = solve_dual(
-            problem.y,
-            response,
-            state.prediction - problem.y,
-            tangent_inverse(problem, state.points, weights, sign, dt),
-            self.tolerance,
-            self.max_iterations,
-        )
-        points: Array = solution.payload
-        after = Measure(points, weights, sign)
-        prediction = problem.predict(after)
-        moved = parametrization.squared_distance(points, state.points)
-        info = Info(
-            energy=problem.energy_of(after, prediction),
-            inner_iterations=solution.iterations,
-            residual=solution.residual,
-            plan_off_diagonal=0.0,
-            transport_cost=float(weights @ moved) / (2 * dt),
-            status=Status.OK if solution.converged else Status.NOT_CONVERGED,
-        )
-        return ParticleState(points, prediction), info
+        weights = problem.initial.weights
+        before = problem.energy_at(state.points, weights, state.prediction)
+        best = Info(before, status=Status.NOT_CONVERGED, residual=math.inf, plan_off_diagonal=0.0, transport_cost=0.0)
+        best_state, allowed = state, before + problem.energy_rounding(before)
+        for follow in (True, False):
+            solution = _solve(problem, state, dt, follow, self.tolerance * problem.outputs_size, self.max_iterations)
+            points: Array = solution.payload
+            moved = float(weights @ problem.parametrization.squared_distance(points, state.points))
+            energy = problem.energy_at(points, weights, solution.outputs)
+            if energy + moved / (2 * dt) <= allowed:
+                allowed = energy + moved / (2 * dt)
+                best_state = ParticleState(points, solution.outputs)
+                best = Info(
+                    energy=energy,
+                    inner_iterations=solution.iterations,
+                    residual=solution.residual,
+                    plan_off_diagonal=_off_diagonal(problem, state.points, points, solution.outputs_error, dt),
+                    transport_cost=moved / (2 * dt),
+                    status=Status.OK if solution.converged else Status.NOT_CONVERGED,
+                )
+            else:
+                best = best._replace(residual=min(best.residual, solution.residual))
+            if best.status is Status.OK:
+                break
+        return best_state, best
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+
+def _solve(problem: Problem, state: ParticleState, dt: float, follow: bool, tolerance: float, limit: int) -> DualSolution:
+    """Solve the dual equation of a step, whose payload are the neurons (atom, param).
+
+    Every response starts where the last one ended, if it is to ``follow``: a neuron keeps its branch while the slope changes.
+    Long steps try slopes so wrong that this takes neurons far away, and then every response starts from where they are.
+    """
+    weights, sign, parametrization = problem.initial.weights, problem.initial.sign, problem.parametrization
+    shrink = 1.0 + dt * problem.stiffness  # the potential completes the square
+    anchor, reach = state.points / shrink, dt / shrink
+    current = state.points
+
+    def response(outputs_error: Array) -> tuple[Array, Array]:
+        nonlocal current
+        points = parametrization.prox(anchor, current, sign, problem.x, problem.curvature * outputs_error, reach)
+        outputs = parametrization.activations(points, sign, problem.x) @ weights
+        if follow and np.isfinite(outputs).all():
+            current = points
+        return outputs, points
+
+    start, inverse = state.prediction - problem.y, tangent_inverse(problem, state.points, weights, sign, dt)
+    return solve_dual(problem.y, response, start, inverse, tolerance, limit)
+
+
+def _off_diagonal(problem: Problem, before: Array, after: Array, outputs_error: Array, dt: float) -> float:
+    """0 where labels are proved to be an optimal plan between neurons ``before`` and ``after`` (atom, param), NaN where not.
+
+    V, the first variation at the outputs' error, is a potential for the dual of transport: the plan that keeps labels is
+    optimal if no neuron i has |y_j - x_i|^2 / (2 dt) + V(y_j) below |y_i - x_i|^2 / (2 dt) + V(y_i) for another y_j of its
+    sign. Heights sqrt(2 dt (V - min V)) beside the parameters make that sum a squared distance: the nearest point has the
+    lowest.
+    """
+    from scipy.spatial import KDTree
+
+    parametrization, sign = problem.parametrization, problem.initial.sign
+    if parametrization.geometry != "euclidean" or not np.isfinite(after).all():
+        return math.nan
+    potential = (problem.curvature * outputs_error) @ parametrization.activations(after, sign, problem.x)
+    potential += 0.5 * problem.stiffness * (after**2).sum(axis=1)
+    for one in np.unique(sign):
+        chosen = sign == one
+        heights = 2.0 * dt * (potential[chosen] - potential[chosen].min())
+        own = ((after[chosen] - before[chosen]) ** 2).sum(axis=1) + heights
+        tree = KDTree(np.column_stack([after[chosen], np.sqrt(heights)]), leafsize=32, balanced_tree=False)
+        nearest, _ = tree.query(np.column_stack([before[chosen], np.zeros(len(own))]))
+        # Squares of differences and of heights are known to some units of the last place of the largest terms in them.
+        largest = (before[chosen] ** 2).sum(axis=1).max() + (after[chosen] ** 2).sum(axis=1).max() + heights.max()
+        if np.any(nearest**2 + ROUNDINGS * np.finfo(float).eps * largest < own):
+            return math.nan
+    return 0.0

@@ -12,6 +12,10 @@ import numpy as np
 
 BLOCK = 512
 
+SAME_ANGLE = 64.0 * np.finfo(np.float64).eps
+"""Lines of inputs whose angles differ by less are one line: an angle of up to pi and a sine of it are known to some units of
+the last place of pi, and a cone must be wider than that by far for the side of a point to be certain."""
+
 _FASTMATH = {"reassoc", "contract", "nsz"}
 _relaxed = numba.njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
 _inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
@@ -186,7 +190,8 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
 def _cones(x, slope):  # pragma: no cover - compiled
     """Rays of the lines <w, x_j> = 0 in the plane, and the gradient of G(w) = sum_j slope_j relu(<w, x_j>) on every cone.
 
-    Two arrays (cone, 2); a cone reaches from its ray to the next, counterclockwise, and opens by at most pi.
+    Two arrays (cone, 2); a cone reaches from its ray to the next, counterclockwise, and opens by at most pi. Lines of equal
+    inputs are one line: a cone between rays that differ by rounding would hold points of the opposite ray.
     """
     n_samples = x.shape[0]
     angles = np.empty(2 * n_samples)
@@ -195,7 +200,13 @@ def _cones(x, slope):  # pragma: no cover - compiled
         angles[2 * j] = line
         angles[2 * j + 1] = line - np.pi if line > 0 else line + np.pi
     angles = np.sort(angles)
-    n_rays = len(angles)
+    n_rays = 0
+    for k in range(2 * n_samples):
+        if n_rays == 0 or angles[k] - angles[n_rays - 1] > SAME_ANGLE:
+            angles[n_rays] = angles[k]
+            n_rays += 1
+    if angles[n_rays - 1] - angles[0] >= 2 * np.pi - SAME_ANGLE:  # the first ray once more, from the other side of the cut
+        n_rays -= 1
     gradient = np.zeros((n_rays, 2))
     ray = np.empty((n_rays, 2))
     for k in range(n_rays):
@@ -221,23 +232,24 @@ def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no c
     n_rays = len(ray)
     for a in range(anchor.shape[0]):
         p, q = anchor[a, 0], anchor[a, 1]
-        # The origin; values are kept without the constant |anchor|^2 / (2 dt), which all candidates share.
-        best, best_p, best_q = 0.0, 0.0, 0.0
+        best, best_p, best_q = (p * p + q * q) / (2.0 * dt), 0.0, 0.0  # the origin
         for k in range(n_rays):
             following = k + 1 if k + 1 < n_rays else 0
-            t0, t1 = p - dt * sign[a] * gradient[k, 0], q - dt * sign[a] * gradient[k, 1]
+            g0, g1 = sign[a] * gradient[k, 0], sign[a] * gradient[k, 1]
+            t0, t1 = p - dt * g0, q - dt * g1
             # Inside the cone: left of its ray and right of the next.
             if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
-                value = -(t0 * t0 + t1 * t1) / (2.0 * dt)
+                value = g0 * p + g1 * q - 0.5 * dt * (g0 * g0 + g1 * g1)
                 if value < best:
                     best, best_p, best_q = value, t0, t1
             length = t0 * ray[k, 0] + t1 * ray[k, 1]
             if length > 0.0:
-                value = -length * length / (2.0 * dt)
+                r0, r1 = length * ray[k, 0], length * ray[k, 1]
+                value = ((r0 - p) ** 2 + (r1 - q) ** 2) / (2.0 * dt) + g0 * r0 + g1 * r1
                 if value < best:
-                    best, best_p, best_q = value, length * ray[k, 0], length * ray[k, 1]
+                    best, best_p, best_q = value, r0, r1
         points[a, 0], points[a, 1] = best_p, best_q
-        values[a] = best + (p * p + q * q) / (2.0 * dt)
+        values[a] = best
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -265,8 +277,7 @@ def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cove
         return
     for a in range(anchor.shape[0]):
         p, q, alpha = anchor[a, 0], anchor[a, 1], anchor[a, 2]
-        # The origin; values are kept without the constant |w0|^2 / (2 dt), which all candidates share.
-        best, best_p, best_q, best_g = 0.0, 0.0, 0.0, 0.0
+        best, best_p, best_q, best_g = (p * p + q * q) / (2.0 * dt), 0.0, 0.0, 0.0  # the origin
         for k in range(n_rays):
             following = k + 1 if k + 1 < n_rays else 0
             g0, g1 = gradient[k, 0], gradient[k, 1]
@@ -276,16 +287,15 @@ def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cove
                 t0, t1 = p - dt * new * g0, q - dt * new * g1
                 if ray[k, 0] * t1 - ray[k, 1] * t0 >= 0.0 and t0 * ray[following, 1] - t1 * ray[following, 0] >= 0.0:
                     g = g0 * t0 + g1 * t1
-                    value = (t0 * (t0 - 2.0 * p) + t1 * (t1 - 2.0 * q)) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                    value = ((t0 - p) ** 2 + (t1 - q) ** 2) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
                     if value < best:
                         best, best_p, best_q, best_g = value, t0, t1, g
             rise = g0 * ray[k, 0] + g1 * ray[k, 1]
-            along = p * ray[k, 0] + q * ray[k, 1]
-            length = (along - dt * alpha * rise) / (1.0 - dt * dt * rise * rise)
+            length = (p * ray[k, 0] + q * ray[k, 1] - dt * alpha * rise) / (1.0 - dt * dt * rise * rise)
             if length > 0.0:
-                g = length * rise
-                value = length * (length - 2.0 * along) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
+                g, r0, r1 = length * rise, length * ray[k, 0], length * ray[k, 1]
+                value = ((r0 - p) ** 2 + (r1 - q) ** 2) / (2.0 * dt) + alpha * g - 0.5 * dt * g * g
                 if value < best:
-                    best, best_p, best_q, best_g = value, length * ray[k, 0], length * ray[k, 1], g
+                    best, best_p, best_q, best_g = value, r0, r1, g
         points[a, 0], points[a, 1], points[a, 2] = best_p, best_q, alpha - dt * best_g
-        values[a] = best + (p * p + q * q) / (2.0 * dt)
+        values[a] = best

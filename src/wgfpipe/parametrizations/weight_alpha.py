@@ -61,20 +61,26 @@ class WeightAlpha(Parametrization):
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         """Alternate the minimum over w, exact at kinks as for the signed model, with that over alpha, until neither moves.
 
-        Every half lowers the objective. Near a minimum the error shrinks by about (dt |slope| |x|)^2 a round.
+        Every half lowers the objective. Near a minimum the error shrinks by about (dt |slope| |x|)^2 a round. Neurons that
+        move farther with every round are NaN: dt is so long for the slope that the objective falls without end.
         """
         from wgfpipe.parametrizations import relu_kernels
 
         weight_anchor, weight, alpha = (np.ascontiguousarray(part) for part in (anchor[:, :-1], start[:, :-1], start[:, -1]))
-        scale = 1.0 + np.abs(anchor).max()
-        for _ in range(200):
-            new_alpha = anchor[:, -1] - dt * (slope @ np.maximum(x @ weight.T, 0.0))
-            new_weight = relu_kernels.prox(weight_anchor, weight, new_alpha, x, slope, dt, 1e-15, 500, 50)
-            change = max(np.abs(new_alpha - alpha).max(), np.abs(new_weight - weight).max())
-            weight, alpha = new_weight, new_alpha
-            if change <= 1e-14 * scale:
-                break
-        return np.column_stack([weight, alpha])
+        scale = np.abs(anchor).max()
+        last = change = np.full(len(anchor), np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):  # neurons without a place to go overflow in a few rounds
+            for _ in range(200):
+                new_alpha = anchor[:, -1] - dt * (slope @ np.maximum(x @ weight.T, 0.0))
+                new_weight = relu_kernels.prox(weight_anchor, weight, new_alpha, x, slope, dt, 1e-15, 500, 50)
+                last = change
+                change = np.maximum(np.abs(new_alpha - alpha), np.abs(new_weight - weight).max(axis=1))
+                weight, alpha = new_weight, new_alpha
+                if not change.max() > 1e-14 * scale:
+                    break
+        points = np.column_stack([weight, alpha])
+        points[~(change <= 1e-14 * scale) & ~(change < last)] = np.nan
+        return points
 
     def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         present = weights > 0
