@@ -43,9 +43,13 @@ def every_method(dt: float = 0.125) -> list:
 @cache
 def balanced() -> Problem:
     """Both layers trained from balanced neurons."""
-    return make_problem(
-        parametrization={"kind": "weight_alpha"}, initial={"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
-    )
+    return balanced_with()
+
+
+def balanced_with(**sections) -> Problem:
+    """Both layers trained from balanced neurons, with other sections of the cell."""
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
 
 
 def home(method, problem: Problem) -> Problem:
