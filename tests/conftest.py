@@ -1,5 +1,6 @@
 """Problems the tests share, and the settings of hypothesis."""
 
+import os
 from functools import cache
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import wgfpipe
 from wgfpipe.flow import Problem
 from wgfpipe.methods import METHODS
+
+os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 
 
 def make_problem(points_per_axis: int = 24, **sections) -> Problem:
@@ -27,20 +30,9 @@ def still() -> Problem:
     return make_problem(48, energy={"kind": "quadratic", "stiffness": 0.0}, initial={"kind": "gaussian", "std": 0.4})
 
 
-def instance(cls, dt: float = 0.125):
-    """A method of a class with the hyper-parameters that have no default."""
-    if cls.__name__ in ("JKOExact", "JKOEMD"):
-        dt = max(dt, 0.75)  # shorter steps are pinned on the coarse grids of tests
-    return cls(dt=dt, **required(cls))
-
-
-def required(cls) -> dict:
-    """Hyper-parameters that a method cannot do without, beside dt, or that a test cannot afford at their defaults."""
-    if "diffusion" in cls.model_fields:
-        return {"diffusion": 0.01}
-    if "n_neurons" in cls.model_fields:
-        return {"n_neurons": 128, "width": 12}  # what the defaults promise takes ten times as long
-    return {"epsilon": "h^2"} if "epsilon" in cls.model_fields else {}
+def instance(cls, dt: float = 0.125, **options):
+    """A method of a class with the hyper-parameters of its example, and a step no shorter than what coarse grids resolve."""
+    return cls(dt=max(dt, cls.shortest_resolved_dt), **{**cls.example, **options})
 
 
 def every_method(dt: float = 0.125) -> list:
@@ -51,14 +43,21 @@ def every_method(dt: float = 0.125) -> list:
 @cache
 def balanced() -> Problem:
     """Both layers trained from balanced neurons."""
-    return make_problem(
-        parametrization={"kind": "weight_alpha"}, initial={"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
-    )
+    return balanced_with()
+
+
+def balanced_with(**sections) -> Problem:
+    """Both layers trained from balanced neurons, with other sections of the cell."""
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
 
 
 def home(method, problem: Problem) -> Problem:
     """Return the problem itself, or one that the method is made for where this is none."""
-    return problem if method.unsupported(problem) is None else balanced()
+    if method.unsupported(problem) is None:
+        return problem
+    assert method.unsupported(balanced()) is None, "no problem of the tests is one for this method"
+    return balanced()
 
 
 def labelled_distance(first, second, index: int = -1) -> float:

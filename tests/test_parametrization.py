@@ -5,7 +5,9 @@ import pytest
 from conftest import every_method, instance, make_problem
 
 import wgfpipe
+from wgfpipe.distances import TRIM
 from wgfpipe.measure import Measure
+from wgfpipe.methods import METHODS
 from wgfpipe.parametrizations import PARAMETRIZATIONS
 from wgfpipe.trajectory import measure_at
 
@@ -295,16 +297,25 @@ def test_the_product_metric_is_not_gradient_descent():
 
 @METRICS
 def test_every_particle_method_follows_the_flow_of_the_metric(options):
-    """Explicit steps, proximal points and steps with exact plans converge to the flow at order 1 in dt, in outputs."""
-    problem = on_a_ring({"kind": "sphere"} | options)
+    """Whatever solves the flow in W2 converges to it at order 1 in dt, in outputs: half the step leaves half the error.
+
+    0.7 for kinks that are crossed in one run and not in the other; what the flow itself is off by is on top.
+    """
+    problem = on_a_ring({"kind": "sphere"} | options, sampled=20)
     exact = flow_of(problem)
-    for method in (wgfpipe.GradientDescent, wgfpipe.Prox, wgfpipe.EMDProx):
+    for cls in METHODS:
+        method = instance(cls)
+        if cls.support == "grid" or method.unsupported(problem) is not None:
+            continue
+        solved = method.solves(problem, method.dt, 1)
+        if solved.metric != "w2" or solved.entropy > 0.0:
+            continue
         errors = []
         for dt in (0.1, 0.05):
-            run = wgfpipe.solve(problem, method(dt=dt), 1.0, 3)
+            run = wgfpipe.solve(problem, instance(cls, dt), 1.0, 3)
             assert run.attrs["status"] == "ok"
             errors.append(gap(run, exact))
-        assert errors[1] < 0.7 * errors[0]  # order 1 halves it
+        assert errors[1] < 0.7 * errors[0] + float(exact["residual"][-1]), cls.__name__
 
 
 def test_the_exact_step_in_the_cone_is_that_of_the_plane():
@@ -342,69 +353,113 @@ def test_a_curved_measure_and_its_twin_are_one(model):
     np.testing.assert_allclose(ours[same], theirs[same], atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["EMDProx", "JKOSliced", "Langevin"])
-def test_in_the_cone_flat_methods_do_what_they_do_in_the_plane(kind):
-    """Methods that need flat parameters run in those of the twin: the same steps, written as angles and amplitudes."""
-    method = getattr(wgfpipe, kind)(dt=0.1, **({"diffusion": 0.01} if kind == "Langevin" else {}))
-    problems = [on_a_ring({"kind": name}) for name in ("sphere", "signed")]
-    sphere, signed = (wgfpipe.solve(problem, method, 0.4, 3) for problem in problems)
-    assert sphere.attrs["status"] == signed.attrs["status"] == "ok"
-    assert gap(sphere, signed) < 1e-9
-    assert float(np.abs(sphere["prediction"][-1] - sphere["prediction"][0]).max()) > 0.05
-    ends = wgfpipe.Sphere().as_signed(measure_at(sphere, -1)).points
-    np.testing.assert_allclose(ends, signed["points"].isel(time=-1), atol=1e-8)
+FLAT = [cls for cls in METHODS if cls.support == "particles" and "curved" not in cls.geometries]
+
+
+@pytest.mark.parametrize("cls", FLAT, ids=lambda cls: cls.__name__)
+def test_in_the_cone_flat_methods_do_what_they_do_in_the_plane(cls):
+    """Methods that need flat parameters run in those of the twin: its steps, to the bit, written as angles and amplitudes.
+
+    From neurons that differ in their last bits no inner solver has the same path: the plane's start is the cone's, rewritten.
+    """
+    method, cone = instance(cls, 0.1), on_a_ring({"kind": "sphere"}, sampled=20)
+    plane = cone.in_twin
+    assert plane.parametrization == wgfpipe.Signed()
+    assert (method.unsupported(cone) is None) == (method.unsupported(plane) is None)
+    ours, theirs = (wgfpipe.solve(problem, method, 0.2, 3) for problem in (cone, plane))
+    assert ours.attrs["status"] == theirs.attrs["status"]
+    if method.unsupported(cone) is not None:
+        return
+    for index in range(ours.sizes["time"]):
+        expected = cone.parametrization.from_twin(measure_at(theirs, index))
+        measure = measure_at(ours, index)
+        np.testing.assert_array_equal(measure.points, expected.points)
+        np.testing.assert_array_equal(measure.weights, expected.weights)
+    np.testing.assert_array_equal(ours["step_energy"], theirs["step_energy"])
+    assert float(np.abs(ours["prediction"][-1] - ours["prediction"][0]).max()) > 0.01  # and it went somewhere
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_particle_methods_run_in_every_parametrization(model):
-    """A step of each lowers the energy; the few that do not apply say why."""
-    options = model.model_dump(exclude={"imbalance"} if getattr(model, "metric", "") != "conserved" else set())
-    problem = on_a_ring(options)
-    refused = {}
+    """A step of each lowers the energy; those that do not apply say why, and each applies somewhere."""
+    problem = ring_of(model)
     for method in every_method(0.05):
         if method.support != "particles":
             continue
         run = wgfpipe.solve(problem, method, 0.05, 2)
         if run.attrs["status"] == "unsupported":
-            refused[method.kind] = run.attrs["advice"]
+            assert run.attrs["advice"] == method.unsupported(problem) != ""
+            assert any(method.unsupported(ring_of(other)) is None for other in MODELS), method.kind
             continue
         assert run.attrs["status"] in ("ok", "not_converged"), method.kind
         assert float(run["energy"][-1]) < float(run["energy"][0]), method.kind
-    conserved = getattr(model, "metric", "") == "conserved"
-    balanced = model.kind == "weight_alpha" or (conserved and model.imbalance == 0.0)
-    expected = set() if balanced else {"wfr"}
-    if getattr(model, "metric", "") == "product":
-        expected |= {"jko_lagrangian"}  # no finite list of candidates for the global minimum
-    assert set(refused) == expected, refused
-    assert all(refused.values())
 
 
-@pytest.mark.parametrize("kind", ["JKOEntropic", "JKOExact", "JKODykstra", "JKOSlicedGrid"])
-def test_the_grid_of_the_cone_is_that_of_the_plane(kind):
-    """The cone is the plane: laid out on the plane's lattice, its grid methods take the plane's steps."""
-    method = instance(getattr(wgfpipe, kind))
+def ring_of(model):
+    """Neurons near a sphere, written in a parametrization that is given as an object."""
+    return on_a_ring(
+        model.model_dump(exclude={"imbalance"} if getattr(model, "metric", "") != "conserved" else set()), sampled=30
+    )
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_two_methods_are_made_for_some_parametrizations(model):
+    """wfr is a view of balanced neurons of both layers; the product metric has no finite list of global minimizers."""
+    problem, metric = ring_of(model), getattr(model, "metric", "")
+    balanced = model.kind == "weight_alpha" or (metric == "conserved" and model.imbalance == 0.0)
+    assert (wgfpipe.WassersteinFisherRao(dt=0.05).unsupported(problem) is None) == balanced
+    assert (wgfpipe.JKOLagrangian(dt=0.05).unsupported(problem) is None) == (metric != "product")
+
+
+GRID = pytest.mark.parametrize("cls", [cls for cls in METHODS if cls.support == "grid"], ids=lambda cls: cls.__name__)
+
+
+def dropped(measure):
+    """Mass that `trimmed` takes from the atoms far below the heaviest of their sign and spreads over the rest."""
+    light = np.zeros(len(measure.weights), bool)
+    for sign in np.unique(measure.sign):
+        own = measure.sign == sign
+        light |= own & (measure.weights < TRIM * measure.weights[own].max())
+    return float(measure.weights[light].sum())
+
+
+@GRID
+def test_the_grid_of_the_cone_is_that_of_the_plane(cls):
+    """The cone is the plane: laid out on the plane's lattice, its grid methods take the plane's steps, the same arithmetic.
+
+    Distances are measured to a proximal step, whose outputs either model knows to a tolerance of 1e-10. Trimmed measures are
+    transported, trimmed for each sign, and the cone has one: the mass dropped, times the diameter squared, is what W2^2 may be
+    off by for each of the four measures (Measure.trimmed).
+    """
+    method = instance(cls)
     grid = {"half_width": [3.0, 2.9], "points_per_axis": 16}  # no node on an activation line: rounding cannot tell its sides
     cone, plane = make_problem(grid=grid, parametrization={"kind": "sphere"}), make_problem(grid=grid)
     np.testing.assert_allclose(cone.predict(cone.initial), plane.predict(plane.initial), atol=1e-14)
     ours, theirs = (wgfpipe.solve(problem, method, method.dt, 2) for problem in (cone, plane))
     assert ours.attrs["status"] == theirs.attrs["status"]
     assert len(ours["residual"]) == 1  # it took its step
-    np.testing.assert_allclose(ours["weights"], theirs["weights"], atol=1e-14)
-    assert gap(ours, theirs) < 1e-13
+    np.testing.assert_array_equal(ours["weights"], theirs["weights"])
+    assert gap(ours, theirs) < 1e-13  # sums of 512 terms below 0.1, in coordinates that are good to 1e-15
+    proximal = [wgfpipe.solve(problem, wgfpipe.Prox(dt=method.dt), method.dt, 2) for problem in (cone, plane)]
     measured, expected = (
-        wgfpipe.compare(problem, wgfpipe.solve(problem, wgfpipe.Prox(dt=method.dt), method.dt, 2), grid=run)
-        for problem, run in ((cone, ours), (plane, theirs))
+        wgfpipe.compare(problem, reference, grid=run)
+        for problem, reference, run in zip((cone, plane), proximal, (ours, theirs), strict=True)
     )
+    known = 1e-8  # slopes, and with them neurons and outputs elsewhere, follow outputs on the data with factors below 100
     for distance in ("function_gap", "energy_gap"):
         at = {"label": "grid", "distance": distance}
-        np.testing.assert_allclose(measured["value"].sel(at), expected["value"].sel(at), rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(measured["value"].sel(at), expected["value"].sel(at), rtol=0, atol=known)
     # neurons on other sides of the apex may be matched in the cone, and signs keep apart in the plane
-    w2, w2_plane = (d["value"].sel({"label": "grid", "distance": "w2"}) for d in (measured, expected))
-    assert np.all(w2 <= w2_plane * (1 + 1e-7))
+    w2, w2_plane = (d["value"].sel({"label": "grid", "distance": "w2"}).values for d in (measured, expected))
+    diameter = 2 * np.hypot(3.0, 2.9)
+    for k in range(2):
+        trimmed = sum(dropped(measure_at(run, k)) for run in (ours, theirs, *proximal)) * diameter**2
+        assert trimmed < 0.1 * w2_plane[-1] ** 2  # the bound says something
+        assert w2[k] ** 2 <= (w2_plane[k] + known) ** 2 + trimmed
     assert float(w2[-1]) > 0.0
     for distance in ("w2", "w1"):
         floors = [d["floor"].sel({"distance": distance}) for d in (measured, expected)]
-        np.testing.assert_allclose(floors[0], floors[1], rtol=1e-7, atol=1e-12)
+        np.testing.assert_allclose(floors[0], floors[1], rtol=0, atol=known)
 
 
 def test_a_potential_needs_flat_parameters_and_says_so():

@@ -4,8 +4,6 @@ Small problems are solved at once; most tests lower that size, so that clusters,
 Tolerance: costs are sums of terms below S^2 (S the diameter), good to a few times 1e-16 each; POT's own are no better.
 """
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,8 +17,6 @@ from wgfpipe.measure import Measure
 from wgfpipe.sparse_transport import PowerCost, solve, solve_dense, solve_sparse
 from wgfpipe.trajectory import measure_at
 from wgfpipe.transport import exact_plan, wasserstein
-
-os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 
 ROUNDING = 1e-12
 

@@ -1,12 +1,14 @@
 """The contract of a data set."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from wgfpipe import declared
 from wgfpipe.measure import Array
 
 
@@ -26,6 +28,20 @@ class Dataset(BaseModel, ABC):
     kind: str
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
+
+    # What examples and tests must know of a data set: they ask the class, whatever is registered.
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Hyper-parameters of a small data set; with those that let the seed matter, where there are such."""
+    example_source: ClassVar[str | None] = None
+    """Content of the file that the example reads, where it reads one."""
+    random: ClassVar[bool] = True
+    """Whether another seed makes the example another data set."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check what the class declares, see :data:`DECLARED`."""
+        super().__pydantic_init_subclass__(**kwargs)
+        declared.check(cls, DECLARED)
 
     @property
     @abstractmethod
@@ -58,3 +74,13 @@ class Dataset(BaseModel, ABC):
     def source(self) -> str | None:
         """File the data are read from, as the config names it; None for generated data."""
         return None
+
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what the data are, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
+    declared.Declared("example_source", lambda value: value is None or declared.text(value), "the content of a file, or None"),
+    declared.Declared("random", declared.truth, "True or False"),
+)
+"""Class variables of a data set, which :class:`Dataset` describes, and the values they may have."""

@@ -1,7 +1,8 @@
 """Real data from a comma-separated file with a header line."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +22,8 @@ class CSV(Dataset):
     subsample: int | None = Field(default=None, ge=2, description="use this many rows, drawn without replacement with the seed")
     citation: str | None = Field(default=None, description="work to cite for the data; the report lists it")
     title: ClassVar[str] = "CSV file"
+    example: ClassVar[Mapping[str, Any]] = {"path": "example.csv", "x": ("width", "height"), "y": "price", "subsample": 4}
+    example_source: ClassVar[str] = "width,height,price\n1,3,2\n2,1,4\n4,2,3\n3,5,9\n5,4,1\n6,8,5\n7,6,8\n8,7,6\n"
 
     @property
     def citations(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """A line, ``y = slope x + intercept + noise``, on equally spaced inputs of [-1, 1]."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,7 @@ class Linear(Dataset):
     intercept: float = Field(default=0.0, description="value at x = 0")
     noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "line"
+    example: ClassVar[Mapping[str, Any]] = {"noise": 0.1}
 
     @property
     def dimension(self) -> int:

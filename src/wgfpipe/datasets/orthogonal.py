@@ -19,6 +19,7 @@ class Orthogonal(Dataset):
 
     kind: Literal["orthogonal"] = "orthogonal"
     title: ClassVar[str] = "orthogonal inputs"
+    random: ClassVar[bool] = False
     references: ClassVar[tuple[str, ...]] = (
         "Boursier, Pillaud-Vivien and Flammarion, Gradient Flow Dynamics of Shallow ReLU Networks for Square Loss and "
         "Orthogonal Inputs, NeurIPS 2022",

@@ -1,7 +1,8 @@
 """Inputs uniform on [-1, 1]^d with independent standard Gaussian labels: nothing to learn, only to interpolate."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +18,7 @@ class Random(Dataset):
     n: int = Field(default=8, ge=2, description="number of samples")
     features: int = Field(default=1, ge=1, description="number of input features")
     title: ClassVar[str] = "random labels"
+    example: ClassVar[Mapping[str, Any]] = {"features": 3}
 
     @property
     def dimension(self) -> int:

@@ -1,7 +1,8 @@
 """A sine on equally spaced inputs, ``y = amplitude sin(pi frequency x) + noise`` on [-1, 1]: the notes' first example."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,7 @@ class Sinus(Dataset):
     frequency: float = Field(default=1.0, gt=0, description="half periods in a unit of x")
     noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "sine"
+    example: ClassVar[Mapping[str, Any]] = {"noise": 0.1}
 
     @property
     def dimension(self) -> int:

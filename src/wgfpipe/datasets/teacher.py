@@ -1,7 +1,8 @@
 """Labels of a small ReLU network, ``y = sum_i sign_i relu(<w_i, x> + b_i) + noise`` with neurons of Gaussian parameters."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,7 @@ class Teacher(Dataset):
     n_neurons: int = Field(default=3, ge=1, description="neurons of the teacher, signs alternating")
     noise: float = Field(default=0.0, ge=0, description="standard deviation of Gaussian label noise")
     title: ClassVar[str] = "ReLU teacher"
+    example: ClassVar[Mapping[str, Any]] = {"features": 2, "noise": 0.1}
 
     @property
     def dimension(self) -> int:

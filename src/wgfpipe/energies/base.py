@@ -1,9 +1,11 @@
 """The contract of an energy: a convex quadratic loss of the outputs plus a quadratic potential of the neurons."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from wgfpipe import declared
 
 
 class Energy(BaseModel, ABC):
@@ -19,6 +21,12 @@ class Energy(BaseModel, ABC):
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check what the class declares, see :data:`DECLARED`."""
+        super().__pydantic_init_subclass__(**kwargs)
+        declared.check(cls, DECLARED)
+
     @abstractmethod
     def curvature(self, n_samples: int) -> float:
         """Second derivative of the loss with respect to one output; zero without data term."""
@@ -27,3 +35,10 @@ class Energy(BaseModel, ABC):
     @abstractmethod
     def potential_stiffness(self) -> float:
         """The k of the potential ``k |theta|^2 / 2``; at least zero."""
+
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what the energy is, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+)
+"""Class variables of an energy, which :class:`Energy` describes, and the values they may have."""

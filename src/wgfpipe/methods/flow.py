@@ -40,6 +40,7 @@ class Flow(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, Springer 1993",
     )
+    smooth_order: ClassVar[float] = 4.0
 
     def init(self, problem: Problem, rng: np.random.Generator) -> FlowState:
         points, prediction = np.asfortranarray(problem.initial.points), problem.predict(problem.initial)

@@ -16,7 +16,8 @@ Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM
 Chizat, Peyre, Schmitzer and Vialard, Math. Comp. 87 (2018).
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -64,6 +65,7 @@ class JKODykstra(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015), Algorithm 1",
     )
+    example: ClassVar[Mapping[str, Any]] = {"epsilon": "h^2"}
 
     def init(self, problem: Problem, rng: np.random.Generator) -> DykstraState:
         weights = problem.grid_start().weights

@@ -21,8 +21,9 @@ descent, section 3; Polyak, USSR Comput. Math. Math. Phys. 9 (1969), the step; F
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -68,6 +69,9 @@ class JKOEMD(Method):
         "Beck and Teboulle, Mirror Descent and Nonlinear Projected Subgradient Methods, Oper. Res. Lett. 31 (2003)",
         "Flamary et al., POT: Python Optimal Transport, JMLR 22 (2021)",
     )
+    example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.01}  # a third of the plans
+    shortest_resolved_dt: ClassVar[float] = 1.0
+    contraction_error: ClassVar[float] = 0.15  # measured 0.078: of the lattice and of the gap
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)

@@ -23,6 +23,7 @@ Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Jana
 
 import logging
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -121,6 +122,8 @@ class JKOEntropic(Method):
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015)",
         "Janati, Cuturi and Gramfort, Debiased Sinkhorn Barycenters, ICML 2020",
     )
+    example: ClassVar[Mapping[str, Any]] = {"epsilon": "h^2"}
+    contraction_error: ClassVar[float] = 0.03  # measured 0.010: of the lattice and of epsilon^2
 
     def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:
         weights = problem.grid_start().weights

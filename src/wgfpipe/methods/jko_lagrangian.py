@@ -46,6 +46,7 @@ class JKOLagrangian(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
     )
+    contraction_error: ClassVar[float] = 1e-9
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)

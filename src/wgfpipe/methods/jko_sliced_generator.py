@@ -19,7 +19,7 @@ Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-W
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -65,6 +65,8 @@ class JKOSlicedGenerator(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
     )
+    example: ClassVar[Mapping[str, Any]] = {"n_neurons": 128, "width": 12}  # a tenth of the time
+    contraction_error: ClassVar[float] = 0.02  # measured 0.010: the network
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return sliced_flow(

@@ -13,7 +13,8 @@ Philos. Soc. 52 (1956), antithetic variates.
 """
 
 import math
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -51,6 +52,7 @@ class Langevin(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Mei, Montanari and Nguyen, A Mean Field View of the Landscape of Two-Layer Neural Networks, PNAS 115 (2018)",
     )
+    example: ClassVar[Mapping[str, Any]] = {"diffusion": 0.01}
 
     @model_validator(mode="after")
     def _one_diffusion(self) -> "Langevin":

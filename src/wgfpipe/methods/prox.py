@@ -44,6 +44,7 @@ class Prox(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Rockafellar, Monotone Operators and the Proximal Point Algorithm, SIAM J. Control Optim. 14 (1976)",
     )
+    contraction_error: ClassVar[float] = 1e-9
 
     def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))

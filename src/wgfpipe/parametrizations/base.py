@@ -1,11 +1,12 @@
 """The contract of a parametrization: how a neuron's parameters make its output."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from wgfpipe import declared
 from wgfpipe.measure import Array, Measure, Sign, equally_spaced
 
 NOTHING = np.empty((0, 0))
@@ -40,6 +41,12 @@ class Parametrization(BaseModel, ABC):
     signs: ClassVar[tuple[int, ...]] = (1,)
     """Signs between which no mass moves; (1,) when the sign is a parameter."""
     references: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check what the class declares, see :data:`DECLARED`."""
+        super().__pydantic_init_subclass__(**kwargs)
+        declared.check(cls, DECLARED)
 
     @abstractmethod
     def parameter_names(self, n_features: int) -> tuple[str, ...]:
@@ -159,3 +166,11 @@ class Parametrization(BaseModel, ABC):
             if np.abs(change).max() <= 1e-14 * scale:
                 break
         return points
+
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
+)
+"""Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
