@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from wgfpipe.measure import Array, Measure
+from wgfpipe.measure import Measure
 from wgfpipe.status import Info, Status
 from wgfpipe.trajectory import Recorder, atomic
 
@@ -65,7 +65,7 @@ def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -
     return state
 
 
-def _records(saved: Mapping[str, Array]) -> dict[str, list]:
+def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     """Read the records of a run from the arrays of its checkpoint."""
     statuses = list(Status)
     return {
@@ -80,7 +80,7 @@ def _records(saved: Mapping[str, Array]) -> dict[str, list]:
     }
 
 
-def _state(saved: Mapping[str, Array], initial_state: Any) -> Any:
+def _state(saved: Mapping[str, Any], initial_state: Any) -> Any:
     """Read the state of a run from the arrays of its checkpoint."""
     fields = {
         name: saved[f"state_{name}"] if isinstance(value, np.ndarray) else type(value)(saved[f"state_{name}"].item())
