@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wgfpipe.datasets.base import DataError, Dataset
 from wgfpipe.energies.base import Energy
@@ -14,16 +14,15 @@ from wgfpipe.flow import Problem
 from wgfpipe.initials import Initial
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.parametrizations.base import Parametrization
+from wgfpipe.section import Section
 from wgfpipe.trajectory import REPETITION, describe
 
 MAX_GRID_BYTES = 4 * 2**30
 """Memory for the activations of a grid above which there is none; a step holds them once."""
 
 
-class BlockSpec(BaseModel):
+class BlockSpec(Section):
     """A product of equally spaced axes on [-half_width, half_width]."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     half_width: Annotated[float, Field(gt=0)] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=3.5, description="half the side of the grid, one number or one a parameter"
@@ -102,16 +101,35 @@ def seed_of(seed: int, stage: str, label: str = "", repetition: int = 0) -> np.r
 
 
 def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
-    """Make the training data: ``x(sample, feature)`` with the constant 1 last, ``y(sample)``."""
-    inputs, labels = dataset.generate(np.random.default_rng(seed_of(seed, "data")), source)
+    """Make the training data: ``x(sample, feature)`` with the constant 1 last, ``y(sample)``, and how they were standardized.
+
+    ``shift`` and ``scale``, of every feature and of the label, turn raw data into these: ``(raw - shift) / scale``.
+    """
+    inputs, labels, shift, scale = dataset.samples(np.random.default_rng(seed_of(seed, "data")), source)
     made = xr.Dataset(
         {
             "x": (("sample", "feature"), np.column_stack([inputs, np.ones(len(inputs))]).astype(float)),
             "y": ("sample", np.asarray(labels, float)),
-        }
+            "shift": ("feature", np.append(shift[:-1], 0.0)),
+            "scale": ("feature", np.append(scale[:-1], 1.0)),
+            "label_shift": ((), float(shift[-1])),
+            "label_scale": ((), float(scale[-1])),
+        },
+        coords={"feature": ("feature", np.asarray([*dataset.feature_names, "1"], dtype=object))},
     )
-    made.attrs.update(title=f"Training data: {dataset.title}", references="; ".join(dataset.citations))
-    return describe(made, x="inputs, the constant 1 last", y="labels")
+    made.attrs.update(
+        title=f"Training data: {dataset.title}", references="; ".join(dataset.citations), label=dataset.label_name
+    )
+    return describe(
+        made,
+        x="inputs, the constant 1 last",
+        y="labels",
+        feature="name of the feature, 1 for the constant",
+        shift="what was taken from the raw feature",
+        scale="what the raw feature was then divided by",
+        label_shift="what was taken from the raw labels",
+        label_scale="what the raw labels were then divided by",
+    )
 
 
 def grid_dataset(

@@ -1,7 +1,7 @@
 """What is wrong with a cell that no single field can know: data, grid, initial measure, geometry and expressions together."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from wgfpipe.assembly import seed_of
 from wgfpipe.config_errors import Mistake, mistake
 from wgfpipe.datasets.base import DataError
 from wgfpipe.expression import evaluate
-from wgfpipe.flow import Method, save_times
+from wgfpipe.flow import Method, save_times, step_counts
 from wgfpipe.measure import Array, Grid
 
 if TYPE_CHECKING:
@@ -19,14 +19,23 @@ EXPRESSIONS = ("dt", "epsilon", "diffusion", "matched_dt")
 """Hyper-parameters that may be written in the grid spacing."""
 
 
-def check_cell(where: str, cell: "Cell", root: Path) -> list[Mistake]:
-    """Check what no single field can know."""
+class Steps(NamedTuple):
+    """Steps of a method: the longest it may take, the saved times, and how many it takes between those."""
+
+    longest: float
+    times: Array
+    counts: list[int]
+
+
+def check_cell(where: str, cell: "Cell", root: Path) -> tuple[list[Mistake], dict[str, Steps]]:
+    """Check what no single field can know, and say which steps every method will take if nothing is wrong."""
     mistakes: list[Mistake] = []
+    times = np.zeros(0)
     distances = cell.distances or ()
     if len(set(distances)) < len(distances):
         mistakes.append(mistake(where, "distances", list(distances), "every distance once"))
     try:
-        save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
+        times = save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError as error:
         mistakes.append(mistake(where, "save_at", cell.resolved()["save_at"], str(error)))
     n_samples = 0
@@ -41,23 +50,27 @@ def check_cell(where: str, cell: "Cell", root: Path) -> list[Mistake]:
     try:
         cell.parametrization.parameter_names(n_features)
     except ValueError as error:
-        return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))]
+        return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))], {}
     try:
         too_large = cell.grid.too_large(cell.parametrization.chart, n_features, n_samples)
     except DataError as error:
-        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
+        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)], {}
     if too_large and cell.initial.sampled is None:
         expected = f"a coarser grid, or neurons drawn at random (initial.sampled) for particle methods alone: {too_large}"
-        return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)]
+        return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)], {}
     try:
         grid = cell.grid.make(cell.parametrization.chart, n_features, n_samples, cell.initial)
     except DataError as error:
-        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)]
+        return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)], {}
     if isinstance(grid, Grid):
         mistakes += _check_initial(where, cell, grid)
     for label, method in cell.methods.items():
         mistakes += _check_expressions(where, label, method, grid)
-    return mistakes
+    if mistakes:
+        return mistakes, {}
+    spacing = grid.spacing if isinstance(grid, Grid) else 1.0  # where there is none, no particle method may ask for it
+    longest = {label: evaluate(method.dt, spacing) for label, method in cell.methods.items()}
+    return [], {label: Steps(dt, times, step_counts(times, dt)) for label, dt in longest.items()}
 
 
 def _check_geometry(where: str, cell: "Cell") -> list[Mistake]:

@@ -1,8 +1,10 @@
 """Long runs save themselves: state and records in one file of arrays, from which a run goes on to the same last bit."""
 
 import time as clock
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -42,20 +44,46 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
         )
 
 
-def load_checkpoint(path: Path, recorder: Recorder, initial_state: Any) -> Any:
-    """Fill the recorder from a checkpoint and return the state saved there, of the type of ``initial_state``."""
-    with np.load(path, allow_pickle=False) as saved:
-        recorder.times = saved["times"].tolist()
-        recorder.measures = [
+def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -> Any | None:
+    """Fill the recorder from a checkpoint and return the state saved there, of the type of ``initial_state``.
+
+    Where there is no checkpoint, or a damaged one, which is said and removed, nothing is filled and None is returned.
+    """
+    if path is None or not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            saved = {name: file[name] for name in file.files}
+        records, state = _records(saved), _state(saved, initial_state)
+    except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:
+        print(f"{path} is damaged ({error}): starting anew")
+        path.unlink()
+        return None
+    print(f"resuming from {path}")
+    for name, value in records.items():
+        setattr(recorder, name, value)
+    return state
+
+
+def _records(saved: Mapping[str, Any]) -> dict[str, list]:
+    """Read the records of a run from the arrays of its checkpoint."""
+    statuses = list(Status)
+    return {
+        "times": saved["times"].tolist(),
+        "measures": [
             Measure(points, weights, saved["sign"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
-        ]
-        recorder.predictions = list(saved["predictions"])
-        recorder.energies = saved["energies"].tolist()
-        statuses = list(Status)
-        recorder.infos = [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]]
-        recorder.step_times = saved["step_times"].tolist()
-        fields = {
-            name: saved[f"state_{name}"] if isinstance(value, np.ndarray) else type(value)(saved[f"state_{name}"].item())
-            for name, value in initial_state._asdict().items()
-        }
+        ],
+        "predictions": list(saved["predictions"]),
+        "energies": saved["energies"].tolist(),
+        "infos": [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]],
+        "step_times": saved["step_times"].tolist(),
+    }
+
+
+def _state(saved: Mapping[str, Any], initial_state: Any) -> Any:
+    """Read the state of a run from the arrays of its checkpoint."""
+    fields = {
+        name: saved[f"state_{name}"] if isinstance(value, np.ndarray) else type(value)(saved[f"state_{name}"].item())
+        for name, value in initial_state._asdict().items()
+    }
     return type(initial_state)(**fields)

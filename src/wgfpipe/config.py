@@ -5,17 +5,21 @@ Every error names the cell, the key, the value received and what was expected, a
 """
 
 import contextlib
+import hashlib
 import itertools
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from wgfpipe import config_file
 from wgfpipe.assembly import GridSpec
-from wgfpipe.cell_checks import check_cell
+from wgfpipe.cell_checks import Steps, check_cell
 from wgfpipe.comparison import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
 from wgfpipe.config_errors import ConfigError, Mistake, mistake, translated
 from wgfpipe.datasets import DATASETS
@@ -24,14 +28,27 @@ from wgfpipe.energies import ENERGIES
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.initials import AnyInitial, Gaussian
 from wgfpipe.methods import METHODS
+from wgfpipe.notes import notes_of
 from wgfpipe.parametrizations import PARAMETRIZATIONS
 from wgfpipe.parametrizations.signed import Signed
+from wgfpipe.section import Section, plain
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 """What a cell, a sweep or a label may be called: it becomes a file name."""
 
 RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs")
 """Folders of results/ that are no cells."""
+
+CELL_NAME = rf"(?!(?:{'|'.join(RESERVED)})/){NAME}"
+"""A cell where it is the name of a folder, as in ``results/{cell}/data.nc``."""
+
+_FILES = ("report.html", "summary.csv", "summary.nc", "verdict.json", "readme.md")
+"""Files that lie among the folders of the cells, and those of the same name in logs/ and benchmarks/."""
+
+_TAKEN = {*RESERVED, *_FILES, "report.log", "summary.log", "report.tsv", "summary.tsv"}
+
+LONGEST_NAME = 200
+"""Letters of a name: a file name may have 255 bytes, and ``LABEL.npz.json.PROCESS.part`` is the longest that is made of one."""
 
 
 def _union(classes: tuple[type, ...]) -> Any:
@@ -47,11 +64,7 @@ AnyMethod = _union(METHODS)
 DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class VerdictSpec(_Section):
+class VerdictSpec(Section):
     """When a trajectory counts as following the reference."""
 
     tolerance: float = Field(
@@ -61,7 +74,7 @@ class VerdictSpec(_Section):
     )
 
 
-class Cell(_Section):
+class Cell(Section):
     """One experiment: a network to train, and the methods to compare."""
 
     seed: int = Field(default=0, ge=0, description="source of all randomness")
@@ -87,7 +100,7 @@ class Cell(_Section):
         return self.model_dump(mode="json") | {"distances": list(self.distances or DISTANCES)}
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """Cells made from one by varying some of its values."""
 
     base: str = Field(description="cell to start from")
@@ -97,7 +110,7 @@ class Sweep(_Section):
     )
 
 
-class Comparison(_Section):
+class Comparison(Section):
     """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
 
     cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
@@ -115,6 +128,15 @@ class Experiment(BaseModel):
     sweeps: dict[str, dict[str, dict[str, Any]]]
     """Sweep -> cell -> the values that were set."""
     comparisons: dict[str, Comparison] = {}
+    root: Path = Path()
+    """Folder that relative paths of data files start from."""
+    notes: tuple[str, ...] = ()
+    """What is no error and yet worth knowing before a run, a sentence each."""
+
+    def source(self, cell: str) -> Path | None:
+        """File that the data of a cell are read from, if any."""
+        named = self.cells[cell].data.source
+        return None if named is None else self.root / named
 
 
 def load(config: Mapping[str, Any], root: Path) -> Experiment:
@@ -133,6 +155,7 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         With every error found.
     """
     mistakes: list[Mistake] = []
+    config = plain(config)
     for key in config:
         if key not in ("defaults", "cells", "sweeps", "comparisons"):
             mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps, comparisons"))
@@ -145,33 +168,37 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         _check_name("cell", name, mistakes)
         merged[str(name)] = _merge(defaults, _mapping(overrides, f"cells.{name}", mistakes))
     sweeps = _expand(_mapping(config.get("sweeps"), "sweeps", mistakes), merged, mistakes)
-    cells = {}
+    _check_distinct("cell", merged, mistakes)
+    cells: dict[str, Cell] = {}
+    steps: dict[str, dict[str, Steps]] = {}
     for name, values in merged.items():
         mistakes += _check_labels(f"cell {name!r}", values)
         cell = _validate(f"cell {name!r}", values, mistakes)
         if cell is not None:
             cells[name] = cell
-            mistakes += check_cell(f"cell {name!r}", cell, root)
+            found, steps[name] = check_cell(f"cell {name!r}", cell, Path(root))
+            mistakes += found
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))
-    return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons)
+    notes = notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps)
+    return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons, root=Path(root), notes=notes)
 
 
 def load_file(path: Path) -> Experiment:
-    """Read and validate a YAML config; data files are looked for beside it."""
-    import yaml
+    """Read and validate a YAML config; relative paths of data files start from its folder."""
+    return load_files([path])
 
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError([mistake("config", "file", str(path), "an existing YAML file")]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([mistake("config", "file", str(path), f"valid YAML ({' '.join(str(error).split())})")]) from None
-    if not isinstance(config, Mapping):
-        raise ConfigError([mistake("config", "file", str(path), "a mapping with the keys defaults, cells, sweeps")])
-    folders = path.resolve().parents
-    return load(config, next((folder for folder in folders if (folder / "Snakefile").exists()), folders[0]))
+
+def load_files(paths: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read and validate a config that is spread over files: later ones, and ``overrides`` at last, replace key by key.
+
+    Relative paths of data files start from the folder of the last file, whichever names them.
+    """
+    config: Any = {}
+    for path in paths:
+        config = config_file.merged(config, config_file.read(path))
+    return load(config_file.merged(config, overrides or {}), paths[-1].absolute().parent)
 
 
 def json_schema() -> dict[str, Any]:
@@ -261,8 +288,7 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> 
                 settings = [{key: value} for key in keys for value in sweep.over[key]]
         made[str(name)] = {}
         for setting in settings:
-            parts = [f"{key.rsplit('.', 1)[-1]}={_file_text(value)}" for key, value in setting.items()]
-            cell = "-".join([str(name), *parts])
+            cell = _cell_name(str(name), setting)
             if cell in cells:
                 other = made[str(name)].get(cell)
                 whose = "which is in the file" if other is None else f"which is also the name of {other}"
@@ -280,6 +306,7 @@ def _expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> 
 def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistakes: list[Mistake]) -> dict[str, Comparison]:
     """Check comparisons: their cells exist and share what functions must share to be compared."""
     made = {}
+    _check_distinct("comparison", raw, mistakes)
     for name, values in raw.items():
         where = f"comparison {name!r}"
         _check_name("comparison", name, mistakes)
@@ -321,18 +348,35 @@ def _check_labels(where: str, values: Mapping) -> list[Mistake]:
     for label in methods:
         if isinstance(label, str):
             _check_name("label", label, mistakes, where)
+    _check_distinct("label", methods, mistakes, where)
     if methods and isinstance(reference, str) and reference not in methods:
         mistakes.append(mistake(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
     return mistakes
 
 
 def _check_name(what: str, name: Any, mistakes: list[Mistake], where: str | None = None) -> None:
-    if what == "cell" and str(name) in RESERVED:
-        expected = f"another one: {', '.join(RESERVED)} are folders of results/ that are no cells"
-        mistakes.append(mistake(f"cell {name!r}", "the name of a cell", name, expected))
-    if not re.fullmatch(NAME, str(name)):
+    """Check what becomes a file name."""
+    expected = None
+    if not isinstance(name, str):
+        expected = "text: put it in quotes"
+    elif not re.fullmatch(NAME, name):
         expected = "letters, digits and _ . + = - only, not starting with a dot: it becomes a file name"
+    elif len(name) > LONGEST_NAME:
+        expected = f"at most {LONGEST_NAME} letters: it becomes a file name"
+    elif what == "cell" and name.lower() in _TAKEN:
+        expected = f"another one: results/ has a file or a folder {name.lower()} that is no cell"
+    if expected is not None:
         mistakes.append(mistake(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
+
+
+def _check_distinct(what: str, names: Iterable[Any], mistakes: list[Mistake], where: str | None = None) -> None:
+    """Check that names differ in more than case, in which some file systems see no difference."""
+    first: dict[str, Any] = {}
+    for name in names:
+        other = first.setdefault(str(name).lower(), name)
+        if other != name:
+            expected = f"a name that differs from {other!r} in more than upper and lower case: both become file names"
+            mistakes.append(mistake(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
 
 
 def _mapping(value: Any, key: str, mistakes: list[Mistake]) -> Mapping:
@@ -344,6 +388,16 @@ def _mapping(value: Any, key: str, mistakes: list[Mistake]) -> Mapping:
     return {}
 
 
+def _cell_name(sweep: str, setting: Mapping[str, Any]) -> str:
+    """Name of a swept cell: its settings, cut where they are too long for a file name and told apart by a digest."""
+    name = "-".join([sweep, *(f"{key.rsplit('.', 1)[-1]}={_file_text(value)}" for key, value in setting.items())])
+    if len(name) <= LONGEST_NAME:
+        return name
+    text = json.dumps({key: _plain(value) for key, value in setting.items()}, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{digest}"
+
+
 def _file_text(value: Any) -> str:
     """Text of a swept value that can stand in a file name."""
     if isinstance(value, Mapping):
@@ -352,8 +406,14 @@ def _file_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """One way of writing a swept number: 8, 8.0 and "8" are one value and have one name."""
-    if not isinstance(value, bool):
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            return int(float(value)) if float(value).is_integer() else float(value)
+    """One way of writing a swept number: 8, 8.0 and "8" are one value and have one name. Whole numbers keep all digits."""
+    if isinstance(value, bool | int):
+        return value
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                return int(value)
+        number = float(value)
+        if math.isfinite(number):
+            return int(number) if number.is_integer() else number
     return value

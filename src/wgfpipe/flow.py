@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict
 
 from wgfpipe import declared, trajectory
 from wgfpipe.checkpoint import CheckpointClock, load_checkpoint
@@ -24,6 +23,7 @@ from wgfpipe.expression import PositiveExpression, evaluate
 from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.memory import keep_pages
 from wgfpipe.parametrizations.base import NOTHING, Geometry, Loss, Parametrization
+from wgfpipe.section import Section
 from wgfpipe.status import Info, Status
 
 ROUNDINGS = 64.0
@@ -232,14 +232,12 @@ class Solved(NamedTuple):
     caveat: str = ""
 
 
-class Method(BaseModel, ABC):
+class Method(Section, ABC):
     """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
 
     To add one: a module in ``methods/`` with a subclass that sets the class variables and writes :meth:`init`,
     :meth:`step` and :meth:`measure`, and one line in ``methods/__init__.py``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     dt: PositiveExpression
@@ -429,10 +427,11 @@ def solve(
     steppers = [method.between(own, length) for length in lengths]
     state = method.init(own, np.random.default_rng(seed))
     recorder = trajectory.Recorder(solved=_solved(own, steppers, lengths, counts), shortened=_shortened(times, counts, longest))
-    if checkpoint is not None and checkpoint.exists():
-        state = load_checkpoint(checkpoint, recorder, state)
-    else:
+    resumed = load_checkpoint(checkpoint, recorder, state)
+    if resumed is None:
         _save(problem, method, state, 0.0, recorder)
+    else:
+        state = resumed
     clock = CheckpointClock(checkpoint, checkpoint_every)
     done = len(recorder.infos)
     lost_mass = math.fsum(info.mass_error for info in recorder.infos)

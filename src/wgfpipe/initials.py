@@ -8,10 +8,11 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wgfpipe.measure import Array, Grid, Measure
 from wgfpipe.parametrizations.base import Parametrization
+from wgfpipe.section import PlugIn
 
 CUTOFF = 1e-6
 """Where the density is below this share of its maximum the initial measure has no mass: part of its definition, so that
@@ -21,12 +22,9 @@ CUTOFF_RADIUS = float(np.sqrt(-2.0 * np.log(CUTOFF)))
 """Distance, in standard deviations, at which a Gaussian falls to CUTOFF."""
 
 
-class Initial(BaseModel, ABC):
+class Initial(PlugIn, ABC):
     """A law of the neurons at time 0, half of the mass on each sign."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    kind: str
     sampled: int | None = Field(default=None, ge=1, description="draw this many neurons a sign for the particle methods")
 
     lifted: bool = Field(

@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
 from wgfpipe import assembly, trajectory
@@ -26,6 +24,8 @@ from wgfpipe.energies import ENERGIES
 from wgfpipe.flow import Problem, solve
 from wgfpipe.initials import INITIALS
 from wgfpipe.methods import METHODS
+from wgfpipe.origin import OriginError, digest_of_spec, objections, stamped
+from wgfpipe.origin import digest_of_file as _digest
 from wgfpipe.parametrizations import PARAMETRIZATIONS
 from wgfpipe.provenance import fingerprint
 from wgfpipe.trajectory import atomic
@@ -61,19 +61,27 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
         """How often to run what may be random: what is not must not depend on it."""
         return {"repetitions": cell["repetitions"]} if random else {}
 
-    return {
+    made = {
         "data": {"seed": cell["seed"], "data": cell["data"]},
         "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")} | repeated(drawn),
-        "trajectory": {
-            label: run | {"label": label, "method": method} | repeated(drawn or _class("method", method).random)
-            for label, method in cell["methods"].items()
-        },
-        "distances": model | {"reference": cell["reference"], "distances": cell["distances"]},
+    }
+    runs = {
+        label: run | {"label": label, "method": method} | repeated(drawn or _class("method", method).random)
+        for label, method in cell["methods"].items()
+    }
+    # What a stage that brings files together must find in them: digests of the specs they were made by.
+    parts = {name: digest_of_spec(spec) for name, spec in made.items()}
+    parts |= {f"trajectory/{label}": digest_of_spec(spec) for label, spec in runs.items()}
+    measured = model | {"reference": cell["reference"], "distances": cell["distances"], "parts": parts}
+    return made | {
+        "trajectory": runs,
+        "distances": measured,
         "figures": {"parametrization": cell["parametrization"], "reference": cell["reference"], "data": cell["data"]},
         "summary": {
             "reference": cell["reference"],
             "tolerance": cell["verdict"]["tolerance"],
             "groups": {"data": cell["data"]["kind"], "seed": cell["seed"]},
+            "parts": {"distances": digest_of_spec(measured)},
         },
     }
 
@@ -98,7 +106,8 @@ def data(spec: Mapping[str, Any], out: str, source: str | None = None, *, code: 
     """Make the training data of a cell."""
     with work():
         made = assembly.data_dataset(_plugin("data", spec), spec["seed"], None if source is None else Path(source))
-    trajectory.write(_stamped(made, "data", spec, code), out, "data")
+    inputs = {} if source is None else {"source": _digest(source)}
+    trajectory.write(stamped(made, spec, code or code_of("data", spec), inputs), out, "data")
 
 
 def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None = None) -> None:
@@ -108,7 +117,7 @@ def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None 
         nodes, start = assembly.GridSpec.model_validate(spec["grid"]), _plugin("initial", spec)
         parametrization, counts = _plugin("parametrization", spec), (sizes["feature"], sizes["sample"])
         made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"], spec.get("repetitions", 1))
-    trajectory.write(_stamped(made, "grid", spec, code), out, "grid")
+    trajectory.write(stamped(made, spec, code or code_of("grid", spec), {}), out, "grid")
 
 
 def run_method(
@@ -117,19 +126,18 @@ def run_method(
     """Run one method of a cell, resuming from its checkpoint if that belongs to this very run."""
     method, n_runs = _plugin("method", spec), spec.get("repetitions", 1)
     code = code or code_of("run_method", spec)
-    stamp = {"spec": spec, "code": code, "inputs": [_digest(data_path), _digest(grid_path)]}
+    inputs = {"data": _digest(data_path), "grid": _digest(grid_path)}
+    stamp = json.dumps({"spec": spec, "code": code, "inputs": list(inputs.values())})
     saved, owner = Path(checkpoint), Path(f"{checkpoint}.json")
-    parts = [saved if number == 0 else saved.with_name(f"{saved.stem}.{number}{saved.suffix}") for number in range(n_runs)]
-    if not owner.exists() or json.loads(owner.read_text(encoding="utf-8")) != json.loads(json.dumps(stamp)):
+    parts = [saved if number == 0 else saved.with_name(f"{saved.name}.{number}") for number in range(n_runs)]
+    if not owner.exists() or owner.read_bytes() != stamp.encode():
         for part in parts:
             part.unlink(missing_ok=True)
         with atomic(owner) as part:
-            part.write_text(json.dumps(stamp), encoding="utf-8")
+            part.write_bytes(stamp.encode())
     runs = []
     with work():
         for number, part in enumerate(parts):
-            if part.exists():
-                print(f"resuming from {part}")
             what = f"{spec['label']} ({spec['method']['kind']})" + (f", run {number + 1} of {n_runs}" if n_runs > 1 else "")
             run = solve(
                 _problem(spec, data_path, grid_path, number),
@@ -147,7 +155,7 @@ def run_method(
         made = trajectory.stack(runs)
     if made.attrs["shortened_steps"]:
         print(made.attrs["shortened_steps"])
-    trajectory.write(_stamped(made, "run_method", spec, code), out, "trajectory")
+    trajectory.write(stamped(made, spec, code, inputs), out, "trajectory")
     for part in parts:
         part.unlink(missing_ok=True)
     owner.unlink(missing_ok=True)
@@ -164,16 +172,26 @@ def distances(
     *,
     code: str | None = None,
 ) -> None:
-    """Measure every trajectory of a cell against the reference."""
+    """Measure every trajectory of a cell against the reference.
+
+    Raises
+    ------
+    OriginError
+        If a file was made by another spec than the one planned, or of other data or another grid: named.
+    """
     import ot  # noqa: F401 - imported here so that the time it takes does not count as work
 
     from wgfpipe.distances import compare
 
+    files = {"data": data_path, "grid": grid_path, **{f"trajectory/{label}": path for label, path in trajectories.items()}}
+    inputs = {name: _digest(path) for name, path in files.items()}
+    made_of = {"data": inputs["data"], "grid": inputs["grid"]}
+    _refuse_others({path: (spec["parts"][name], made_of if "/" in name else {}) for name, path in files.items()})
     problem = _problem(spec, data_path, grid_path)
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
-    trajectory.write(_stamped(made, "distances", spec, code), out, "distances")
+    trajectory.write(stamped(made, spec, code or code_of("distances", spec), inputs), out, "distances")
 
 
 def figures(
@@ -212,8 +230,9 @@ def comparison(
     from wgfpipe.pictures import draw_side_by_side
     from wgfpipe.scene import render_figure, styled
 
-    members = {}
+    members, inputs = {}, {}
     for cell, part in spec["cells"].items():
+        inputs |= {f"{cell}/{name}": _digest(path) for name, path in files[cell].items()}
         problem = _problem(part, files[cell]["data"], files[cell]["grid"])
         members[cell] = problem, trajectory.read(files[cell]["trajectory"], "trajectory")
     with work():
@@ -227,7 +246,7 @@ def comparison(
         with styled():
             figure = draw_side_by_side(made, data_set, ends)
             pictures = {kind: render_figure(figure, kind, "comparison") for kind in ("svg", "png")}
-    trajectory.write(_stamped(made, "comparison", spec, code), out["netcdf"], "comparison")
+    trajectory.write(stamped(made, spec, code or code_of("comparison", spec), inputs), out["netcdf"], "comparison")
     for kind, content in pictures.items():
         with atomic(out[kind]) as part:
             part.write_bytes(content)
@@ -244,11 +263,21 @@ def summary(
     """Sum up all cells: a flat table, a Dataset and the verdict.
 
     ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
+
+    Raises
+    ------
+    OriginError
+        If distances were made by another spec than the one planned, or of other trajectories: named.
     """
     import pandas as pd
 
     from wgfpipe import verdict
 
+    wanted = {}
+    for cell, path in distances_paths.items():
+        made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
+        wanted[path] = spec["cells"][cell]["parts"]["distances"], made_of
+    _refuse_others(wanted)
     loaded = {
         cell: (
             trajectory.read(path, "distances"),
@@ -270,7 +299,8 @@ def summary(
         dataset = verdict.summary_dataset(loaded, answers, groups)
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)
-    trajectory.write(_stamped(dataset, "summary", spec, code), out["netcdf"], "summary")
+    inputs = {f"{cell}/distances": _digest(path) for cell, path in distances_paths.items()}
+    trajectory.write(stamped(dataset, spec, code or code_of("summary", spec), inputs), out["netcdf"], "summary")
     with atomic(out["verdict"]) as part:
         part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
 
@@ -369,22 +399,14 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition
     )
 
 
-def _stamped(dataset: xr.Dataset, stage: str, spec: Mapping[str, Any], code: str | None) -> xr.Dataset:
-    """Add where a file comes from: the spec and the code that made it."""
-    dataset.attrs.update(
-        trajectory.as_attributes(
-            {"wgfpipe_spec": dict(spec), "wgfpipe_code": code or code_of(stage, spec), "seed": spec.get("seed", 0)}
-        )
-    )
-    return dataset
-
-
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
     """Swept values as numbers and texts: what is neither is written as JSON."""
     return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
 
 
-def _digest(path: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+def _refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    """Refuse files of other runs: path -> digest of the spec it should be made by, and of the files it should be made of."""
+    found = {path: objections(path, *origin) for path, origin in wanted.items()}
+    if others := [f"{path}: {reason}" for path, reason in found.items() if reason]:
+        told = "\n  ".join(others)
+        raise OriginError(f"results of other runs are mixed with those of this config; delete them and run again:\n  {told}")

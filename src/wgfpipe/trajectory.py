@@ -6,6 +6,7 @@ bytes. A file is written under another name and renamed, so it is whole or absen
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,14 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         **{name: (("step",),) for name in STEP_VARIABLES},
         "status": (("step",),),
     },
-    "data": {"x": (("sample", "feature"),), "y": (("sample",),)},
+    "data": {
+        "x": (("sample", "feature"),),
+        "y": (("sample",),),
+        "shift": (("feature",),),
+        "scale": (("feature",),),
+        "label_shift": ((),),
+        "label_scale": ((),),
+    },
     "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "sign": (("atom",),)},
     "distances": {
         "time": (("time",),),
@@ -227,12 +235,14 @@ def measure_at(dataset: xr.Dataset, index: int) -> Measure:
 
 
 def as_attributes(values: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Turn a mapping into what NetCDF can hold: nested values, booleans and None become canonical JSON text."""
+    """Turn a mapping into what NetCDF can hold: what is no text and no number of 64 bits becomes canonical JSON text."""
+
+    def fits(value: Any) -> bool:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, str | float) or (whole and -(2**63) <= value < 2**63)
+
     return {
-        key: value
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-        else json.dumps(value, sort_keys=True, separators=(",", ":"))
-        for key, value in values.items()
+        key: value if fits(value) else json.dumps(value, sort_keys=True, separators=(",", ":")) for key, value in values.items()
     }
 
 
@@ -311,12 +321,15 @@ class atomic:  # noqa: N801 - reads as a verb
 
     def __enter__(self) -> Path:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in self.path.parent.glob(f"{self.path.name}.*.part"):  # left by a killed run
-            stale.unlink(missing_ok=True)
+        for stale in self.path.parent.glob("*.part"):  # left by a killed run
+            if re.fullmatch(re.escape(self.path.name) + r"\.\d+\.part", stale.name):
+                stale.unlink(missing_ok=True)
         return self.part
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         if failed is None:
+            with self.part.open("rb+") as stream:
+                os.fsync(stream.fileno())  # or a power failure may keep the new name and lose what the file holds
             self.part.replace(self.path)
         else:
             self.part.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
 """Compiled scans of cost blocks and walks along trees: see :mod:`wgfpipe.sparse_transport`."""
 
-import numba
 import numpy as np
 
-_compiled = numba.njit(cache=True, error_model="numpy")
+from wgfpipe.compiled import compiled
+
+_compiled = compiled()
 
 
 @_compiled

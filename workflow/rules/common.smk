@@ -1,26 +1,40 @@
 # Helpers only. The experiment is validated here, before any job is planned: a ConfigError lists every error and stops.
-import fcntl
 import json
+import os
+import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from wgfpipe import config as wgfpipe_config
-from wgfpipe import stages
-
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
+sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this checkout, whatever the environment has installed
+
+import wgfpipe
+from wgfpipe import config as wgfpipe_config
+from wgfpipe import locking, origin, stages
+
+if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
+    raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
 stages.share_with_jobs(ROOT / "src")
 FIGURES = ["energy", "distances", "measures", "fit", "certificates"]
+
+# Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
+try:
+    EXPERIMENT = wgfpipe_config.load_files(
+        workflow.config_settings.configfiles or [ROOT / "config.yaml"], workflow.config_settings.config
+    )
+except wgfpipe_config.ConfigError as error:
+    raise WorkflowError(str(error))
 
 if not workflow.config_settings.configfiles:
 
     configfile: str(ROOT / "config.yaml")
 
 
-try:
-    EXPERIMENT = wgfpipe_config.load(config, ROOT)
-except wgfpipe_config.ConfigError as error:
-    raise WorkflowError(str(error))
+if workflow.is_main_process:
+    for note in EXPERIMENT.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
 
@@ -31,7 +45,7 @@ onstart:
 
 
 wildcard_constraints:
-    cell=wgfpipe_config.NAME,
+    cell=wgfpipe_config.CELL_NAME,
     label=wgfpipe_config.NAME,
     comparison=wgfpipe_config.NAME,
 
@@ -39,10 +53,8 @@ wildcard_constraints:
 def claim_folder():
     """Hold the folder for this run. Unlike Snakemake's own lock the system lets go of it when a run is killed."""
     global FOLDER_LOCK
-    Path(".snakemake").mkdir(exist_ok=True)
-    FOLDER_LOCK = open(".snakemake/wgfpipe.lock", "w")
     try:
-        fcntl.flock(FOLDER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        FOLDER_LOCK = locking.claim(Path(".snakemake/wgfpipe.lock"))
     except BlockingIOError:
         raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
 
@@ -88,9 +100,20 @@ def trajectory_code(wildcards):
 
 
 def source_of(wildcards):
-    """The file a cell's data are read from, if any."""
-    source = EXPERIMENT.cells[wildcards.cell].data.source
-    return [] if source is None else [str(ROOT / source)]
+    """Params function: the file a cell's data are read from, or nothing. An input's name would be searched for wildcards."""
+    source = EXPERIMENT.source(wildcards.cell)
+    return "" if source is None else os.path.relpath(source)
+
+
+@cache
+def digest_of(source):
+    return origin.digest_of_file(source)
+
+
+def source_digest(wildcards):
+    """Params function: the digest of that file. Times would not tell of an older file that was put there."""
+    source = EXPERIMENT.source(wildcards.cell)
+    return "" if source is None else digest_of(source)
 
 
 def labels_of(cell):

@@ -3,8 +3,6 @@
 
 
 rule data:
-    input:
-        source_of,
     output:
         "results/{cell}/data.nc",
     log:
@@ -21,6 +19,8 @@ rule data:
     params:
         spec=spec_of("data"),
         code=code_of("data", "data"),
+        source=source_of,
+        digest=source_digest,
     script:
         "../scripts/data.py"
 

@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from wgfpipe import declared
 from wgfpipe.measure import Array
+from wgfpipe.section import PlugIn
 
 
 class DataError(ValueError):
@@ -20,12 +20,21 @@ class DataError(ValueError):
         self.key, self.value, self.expected = key, value, expected
 
 
-class Dataset(BaseModel, ABC):
+class Samples(NamedTuple):
+    """Training data, and what was done to them: a column was ``(raw - shift) / scale``, the label's last.
+
+    Shapes: inputs (sample, dimension), labels (sample,), shift and scale (dimension + 1,).
+    """
+
+    inputs: Array
+    labels: Array
+    shift: Array
+    scale: Array
+
+
+class Dataset(PlugIn, ABC):
     """Where inputs and labels come from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    kind: str
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
 
@@ -64,6 +73,21 @@ class Dataset(BaseModel, ABC):
         DataError
             If there is nothing sensible to return.
         """
+
+    def samples(self, rng: np.random.Generator, source: Path | None = None) -> Samples:
+        """Return what :meth:`generate` does, with the shift and scale of every column: 0 and 1 where it is as it came."""
+        inputs, labels = self.generate(rng, source)
+        return Samples(inputs, labels, np.zeros(self.dimension + 1), np.ones(self.dimension + 1))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the input features, the constant not counted."""
+        return ("x",) if self.dimension == 1 else tuple(f"x{k + 1}" for k in range(self.dimension))
+
+    @property
+    def label_name(self) -> str:
+        """Name of the label."""
+        return "y"
 
     @property
     def citations(self) -> tuple[str, ...]:

@@ -3,21 +3,18 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from wgfpipe.section import PlugIn
 
 from wgfpipe import declared
 
 
-class Energy(BaseModel, ABC):
+class Energy(PlugIn, ABC):
     """``F(mu) = (curvature / 2) |f_mu - y|^2 + (stiffness / 2) int |theta|^2 dmu``.
 
     This family is what every implicit step reduces to as many unknowns as there are samples (see ``methods/dual.py``): the
     slope of the loss is ``curvature * (f - y)`` and the potential completes the square of a transport cost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    kind: str
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
 

@@ -3,11 +3,12 @@
 Source: Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", Theory of Computing 8 (2012).
 """
 
-import numba
 import numpy as np
 
+from wgfpipe.compiled import compiled
 
-@numba.njit(cache=True, error_model="numpy")
+
+@compiled()
 def lower_envelope(nodes, queries, values, dt, result, choice):  # pragma: no cover - compiled
     """For rows (before, node, after) of values write min and argmin to (before, query, after) arrays."""
     before, n_nodes, after = values.shape

@@ -1,10 +1,11 @@
 """Compiled one-dimensional transport of weighted atoms by merged quantiles, in O(atom) once they are sorted."""
 
-import numba
 import numpy as np
 
+from wgfpipe.compiled import compiled
 
-@numba.njit(cache=True, error_model="numpy")
+
+@compiled()
 def pull(values, weights, order, goal_values, goal_weights, goal_order, shift):  # pragma: no cover - compiled
     """On every line write how far each atom is from its mean image, ``shift`` (line, atom); return the sum of costs.
 
@@ -38,7 +39,7 @@ def pull(values, weights, order, goal_values, goal_weights, goal_order, shift): 
     return total
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def potentials(positions, order, weights, goal_weights, gradient):  # pragma: no cover - compiled
     """Transport between masses on the same nodes, lines presorted: add potentials of ``weights`` to ``gradient`` (node,).
 

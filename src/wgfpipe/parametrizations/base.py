@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from wgfpipe import declared
 from wgfpipe.measure import Array, Measure, Sign, equally_spaced
+from wgfpipe.section import Section
 
 NOTHING = np.empty((0, 0))
 """The empty memory of :meth:`Parametrization.advance`."""
@@ -25,7 +25,7 @@ class Loss(NamedTuple):
     curvature: float
 
 
-class Parametrization(BaseModel, ABC):
+class Parametrization(Section, ABC):
     """A neuron model ``m(theta; x)``.
 
     Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
@@ -33,8 +33,6 @@ class Parametrization(BaseModel, ABC):
     of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0. Gradients and
     distances are those of the parametrization's metric, Euclidean unless ``geometry`` says otherwise.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     title: ClassVar[str]

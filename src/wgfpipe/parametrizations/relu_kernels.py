@@ -10,6 +10,8 @@ only: from four on two matrix products are faster.
 import numba
 import numpy as np
 
+from wgfpipe.compiled import compiled
+
 BLOCK = 512
 
 SAME_ANGLE = 64.0 * np.finfo(np.float64).eps
@@ -17,7 +19,7 @@ SAME_ANGLE = 64.0 * np.finfo(np.float64).eps
 the last place of pi, and a cone must be wider than that by far for the side of a point to be certain."""
 
 _FASTMATH = {"reassoc", "contract", "nsz"}
-_relaxed = numba.njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
+_relaxed = compiled(fastmath=_FASTMATH)
 _inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
 
 
@@ -122,7 +124,7 @@ def _outputs_of_two(first, second, weights, x, j, prediction):  # pragma: no cov
     prediction[j + 1] += f1
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_linearizations):  # pragma: no cover - compiled
     """Local minimizer near ``start`` of |theta - anchor|^2 / (2 dt) + sum_j sign slope_j relu(<theta, x_j>), (atom, param).
 
@@ -186,7 +188,7 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
     return result
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def _cones(x, slope):  # pragma: no cover - compiled
     """Rays of the lines <w, x_j> = 0 in the plane, and the gradient of G(w) = sum_j slope_j relu(<w, x_j>) on every cone.
 
@@ -221,7 +223,7 @@ def _cones(x, slope):  # pragma: no cover - compiled
     return ray, gradient
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no cover - compiled
     """Global minimizers of |theta - anchor|^2 / (2 dt) + sum_j sign slope_j relu(<theta, x_j>) over the plane, and minima.
 
@@ -252,7 +254,7 @@ def global_prox_two(anchor, sign, x, slope, dt, points, values):  # pragma: no c
         values[a] = best
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def global_prox_layers(anchor, x, slope, dt, points, values):  # pragma: no cover - compiled
     """Global minimizers of |theta - anchor|^2 / (2 dt) + alpha G(w), theta = (w, alpha) with w in the plane, and minima.
 

@@ -1,0 +1,22 @@
+"""Compilation of kernels by numba, kept on disk where there is a place for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+
+def compiled(**options: Any) -> Callable[[Callable], Any]:
+    """Make a decorator that compiles a function, with floating-point errors as in numpy.
+
+    The result is kept beside the source or in the user's cache. A read-only installation without a writable home has neither:
+    numba refuses to keep it there, and each process compiles for itself.
+    """
+
+    def decorate(function: Callable) -> Any:
+        try:
+            return numba.njit(cache=True, error_model="numpy", **options)(function)
+        except RuntimeError:  # no writable folder, all that numba has to say before it has compiled anything
+            return numba.njit(error_model="numpy", **options)(function)
+
+    return decorate
