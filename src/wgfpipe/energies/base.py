@@ -3,9 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from wgfpipe.section import PlugIn
-
 from wgfpipe import declared
+from wgfpipe.section import PlugIn
 
 
 class Energy(PlugIn, ABC):
