@@ -14,7 +14,7 @@ def test_runs_in_threads_give_the_bytes_of_runs_one_after_another(method):
     """Four solves at once equal one alone: to the last bit."""
     sections = {
         "data": {"kind": "sinus", "n": 4},
-        "grid": {"half_width": 2.5, "points_per_axis": 12},
+        "grid": {"half_width": 2.7, "points_per_axis": 12},
         "initial": {"kind": "gaussian", "std": 0.5, "sampled": 32},
     }
     problem = home(method, make_problem(**sections))
