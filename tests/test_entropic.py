@@ -59,7 +59,7 @@ def test_a_sign_without_mass_stays_empty(kind, domain, empty):
         settings["domain"] = domain
     if kind == "dykstra" and domain != "plain":
         return  # it has one arithmetic
-    run = wgfpipe.solve(problem, KINDS[kind](**settings), 2 * settings["dt"], 2)
+    run = wgfpipe.solve(problem, KINDS[kind](**settings), settings["dt"], 2)
     assert run.attrs["status"] in ("ok", "edge")
     after = measure_at(run, -1).weights.reshape(2, -1)
     assert not after[empty].any()
@@ -116,3 +116,18 @@ def test_scalings_beyond_float64_give_the_masses_of_logarithms(debias, caplog, m
     factor = 2.0 * (2.0 * method.dt / problem.evaluate(method.epsilon)) * potential * 2  # two steps
     assert factor < 1e-6
     np.testing.assert_allclose(run["weights"], again["weights"], rtol=0, atol=factor * float(again["weights"].max()))
+
+
+@pytest.mark.parametrize("kind", ["plain", "debiased"])
+def test_pinned_is_said_where_mass_could_move_and_did_not(kind):
+    """epsilon << h^2 in the potential k |theta|^2 / 2, where the drift of a step is k dt |theta| (h = 0.4).
+
+    With k dt = 0.15 drifts exceed h / 2 only in the empty corners: the mass stays, and the step says so. With k dt = 1 nearly
+    all of it drifts farther than h / 2 and moves, and without a force there is nothing to lose.
+    """
+    words = []
+    for stiffness in (0.15, 1.0, 0.0):
+        problem = make_problem(16, energy={"kind": "quadratic", "stiffness": stiffness})
+        run = wgfpipe.solve(problem, KINDS[kind](dt=1.0, epsilon="0.03*h^2"), 1.0, 2)
+        words.append((run.attrs["status"], float(run["plan_off_diagonal"][0]) > 0.5))
+    assert words == [("pinned", False), ("ok", True), ("ok", False)]

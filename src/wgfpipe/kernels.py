@@ -127,9 +127,9 @@ class GibbsKernel:
             add_level(total, levels, image, level, UP, DOWN)
         return wide(total, levels)
 
-    def stayed(self, products: Array) -> float:
-        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place, from the ``a_i b_i`` (atom,)."""
-        return float(products.sum()) if self._uniform else float(products @ self._share**2)
+    def left_in_place(self, products: Array) -> Array:
+        """Mass that the plan ``a_i gibbs_ij b_j`` leaves at each atom, from the ``a_i b_i``; (atom,)."""
+        return products if self._uniform else products * self._share**2
 
     def _apply(self, values: Array, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Array:
         if len(plans) == 1:

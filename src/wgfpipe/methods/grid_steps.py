@@ -20,6 +20,9 @@ PINNED_MOBILITY = 0.9
 """A lattice that loses more than a tenth of the drift is reported."""
 
 
+AT_REST = 1e-9
+"""Share of the mass that moves in a step, below which there is no drift to lose: the rounding of a potential makes 1e-15."""
+
 TINY = float(np.finfo(float).tiny)
 """Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
 
@@ -199,21 +202,59 @@ def mass_error(grid: Grid, before: Array, after: Array) -> float:
     return float(np.abs(change).max() / before.sum())
 
 
-def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs_error: Array, dt: float) -> Status:
-    """Status of what the lattice does to a step: mass at the edge, mass locked to nodes."""
+def downhill(grid: Grid, potential: Array) -> Array:
+    """Largest slope from every atom down to a neighbour along an axis, zero where none is lower; (atom,)."""
+    result, start = np.zeros_like(potential), 0
+    values, slopes = by_sign(grid, potential), by_sign(grid, result)
+    for axes, gaps, size in zip(grid.blocks, grid.gaps, grid.block_sizes, strict=True):
+        shape = (len(grid.signs), *(len(axis) for axis in axes))
+        block, found = (array[:, start : start + size].reshape(shape) for array in (values, slopes))
+        for k, gap in enumerate(gaps):
+            heights, lower = np.moveaxis(block, k + 1, 0), np.moveaxis(found, k + 1, 0)
+            following = np.roll(heights, -1, axis=0)
+            length = len(heights) if grid.period(k) is not None else len(heights) - 1
+            fall = (heights - following)[:length] / np.moveaxis(gap[None], k + 1, 0)
+            after = (np.arange(length) + 1) % len(heights)
+            lower[:length] = np.maximum(lower[:length], fall)
+            lower[after] = np.maximum(lower[after], -fall)
+        slopes[:, start : start + size] = found.reshape(len(grid.signs), size)
+        start += size
+    return result
+
+
+def lattice_status(
+    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, outputs_error: Array, dt: float
+) -> Status:
+    """Status of what the lattice does to a step: mass at the edge, mass locked to nodes.
+
+    A drift D downhill is a share min(1, D / h) of a node's mass that moves to a neighbour. Where the kernel carries less than
+    PINNED_MOBILITY of a small drift, what left every node, beyond what leaves it without a force, is compared with that.
+
+    Parameters
+    ----------
+    before, after : Array, shape (atom,)
+        Masses.
+    stayed : Array, shape (atom,)
+        Mass that the plan leaves at each node.
+    """
     grid = problem.require_grid()
-    status = Status.OK
-    if grid.boundary @ weights > EDGE_MASS * weights.sum():
-        status = Status.EDGE
-    if min(gibbs.mobility) < PINNED_MOBILITY:
-        drift = dt * steepest(grid, potential_at_nodes(problem, outputs_error))
-        by_node, start = by_sign(grid, weights).sum(axis=0), 0
-        for spacing, size, mobility in zip(grid.spacings, grid.block_sizes, gibbs.mobility, strict=True):
-            occupied = by_node[start : start + size].sum() > EDGE_MASS * weights.sum()
-            if occupied and mobility < PINNED_MOBILITY and drift < spacing / 2:
-                status = Status.worst(status, Status.PINNED)
-            start += size
-    return status
+    status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
+    if min(gibbs.mobility) >= PINNED_MOBILITY:
+        return status
+    potential = potential_at_nodes(problem, outputs_error)
+    at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
+    moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
+    falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)
+    could, lost, start = 0.0, 0.0, 0
+    for spacing, size, mobility in zip(grid.spacings, grid.block_sizes, gibbs.mobility, strict=True):
+        nodes = slice(start, start + size)
+        start += size
+        if mobility < PINNED_MOBILITY:
+            expected = masses[:, nodes] * np.minimum(1.0, falls[:, nodes] / spacing)
+            could += float(expected.sum())
+            lost += float(np.maximum(expected - np.maximum(moved[:, nodes], 0.0), 0.0).sum())
+    pinned = could > AT_REST * before.sum() and lost > (1.0 - PINNED_MOBILITY) * could
+    return Status.worst(status, Status.PINNED) if pinned else status
 
 
 def diffused(epsilon: float, dt: float) -> Solved:

@@ -92,10 +92,10 @@ class EntropicState(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer of the masses to a v: p (atom,), the mass left in place, and the misplaced mass as a share of all."""
+    """Answer of the masses to a v: p and the mass left in place, both (atom,), and the misplaced mass as a share of all."""
 
     weights: Array
-    stayed: float
+    stayed: Array
     misplaced: float
 
 
@@ -150,13 +150,13 @@ class JKOEntropic(Method):
         answer: Answer = solution.payload
         weights = answer.weights
         residual = max(solution.residual / size if size > 0.0 else 0.0, answer.misplaced * respond.lever)
-        lattice = lattice_status(problem, gibbs, weights, solution.outputs_error, dt)
+        lattice = lattice_status(problem, gibbs, before, weights, answer.stayed, solution.outputs_error, dt)
         info = Info(
             energy=problem.energy_of(grid.measure(weights), solution.outputs),
             inner_iterations=solution.iterations,
             residual=residual,
             kernel_applications=applications,
-            plan_off_diagonal=1.0 - answer.stayed / float(before.sum()),
+            plan_off_diagonal=1.0 - float(answer.stayed.sum() / before.sum()),
             mass_error=mass_error(grid, before, weights),
             status=Status.worst(Status.OK if residual <= self.tolerance else Status.NOT_CONVERGED, lattice),
         )
@@ -214,7 +214,7 @@ class _Regularized:
         misplaced = float((self.goal * np.abs(np.expm1(-log_share))).sum() / self.total)
         weights = numbers.narrow(image, log_share)
         by_sign(self.grid, weights)[:] *= self._correction(weights)
-        stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+        stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
         return self.problem.grid_activations @ weights, Answer(weights, stayed, misplaced)
 
     def _log_share(self, masses: Any) -> Array:
@@ -277,7 +277,7 @@ class _Debiased(_Regularized):
             goal = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3 * size)
             if misplaced * self.lever * size <= goal or iteration == MAX_SCALINGS or not math.isfinite(misplaced):
                 self.log_scaling, self.smooth = log_b + self.exponent, log_smooth
-                stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+                stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
                 return outputs, Answer(weights, stayed, misplaced)
             np.subtract(self.log_before, log_smooth, out=correction)
             correction -= log_b
