@@ -11,6 +11,8 @@ import wgfpipe
 from wgfpipe import wide
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Grid
+from wgfpipe.methods import jko_entropic
+from wgfpipe.methods.grid_steps import Logarithms
 from wgfpipe.trajectory import measure_at
 
 KINDS = {
@@ -77,7 +79,7 @@ def test_the_kernel_takes_numbers_of_any_size():
     exponent[rng.uniform(size=len(exponent)) < 0.3] = -np.inf
     numbers = wide.exponential(exponent)
     assert len(np.unique(numbers.levels)) > 2
-    by_levels, by_logarithms = (wide.logarithm(kernel.apply_wide(numbers, cut)) for cut in (True, False))
+    by_levels, by_logarithms = wide.logarithm(kernel.apply_wide(numbers)), kernel.apply_log(exponent)
     np.testing.assert_allclose(by_levels, by_logarithms, rtol=0, atol=8 * np.finfo(float).eps * np.abs(by_logarithms).max())
 
 
@@ -109,8 +111,7 @@ def test_scalings_beyond_float64_give_the_masses_of_logarithms(debias, caplog, m
     assert [record.message.count("kept apart") for record in caplog.records] == [1]
     assert float(run["residual"].max()) <= 1e-12
     assert float(run["mass_error"].max()) < 1e-14
-    uncut = GibbsKernel.apply_wide
-    monkeypatch.setattr(GibbsKernel, "apply_wide", lambda self, numbers, cut: uncut(self, numbers, False))
+    monkeypatch.setattr(jko_entropic, "numbers_for", lambda problem, gibbs, *_: Logarithms(gibbs))
     again = wgfpipe.solve(problem, method, 0.44, 2)
     potential = 2.0 * (2e-12 * problem.outputs_size) * np.abs(problem.grid_activations).max()
     factor = 2.0 * (2.0 * method.dt / problem.evaluate(method.epsilon)) * potential * 2  # two steps

@@ -8,7 +8,7 @@ import numpy as np
 
 from wgfpipe import wide
 from wgfpipe.flow import Problem, Solved
-from wgfpipe.kernels import MAX_EXPONENT_RANGE, GibbsKernel
+from wgfpipe.kernels import MAX_EXPONENT_RANGE, ComplexArray, GibbsKernel
 from wgfpipe.measure import Array, Grid
 from wgfpipe.status import Status
 from wgfpipe.wide import Wide
@@ -19,6 +19,9 @@ EDGE_MASS = 1e-3
 PINNED_MOBILITY = 0.9
 """A lattice that loses more than a tenth of the drift is reported."""
 
+
+MAX_LEVELS = 30
+"""Scalings of a wider range, in units of MAX_EXPONENT_RANGE, are cheaper in logarithms than level by level."""
 
 AT_REST = 1e-9
 """Share of the mass that moves in a step, below which there is no drift to lose: the rounding of a potential makes 1e-15."""
@@ -52,8 +55,12 @@ class PlainNumbers:
         return values
 
     def exponential(self, exponent: Array) -> Any:
-        """Exponential, entry by entry."""
+        """Exponential of large numbers, whose digits products may cancel."""
         return np.exp(exponent)
+
+    def from_log(self, log_values: Array) -> Any:
+        """Exponential of numbers as small as logarithms of masses, -inf for an empty node."""
+        return np.exp(log_values)
 
     def logarithm(self, numbers: Any) -> Array:
         """Logarithm where numbers are positive; a finite number of no meaning where they are zero."""
@@ -79,22 +86,22 @@ class PlainNumbers:
 
 
 class WideNumbers(PlainNumbers):
-    """The same arithmetic for scalings that float64 does not hold; ``cut`` as in :meth:`GibbsKernel.apply_wide`."""
+    """The same arithmetic for scalings that float64 does not hold."""
 
-    def __init__(self, gibbs: GibbsKernel, cut: bool) -> None:
-        super().__init__(gibbs)
-        self.cut = cut
-        self.rank = 1 if cut else 2
+    rank = 1
 
     def apply(self, numbers: Wide) -> Wide:
         self.applications += 1
-        return self.gibbs.apply_wide(numbers, self.cut)
+        return self.gibbs.apply_wide(numbers)
 
     def number(self, values: Array) -> Wide:
         return wide.wide(values)
 
     def exponential(self, exponent: Array) -> Wide:
         return wide.exponential(exponent)
+
+    def from_log(self, log_values: Array) -> Wide:
+        return wide.exponential(log_values)
 
     def logarithm(self, numbers: Wide) -> Array:
         return wide.logarithm(numbers._replace(values=np.maximum(numbers.values, TINY)))
@@ -116,6 +123,47 @@ class WideNumbers(PlainNumbers):
         n_signs = np.size(log_share)
         share = wide.exponential(np.repeat(np.ravel(log_share), len(numbers.values) // n_signs))
         return wide.narrow(wide.product(numbers, share))
+
+
+class Logarithms(PlainNumbers):
+    """The same arithmetic for kernels that float64 does not hold: logarithms in two parts, (atom,) complex.
+
+    The real part is as small as the logarithm of a mass and keeps its digits, the imaginary part as large as V / epsilon.
+    """
+
+    rank = 2
+
+    def apply(self, numbers: ComplexArray) -> ComplexArray:
+        self.applications += 1
+        return self.gibbs.apply_logs(numbers)
+
+    def number(self, values: Array) -> ComplexArray:
+        with np.errstate(divide="ignore"):
+            return np.log(values).astype(complex)
+
+    def exponential(self, exponent: Array) -> ComplexArray:
+        numbers = np.zeros(len(exponent), complex)
+        numbers.imag = exponent
+        return numbers
+
+    def from_log(self, log_values: Array) -> ComplexArray:
+        return log_values.astype(complex)
+
+    def logarithm(self, numbers: ComplexArray) -> Array:
+        return np.where(numbers.real == -np.inf, 0.0, numbers.real + numbers.imag)
+
+    def product(self, first: ComplexArray, second: ComplexArray) -> ComplexArray:
+        return first + second
+
+    def quotient(self, first: ComplexArray, second: ComplexArray) -> ComplexArray:
+        return first - second
+
+    def log_mass(self, numbers: ComplexArray, n_signs: int) -> Array:
+        return np.logaddexp.reduce((numbers.real + numbers.imag).reshape(n_signs, -1), axis=1, keepdims=True)
+
+    def narrow(self, numbers: ComplexArray, log_share: Array | float = 0.0) -> Array:
+        logs = (numbers.real + numbers.imag).reshape(np.size(log_share), -1)
+        return np.exp(logs + log_share).ravel()
 
 
 def by_sign(grid: Grid, values: Array) -> Array:
@@ -170,8 +218,9 @@ def numbers_for(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scal
         return PlainNumbers(gibbs)
     potential = potential_at_nodes(problem, outputs_error)
     exact = float(np.ptp(by_sign(grid, potential), axis=1).max())
-    near = dt * steepest(grid, potential) <= gibbs.reach()
-    return PlainNumbers(gibbs) if near and scale * exact <= MAX_EXPONENT_RANGE else WideNumbers(gibbs, near)
+    if dt * steepest(grid, potential) > gibbs.reach() or scale * exact > MAX_LEVELS * MAX_EXPONENT_RANGE:
+        return Logarithms(gibbs)
+    return PlainNumbers(gibbs) if scale * exact <= MAX_EXPONENT_RANGE else WideNumbers(gibbs)
 
 
 @lru_cache(maxsize=8)

@@ -171,7 +171,7 @@ class JKOEntropic(Method):
         if self.domain == "plain":
             return PlainNumbers(gibbs)
         numbers = numbers_for(problem, gibbs, outputs_error, 2.0 * dt / gibbs.epsilon, dt)
-        return WideNumbers(gibbs, cut=True) if self.domain == "log" and numbers.rank == 0 else numbers
+        return WideNumbers(gibbs) if self.domain == "log" and numbers.rank == 0 else numbers
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         epsilon = problem.evaluate(self.epsilon)
@@ -251,12 +251,12 @@ class _Debiased(_Regularized):
         self._set_exponent(outputs_error)
         numbers, size, target = self.numbers, self.problem.outputs_size, self.problem.y + outputs_error
         tilt = numbers.exponential(self.exponent)
-        log_b = self.log_scaling - self.exponent
+        log_b = self.log_scaling.copy()  # of b E, here and below
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
         iteration = 0
         while True:
             iteration += 1
-            b = numbers.exponential(log_b + self.empty)
+            b = numbers.quotient(numbers.from_log(log_b + self.empty), tilt)
             root = numbers.product(tilt, numbers.apply(b))  # of p, which leaves products within the range of E alone
             a = numbers.product(tilt, root)
             smooth = numbers.apply(a)
@@ -267,7 +267,7 @@ class _Debiased(_Regularized):
             weights = numbers.narrow(root, 0.5 * log_share)
             weights *= weights
             by_sign(self.grid, weights)[:] *= self._correction(weights)
-            log_smooth = numbers.logarithm(smooth)
+            log_smooth = numbers.logarithm(numbers.quotient(smooth, tilt))
             by_sign(self.grid, log_b)[:] += 0.5 * log_share
             by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
             marginal -= self.before
@@ -276,7 +276,7 @@ class _Debiased(_Regularized):
             gap = target - outputs
             goal = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3 * size)
             if misplaced * self.lever * size <= goal or iteration == MAX_SCALINGS or not math.isfinite(misplaced):
-                self.log_scaling, self.smooth = log_b + self.exponent, log_smooth
+                self.log_scaling, self.smooth = log_b, log_smooth
                 stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
                 return outputs, Answer(weights, stayed, misplaced)
             np.subtract(self.log_before, log_smooth, out=correction)
@@ -291,10 +291,9 @@ class _Debiased(_Regularized):
 
         Half the change of log q goes to b and half to S b; a node that was empty starts from b = q / S b.
         """
-        log_b = self.log_scaling - self.exponent
         log_goal = np.log(np.maximum(weights, TINY))
-        halfway = 0.5 * (log_b + log_goal - self.smooth)
-        return np.where(self.occupied > 0, halfway, log_goal - self.smooth) + self.exponent
+        halfway = 0.5 * (self.log_scaling + log_goal - self.smooth)
+        return np.where(self.occupied > 0, halfway, log_goal - self.smooth)
 
 
 @lru_cache(maxsize=8)
