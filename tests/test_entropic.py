@@ -11,6 +11,8 @@ import wgfpipe
 from wgfpipe import wide
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Grid
+from wgfpipe.methods import jko_entropic
+from wgfpipe.methods.grid_steps import Logarithms
 from wgfpipe.trajectory import measure_at
 
 KINDS = {
@@ -59,7 +61,7 @@ def test_a_sign_without_mass_stays_empty(kind, domain, empty):
         settings["domain"] = domain
     if kind == "dykstra" and domain != "plain":
         return  # it has one arithmetic
-    run = wgfpipe.solve(problem, KINDS[kind](**settings), 2 * settings["dt"], 2)
+    run = wgfpipe.solve(problem, KINDS[kind](**settings), settings["dt"], 2)
     assert run.attrs["status"] in ("ok", "edge")
     after = measure_at(run, -1).weights.reshape(2, -1)
     assert not after[empty].any()
@@ -77,7 +79,7 @@ def test_the_kernel_takes_numbers_of_any_size():
     exponent[rng.uniform(size=len(exponent)) < 0.3] = -np.inf
     numbers = wide.exponential(exponent)
     assert len(np.unique(numbers.levels)) > 2
-    by_levels, by_logarithms = (wide.logarithm(kernel.apply_wide(numbers, cut)) for cut in (True, False))
+    by_levels, by_logarithms = wide.logarithm(kernel.apply_wide(numbers)), kernel.apply_log(exponent)
     np.testing.assert_allclose(by_levels, by_logarithms, rtol=0, atol=8 * np.finfo(float).eps * np.abs(by_logarithms).max())
 
 
@@ -109,10 +111,24 @@ def test_scalings_beyond_float64_give_the_masses_of_logarithms(debias, caplog, m
     assert [record.message.count("kept apart") for record in caplog.records] == [1]
     assert float(run["residual"].max()) <= 1e-12
     assert float(run["mass_error"].max()) < 1e-14
-    uncut = GibbsKernel.apply_wide
-    monkeypatch.setattr(GibbsKernel, "apply_wide", lambda self, numbers, cut: uncut(self, numbers, False))
+    monkeypatch.setattr(jko_entropic, "numbers_for", lambda problem, gibbs, *_: Logarithms(gibbs))
     again = wgfpipe.solve(problem, method, 0.44, 2)
     potential = 2.0 * (2e-12 * problem.outputs_size) * np.abs(problem.grid_activations).max()
     factor = 2.0 * (2.0 * method.dt / problem.evaluate(method.epsilon)) * potential * 2  # two steps
     assert factor < 1e-6
     np.testing.assert_allclose(run["weights"], again["weights"], rtol=0, atol=factor * float(again["weights"].max()))
+
+
+@pytest.mark.parametrize("kind", ["plain", "debiased"])
+def test_pinned_is_said_where_mass_could_move_and_did_not(kind):
+    """epsilon << h^2 in the potential k |theta|^2 / 2, where the drift of a step is k dt |theta| (h = 0.4).
+
+    With k dt = 0.15 drifts exceed h / 2 only in the empty corners: the mass stays, and the step says so. With k dt = 1 nearly
+    all of it drifts farther than h / 2 and moves, and without a force there is nothing to lose.
+    """
+    words = []
+    for stiffness in (0.15, 1.0, 0.0):
+        problem = make_problem(16, energy={"kind": "quadratic", "stiffness": stiffness})
+        run = wgfpipe.solve(problem, KINDS[kind](dt=1.0, epsilon="0.03*h^2"), 1.0, 2)
+        words.append((run.attrs["status"], float(run["plan_off_diagonal"][0]) > 0.5))
+    assert words == [("pinned", False), ("ok", True), ("ok", False)]

@@ -78,7 +78,7 @@ def test_the_kernel_and_the_best_map_are_those_of_all_pairs(imbalance):
         kernel = GibbsKernel(grid, 0.3, debias)
         np.testing.assert_allclose(kernel.apply(values), dense @ values, rtol=1e-12)
         np.testing.assert_allclose(kernel.apply_log(np.log(values)), np.log(dense @ values), atol=1e-12)
-        assert kernel.stayed(values**2) == pytest.approx(np.diag(dense) @ values**2, rel=1e-12)
+        assert kernel.left_in_place(values**2).sum() == pytest.approx(np.diag(dense) @ values**2, rel=1e-12)
     image, minimum = best_map(grid, values, 0.25)
     costs = squared / 0.5 + values[:, None]
     np.testing.assert_allclose(minimum, costs.min(axis=0), rtol=1e-12)

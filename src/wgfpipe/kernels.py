@@ -20,13 +20,14 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wgfpipe.measure import Array, Grid
-from wgfpipe.wide import DOWN, UP, Wide, exponential, logarithm, wide
-from wgfpipe.wide_kernels import add_level, contract_log
+from wgfpipe.wide import DOWN, UP, Wide, wide
+from wgfpipe.wide_kernels import add_level, contract_logs
 
 FACTOR_CUTOFF = 1e-100
 """Entries of the one-dimensional factors below this are zero in the plain domain.
@@ -37,14 +38,14 @@ Products of such entries are denormal numbers, 4-17 times slower on common proce
 MAX_EXPONENT_RANGE = 600.0
 """exp(600) spans all but the last hundred of float64's exponent range; scalings of a wider range become wide numbers."""
 
-MAX_LEVELS = 50
-"""Numbers of more levels go to logarithms, which are cheaper then."""
-
 UNIFORM = 1e-9
 """Volumes that differ by less, relatively, are equal: the rounding of evenly spaced axes leaves 3e-14 (256^2 nodes)."""
 
 BAND_ROWS = 32
 """Rows of a band of a factor: fewer leave out more zeros, in products too small to run at the machine's rate."""
+
+
+ComplexArray = NDArray[np.complex128]
 
 
 class Piece(NamedTuple):
@@ -104,34 +105,29 @@ class GibbsKernel:
 
     def apply_log(self, log_values: Array) -> Array:
         """Return ``log(gibbs @ exp(log_values))``, shape (atom,), for any exponent range; ``-inf`` stands for zero mass."""
+        logs = self.apply_logs(log_values.astype(complex))
+        return logs.real + logs.imag
+
+    def apply_logs(self, logs: ComplexArray) -> ComplexArray:
+        """Return the product in logarithms of two parts that add up, real and imaginary, (atom,): see :func:`contract_logs`."""
         if self._uniform:
-            return self._apply(log_values, self._log, _contract_log, np.logaddexp, None)
-        return self._log_share + self._apply(log_values + self._log_share, self._log, _contract_log, np.logaddexp, None)
+            return self._apply(logs, self._log, _contract_logs, _add_logs, None)
+        return self._log_share + self._apply(logs + self._log_share, self._log, _contract_logs, _add_logs, None)
 
-    def apply_wide(self, numbers: Wide, cut: bool) -> Wide:
-        """Return the product with numbers of any size, (atom,).
-
-        Parameters
-        ----------
-        numbers : Wide
-        cut : bool
-            Whether the drift is within :meth:`reach`: then the factors of the plain domain are exact, and the numbers of
-            each level take one application of them. Otherwise sums are taken in logarithms, of all terms.
-        """
+    def apply_wide(self, numbers: Wide) -> Wide:
+        """Return the product with numbers of any size, (atom,), by one plain application for those of each level."""
         present = np.unique(numbers.levels[numbers.values != 0.0])
-        if not cut or len(present) > MAX_LEVELS:
-            return exponential(self.apply_log(logarithm(numbers)))
         total, levels = np.zeros_like(numbers.values), np.zeros_like(numbers.levels)
         for level in present[::-1]:
             image = self.apply(np.where(numbers.levels == level, numbers.values, 0.0))
             add_level(total, levels, image, level, UP, DOWN)
         return wide(total, levels)
 
-    def stayed(self, products: Array) -> float:
-        """Mass that the plan ``a_i gibbs_ij b_j`` leaves in place, from the ``a_i b_i`` (atom,)."""
-        return float(products.sum()) if self._uniform else float(products @ self._share**2)
+    def left_in_place(self, products: Array) -> Array:
+        """Mass that the plan ``a_i gibbs_ij b_j`` leaves at each atom, from the ``a_i b_i``; (atom,)."""
+        return products if self._uniform else products * self._share**2
 
-    def _apply(self, values: Array, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Array:
+    def _apply(self, values: Any, plans: list[list[list["Pass"]]], contract, add, out: Array | None) -> Any:
         if len(plans) == 1:
             result = np.empty_like(values) if out is None else out
             _run(plans[0][0], values, contract, result)
@@ -142,7 +138,7 @@ class GibbsKernel:
             total = None
             for source, passes in enumerate(row):
                 part = np.ascontiguousarray(by_sign[:, self._starts[source] : self._starts[source + 1]])
-                image = np.empty((len(by_sign), self._starts[target + 1] - self._starts[target]))
+                image = np.empty((len(by_sign), self._starts[target + 1] - self._starts[target]), values.dtype)
                 _run(passes, part, contract, image)
                 total = image if total is None else add(total, image)
             result[:, self._starts[target] : self._starts[target + 1]] = total
@@ -234,11 +230,11 @@ def _passes(axes: list[list["Piece"]], n_signs: int, source: tuple[Array, ...]) 
     return passes
 
 
-def _run(passes: list["Pass"], values: Array, contract, out: Array) -> None:
+def _run(passes: list["Pass"], values: Any, contract, out: Any) -> None:
     last = passes[-1]
     for part in passes:
         values = values.reshape(part.shape) if part.turned is None else part.turned(values)
-        image = out.reshape(part.image_shape) if part is last else np.empty(part.image_shape)
+        image = out.reshape(part.image_shape) if part is last else np.empty(part.image_shape, values.dtype)
         for rows, columns, factor in part.pieces:
             contract(factor, values[:, columns], image[:, rows])
         values = image
@@ -258,8 +254,15 @@ def _contract(factor: Array, values: Array, out: Array) -> None:
         np.matmul(factor, values, out=out)
 
 
-def _contract_log(log_factor: Array, log_values: Array, out: Array) -> None:
+def _contract_logs(log_factor: Array, logs: ComplexArray, out: ComplexArray) -> None:
     """Log-sum-exp along the middle axis."""
-    if log_values.ndim == 2:
-        log_values, out = log_values[:, :, None], out[:, :, None]
-    contract_log(np.ascontiguousarray(log_factor), log_values, out)
+    if logs.ndim == 2:
+        logs, out = logs[:, :, None], out[:, :, None]
+    contract_logs(np.ascontiguousarray(log_factor), logs, out)
+
+
+def _add_logs(first: ComplexArray, second: ComplexArray) -> ComplexArray:
+    """Logarithm of a sum of two arrays of numbers."""
+    result = np.empty_like(first)
+    _contract_logs(np.zeros((1, 2)), np.stack([first.ravel(), second.ravel()], axis=1), result.reshape(-1, 1))
+    return result

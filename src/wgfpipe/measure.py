@@ -311,7 +311,7 @@ class Grid:
         first = self._places[: len(self.blocks[0][1])]
         return ((first[:, None] - self._places) ** 2).sum(axis=-1)
 
-    def turned(self, values: Array, out: Array | None = None) -> Array:
+    def turned(self, values: Array) -> Array:
         """Values at the nodes of a surface as seen from each angle, (atom,) to (sign x angle, node).
 
         A row begins with the nodes at its own angle and goes once round: a sum over all nodes with coefficients that depend on
@@ -321,9 +321,7 @@ class Grid:
         rows = values.reshape(len(self.signs), self.n_nodes)
         twice = np.concatenate([rows, rows], axis=1)
         windows = np.lib.stride_tricks.sliding_window_view(twice, self.n_nodes, axis=1)[:, : self.n_nodes : n_positions]
-        result = np.empty((len(self.signs) * n_angles, self.n_nodes)) if out is None else out
-        result.reshape(windows.shape)[:] = windows
-        return result
+        return np.ascontiguousarray(windows).reshape(len(self.signs) * n_angles, self.n_nodes)
 
     @cached_property
     def _places(self) -> Array:

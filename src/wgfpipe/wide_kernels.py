@@ -8,28 +8,35 @@ SMALLEST_TERM = -45.0
 
 
 @numba.njit(cache=True, error_model="numpy")
-def contract_log(log_factor, log_values, out):  # pragma: no cover - compiled
-    """Write ``log sum_j exp(log_factor[i, j] + log_values[:, j, :])`` to ``out[:, i, :]``; arrays are (before, node, after)."""
-    before, n_sources, after = log_values.shape
-    line, terms = np.empty(n_sources), np.empty(n_sources)
+def contract_logs(log_factor, logs, out):  # pragma: no cover - compiled
+    """Write ``log sum_j exp(log_factor[i, j] + logs[:, j, :])`` to ``out[:, i, :]``; arrays are (before, node, after).
+
+    Logarithms are in two parts that add up, real and imaginary. The imaginary part of a sum is the largest of those of its
+    terms, factor included: whatever its size, it cancels against that of a product without taking digits from the real part.
+    """
+    before, n_sources, after = logs.shape
+    large, terms = np.empty(n_sources), np.empty(n_sources)
     for r in range(before):
         for s in range(after):
-            for j in range(n_sources):
-                line[j] = log_values[r, j, s]
             for i in range(len(log_factor)):
                 largest = -np.inf
                 for j in range(n_sources):
-                    terms[j] = line[j] + log_factor[i, j]
-                    if terms[j] > largest:
-                        largest = terms[j]
-                if not np.isfinite(largest):  # an empty line, or a run that has diverged
-                    out[r, i, s] = largest
+                    large[j] = log_factor[i, j] + logs[r, j, s].imag
+                    if logs[r, j, s].real != -np.inf and large[j] > largest:
+                        largest = large[j]
+                if largest == -np.inf:  # nothing but empty nodes
+                    out[r, i, s] = complex(-np.inf, 0.0)
                     continue
+                top = -np.inf
+                for j in range(n_sources):
+                    terms[j] = (large[j] - largest) + logs[r, j, s].real
+                    if terms[j] > top:
+                        top = terms[j]
                 total = 0.0
                 for j in range(n_sources):
-                    if terms[j] - largest > SMALLEST_TERM:
-                        total += np.exp(terms[j] - largest)
-                out[r, i, s] = np.log(total) + largest
+                    if not terms[j] - top <= SMALLEST_TERM:  # numbers that are not finite count, too, and stop the run
+                        total += np.exp(terms[j] - top)
+                out[r, i, s] = complex(np.log(total) + top, largest)
 
 
 @numba.njit(cache=True, error_model="numpy")

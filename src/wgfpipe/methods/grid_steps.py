@@ -8,7 +8,7 @@ import numpy as np
 
 from wgfpipe import wide
 from wgfpipe.flow import Problem, Solved
-from wgfpipe.kernels import MAX_EXPONENT_RANGE, GibbsKernel
+from wgfpipe.kernels import MAX_EXPONENT_RANGE, ComplexArray, GibbsKernel
 from wgfpipe.measure import Array, Grid
 from wgfpipe.status import Status
 from wgfpipe.wide import Wide
@@ -19,6 +19,12 @@ EDGE_MASS = 1e-3
 PINNED_MOBILITY = 0.9
 """A lattice that loses more than a tenth of the drift is reported."""
 
+
+MAX_LEVELS = 30
+"""Scalings of a wider range, in units of MAX_EXPONENT_RANGE, are cheaper in logarithms than level by level."""
+
+AT_REST = 1e-9
+"""Share of the mass that moves in a step, below which there is no drift to lose: the rounding of a potential makes 1e-15."""
 
 TINY = float(np.finfo(float).tiny)
 """Masses that are denormal numbers count as none: 1e-292 of what rounding can tell from nothing."""
@@ -49,8 +55,12 @@ class PlainNumbers:
         return values
 
     def exponential(self, exponent: Array) -> Any:
-        """Exponential, entry by entry."""
+        """Exponential of large numbers, whose digits products may cancel."""
         return np.exp(exponent)
+
+    def from_log(self, log_values: Array) -> Any:
+        """Exponential of numbers as small as logarithms of masses, -inf for an empty node."""
+        return np.exp(log_values)
 
     def logarithm(self, numbers: Any) -> Array:
         """Logarithm where numbers are positive; a finite number of no meaning where they are zero."""
@@ -76,22 +86,22 @@ class PlainNumbers:
 
 
 class WideNumbers(PlainNumbers):
-    """The same arithmetic for scalings that float64 does not hold; ``cut`` as in :meth:`GibbsKernel.apply_wide`."""
+    """The same arithmetic for scalings that float64 does not hold."""
 
-    def __init__(self, gibbs: GibbsKernel, cut: bool) -> None:
-        super().__init__(gibbs)
-        self.cut = cut
-        self.rank = 1 if cut else 2
+    rank = 1
 
     def apply(self, numbers: Wide) -> Wide:
         self.applications += 1
-        return self.gibbs.apply_wide(numbers, self.cut)
+        return self.gibbs.apply_wide(numbers)
 
     def number(self, values: Array) -> Wide:
         return wide.wide(values)
 
     def exponential(self, exponent: Array) -> Wide:
         return wide.exponential(exponent)
+
+    def from_log(self, log_values: Array) -> Wide:
+        return wide.exponential(log_values)
 
     def logarithm(self, numbers: Wide) -> Array:
         return wide.logarithm(numbers._replace(values=np.maximum(numbers.values, TINY)))
@@ -113,6 +123,47 @@ class WideNumbers(PlainNumbers):
         n_signs = np.size(log_share)
         share = wide.exponential(np.repeat(np.ravel(log_share), len(numbers.values) // n_signs))
         return wide.narrow(wide.product(numbers, share))
+
+
+class Logarithms(PlainNumbers):
+    """The same arithmetic for kernels that float64 does not hold: logarithms in two parts, (atom,) complex.
+
+    The real part is as small as the logarithm of a mass and keeps its digits, the imaginary part as large as V / epsilon.
+    """
+
+    rank = 2
+
+    def apply(self, numbers: ComplexArray) -> ComplexArray:
+        self.applications += 1
+        return self.gibbs.apply_logs(numbers)
+
+    def number(self, values: Array) -> ComplexArray:
+        with np.errstate(divide="ignore"):
+            return np.log(values).astype(complex)
+
+    def exponential(self, exponent: Array) -> ComplexArray:
+        numbers = np.zeros(len(exponent), complex)
+        numbers.imag = exponent
+        return numbers
+
+    def from_log(self, log_values: Array) -> ComplexArray:
+        return log_values.astype(complex)
+
+    def logarithm(self, numbers: ComplexArray) -> Array:
+        return np.where(numbers.real == -np.inf, 0.0, numbers.real + numbers.imag)
+
+    def product(self, first: ComplexArray, second: ComplexArray) -> ComplexArray:
+        return first + second
+
+    def quotient(self, first: ComplexArray, second: ComplexArray) -> ComplexArray:
+        return first - second
+
+    def log_mass(self, numbers: ComplexArray, n_signs: int) -> Array:
+        return np.logaddexp.reduce((numbers.real + numbers.imag).reshape(n_signs, -1), axis=1, keepdims=True)
+
+    def narrow(self, numbers: ComplexArray, log_share: Array | float = 0.0) -> Array:
+        logs = (numbers.real + numbers.imag).reshape(np.size(log_share), -1)
+        return np.exp(logs + log_share).ravel()
 
 
 def by_sign(grid: Grid, values: Array) -> Array:
@@ -167,8 +218,9 @@ def numbers_for(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scal
         return PlainNumbers(gibbs)
     potential = potential_at_nodes(problem, outputs_error)
     exact = float(np.ptp(by_sign(grid, potential), axis=1).max())
-    near = dt * steepest(grid, potential) <= gibbs.reach()
-    return PlainNumbers(gibbs) if near and scale * exact <= MAX_EXPONENT_RANGE else WideNumbers(gibbs, near)
+    if dt * steepest(grid, potential) > gibbs.reach() or scale * exact > MAX_LEVELS * MAX_EXPONENT_RANGE:
+        return Logarithms(gibbs)
+    return PlainNumbers(gibbs) if scale * exact <= MAX_EXPONENT_RANGE else WideNumbers(gibbs)
 
 
 @lru_cache(maxsize=8)
@@ -199,21 +251,59 @@ def mass_error(grid: Grid, before: Array, after: Array) -> float:
     return float(np.abs(change).max() / before.sum())
 
 
-def lattice_status(problem: Problem, gibbs: GibbsKernel, weights: Array, outputs_error: Array, dt: float) -> Status:
-    """Status of what the lattice does to a step: mass at the edge, mass locked to nodes."""
+def downhill(grid: Grid, potential: Array) -> Array:
+    """Largest slope from every atom down to a neighbour along an axis, zero where none is lower; (atom,)."""
+    result, start = np.zeros_like(potential), 0
+    values, slopes = by_sign(grid, potential), by_sign(grid, result)
+    for axes, gaps, size in zip(grid.blocks, grid.gaps, grid.block_sizes, strict=True):
+        shape = (len(grid.signs), *(len(axis) for axis in axes))
+        block, found = (array[:, start : start + size].reshape(shape) for array in (values, slopes))
+        for k, gap in enumerate(gaps):
+            heights, lower = np.moveaxis(block, k + 1, 0), np.moveaxis(found, k + 1, 0)
+            following = np.roll(heights, -1, axis=0)
+            length = len(heights) if grid.period(k) is not None else len(heights) - 1
+            fall = (heights - following)[:length] / np.moveaxis(gap[None], k + 1, 0)
+            after = (np.arange(length) + 1) % len(heights)
+            lower[:length] = np.maximum(lower[:length], fall)
+            lower[after] = np.maximum(lower[after], -fall)
+        slopes[:, start : start + size] = found.reshape(len(grid.signs), size)
+        start += size
+    return result
+
+
+def lattice_status(
+    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, outputs_error: Array, dt: float
+) -> Status:
+    """Status of what the lattice does to a step: mass at the edge, mass locked to nodes.
+
+    A drift D downhill is a share min(1, D / h) of a node's mass that moves to a neighbour. Where the kernel carries less than
+    PINNED_MOBILITY of a small drift, what left every node, beyond what leaves it without a force, is compared with that.
+
+    Parameters
+    ----------
+    before, after : Array, shape (atom,)
+        Masses.
+    stayed : Array, shape (atom,)
+        Mass that the plan leaves at each node.
+    """
     grid = problem.require_grid()
-    status = Status.OK
-    if grid.boundary @ weights > EDGE_MASS * weights.sum():
-        status = Status.EDGE
-    if min(gibbs.mobility) < PINNED_MOBILITY:
-        drift = dt * steepest(grid, potential_at_nodes(problem, outputs_error))
-        by_node, start = by_sign(grid, weights).sum(axis=0), 0
-        for spacing, size, mobility in zip(grid.spacings, grid.block_sizes, gibbs.mobility, strict=True):
-            occupied = by_node[start : start + size].sum() > EDGE_MASS * weights.sum()
-            if occupied and mobility < PINNED_MOBILITY and drift < spacing / 2:
-                status = Status.worst(status, Status.PINNED)
-            start += size
-    return status
+    status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
+    if min(gibbs.mobility) >= PINNED_MOBILITY:
+        return status
+    potential = potential_at_nodes(problem, outputs_error)
+    at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
+    moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
+    falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)
+    could, lost, start = 0.0, 0.0, 0
+    for spacing, size, mobility in zip(grid.spacings, grid.block_sizes, gibbs.mobility, strict=True):
+        nodes = slice(start, start + size)
+        start += size
+        if mobility < PINNED_MOBILITY:
+            expected = masses[:, nodes] * np.minimum(1.0, falls[:, nodes] / spacing)
+            could += float(expected.sum())
+            lost += float(np.maximum(expected - np.maximum(moved[:, nodes], 0.0), 0.0).sum())
+    pinned = could > AT_REST * before.sum() and lost > (1.0 - PINNED_MOBILITY) * could
+    return Status.worst(status, Status.PINNED) if pinned else status
 
 
 def diffused(epsilon: float, dt: float) -> Solved:

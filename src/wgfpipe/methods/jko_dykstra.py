@@ -92,14 +92,16 @@ class JKODykstra(Method):
         if not violation <= self.tolerance:
             status = Status.NOT_CONVERGED
         after = grid.measure(weights)
+        stayed = gibbs.gibbs.left_in_place(a * b)
+        lattice = lattice_status(problem, gibbs.gibbs, before, weights, stayed, error_of_outputs, dt)
         info = Info(
             energy=problem.energy_of(after, problem.grid_activations @ weights),
             inner_iterations=gibbs.applications // 2,
             residual=violation,
             kernel_applications=gibbs.applications,
-            plan_off_diagonal=1.0 - gibbs.gibbs.stayed(a * b) / total,
+            plan_off_diagonal=1.0 - float(stayed.sum() / total),
             mass_error=mass_error(grid, before, weights),
-            status=Status.worst(status, lattice_status(problem, gibbs.gibbs, weights, error_of_outputs, dt)),
+            status=Status.worst(status, lattice),
         )
         return DykstraState(weights, remembered(state.history, error_of_outputs)), info
 
@@ -118,8 +120,9 @@ def _start(problem: Problem, gibbs: PlainNumbers, before: Array, outputs_error: 
 
 
 def _scaling(before: Array, image: Array) -> Array:
-    """Return b = q / (gibbs a), zero at empty nodes, which gibbs a may not reach."""
-    return np.divide(before, image, out=np.zeros_like(before), where=before > 0.0)
+    """Return b = q / (gibbs a), zero at empty nodes, which gibbs a may not reach; not finite beyond float64's range."""
+    with np.errstate(divide="ignore"):
+        return np.divide(before, image, out=np.zeros_like(before), where=before > 0.0)
 
 
 def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float, tilt: Array, out: Array) -> Array:

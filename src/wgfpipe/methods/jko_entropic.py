@@ -93,10 +93,10 @@ class EntropicState(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer of the masses to a v: p (atom,), the mass left in place, and the misplaced mass as a share of all."""
+    """Answer of the masses to a v: p and the mass left in place, both (atom,), and the misplaced mass as a share of all."""
 
     weights: Array
-    stayed: float
+    stayed: Array
     misplaced: float
 
 
@@ -153,13 +153,13 @@ class JKOEntropic(Method):
         answer: Answer = solution.payload
         weights = answer.weights
         residual = max(solution.residual / size if size > 0.0 else 0.0, answer.misplaced * respond.lever)
-        lattice = lattice_status(problem, gibbs, weights, solution.outputs_error, dt)
+        lattice = lattice_status(problem, gibbs, before, weights, answer.stayed, solution.outputs_error, dt)
         info = Info(
             energy=problem.energy_of(grid.measure(weights), solution.outputs),
             inner_iterations=solution.iterations,
             residual=residual,
             kernel_applications=applications,
-            plan_off_diagonal=1.0 - answer.stayed / float(before.sum()),
+            plan_off_diagonal=1.0 - float(answer.stayed.sum() / before.sum()),
             mass_error=mass_error(grid, before, weights),
             status=Status.worst(Status.OK if residual <= self.tolerance else Status.NOT_CONVERGED, lattice),
         )
@@ -174,7 +174,7 @@ class JKOEntropic(Method):
         if self.domain == "plain":
             return PlainNumbers(gibbs)
         numbers = numbers_for(problem, gibbs, outputs_error, 2.0 * dt / gibbs.epsilon, dt)
-        return WideNumbers(gibbs, cut=True) if self.domain == "log" and numbers.rank == 0 else numbers
+        return WideNumbers(gibbs) if self.domain == "log" and numbers.rank == 0 else numbers
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         epsilon = problem.evaluate(self.epsilon)
@@ -217,7 +217,7 @@ class _Regularized:
         misplaced = float((self.goal * np.abs(np.expm1(-log_share))).sum() / self.total)
         weights = numbers.narrow(image, log_share)
         by_sign(self.grid, weights)[:] *= self._correction(weights)
-        stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+        stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
         return self.problem.grid_activations @ weights, Answer(weights, stayed, misplaced)
 
     def _log_share(self, masses: Any) -> Array:
@@ -254,12 +254,12 @@ class _Debiased(_Regularized):
         self._set_exponent(outputs_error)
         numbers, size, target = self.numbers, self.problem.outputs_size, self.problem.y + outputs_error
         tilt = numbers.exponential(self.exponent)
-        log_b = self.log_scaling - self.exponent
+        log_b = self.log_scaling.copy()  # of b E, here and below
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
         iteration = 0
         while True:
             iteration += 1
-            b = numbers.exponential(log_b + self.empty)
+            b = numbers.quotient(numbers.from_log(log_b + self.empty), tilt)
             root = numbers.product(tilt, numbers.apply(b))  # of p, which leaves products within the range of E alone
             a = numbers.product(tilt, root)
             smooth = numbers.apply(a)
@@ -270,7 +270,7 @@ class _Debiased(_Regularized):
             weights = numbers.narrow(root, 0.5 * log_share)
             weights *= weights
             by_sign(self.grid, weights)[:] *= self._correction(weights)
-            log_smooth = numbers.logarithm(smooth)
+            log_smooth = numbers.logarithm(numbers.quotient(smooth, tilt))
             by_sign(self.grid, log_b)[:] += 0.5 * log_share
             by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
             marginal -= self.before
@@ -279,8 +279,8 @@ class _Debiased(_Regularized):
             gap = target - outputs
             goal = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3 * size)
             if misplaced * self.lever * size <= goal or iteration == MAX_SCALINGS or not math.isfinite(misplaced):
-                self.log_scaling, self.smooth = log_b + self.exponent, log_smooth
-                stayed = numbers.gibbs.stayed(numbers.narrow(numbers.product(a, b), log_share))
+                self.log_scaling, self.smooth = log_b, log_smooth
+                stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
                 return outputs, Answer(weights, stayed, misplaced)
             np.subtract(self.log_before, log_smooth, out=correction)
             correction -= log_b
@@ -294,10 +294,9 @@ class _Debiased(_Regularized):
 
         Half the change of log q goes to b and half to S b; a node that was empty starts from b = q / S b.
         """
-        log_b = self.log_scaling - self.exponent
         log_goal = np.log(np.maximum(weights, TINY))
-        halfway = 0.5 * (log_b + log_goal - self.smooth)
-        return np.where(self.occupied > 0, halfway, log_goal - self.smooth) + self.exponent
+        halfway = 0.5 * (self.log_scaling + log_goal - self.smooth)
+        return np.where(self.occupied > 0, halfway, log_goal - self.smooth)
 
 
 @lru_cache(maxsize=8)
