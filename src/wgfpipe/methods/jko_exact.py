@@ -41,7 +41,7 @@ class JKOExact(Method):
     """Exact JKO step on a grid by Frank-Wolfe over transport maps."""
 
     kind: Literal["jko_exact"] = "jko_exact"
-    tolerance: float = Field(default=1e-10, gt=0, description="duality gap to reach, as a share of the energy at the start")
+    tolerance: float = Field(default=1e-8, gt=0, description="duality gap to reach, as a share of what the step gains")
     max_iterations: int = Field(default=200, ge=1, description="transport maps a step")
     title: ClassVar[str] = "exact JKO on the grid"
     support: ClassVar[Literal["grid"]] = "grid"
@@ -62,7 +62,8 @@ class JKOExact(Method):
         grid, before = problem.require_grid(), state.weights
         curvature, y = problem.curvature, problem.y
         stay = _push(problem, before, np.arange(len(before)), dt)
-        goal = self.tolerance * problem.energy_at(grid.points, before, stay.outputs)
+        energy_before = problem.energy_at(grid.points, before, stay.outputs)
+        rounding = problem.energy_rounding(energy_before)
         maps, share = [stay], np.ones(1)
         iterations = 0
         while True:
@@ -74,6 +75,7 @@ class JKOExact(Method):
             # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
             dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
             gap = primal - dual
+            goal = max(self.tolerance * (energy_before - primal), rounding)
             if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
             maps.append(_push(problem, before, image, dt))
