@@ -82,6 +82,14 @@ RELATIVE_GAP = 1e-12
 _BLOCK = 32  # rows priced at once: 32 x 4000 costs are 1 MB
 
 
+MAX_DENSE_BYTES = 8 * 2**30
+"""Memory for a dense problem above which it is not tried; POT takes 60 bytes a pair."""
+
+
+class TransportError(ValueError):
+    """Two measures between which there is no plan, or none that could be found."""
+
+
 class Cost(Protocol):
     """What transport between two points costs."""
 
@@ -159,8 +167,22 @@ def solve(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan:
         Their masses: positive, of total one.
     cost : Cost
         Where nearby points do not have nearby costs the clusters are poor guesses, the answer as exact.
+
+    Raises
+    ------
+    TransportError
+        If the certificate was not reached and the dense problem is too large.
     """
-    return solve_sparse(x, a, y, b, cost) or solve_dense(a, b, cost.between(x, y))
+    plan = solve_sparse(x, a, y, b, cost)
+    if plan is not None:
+        return plan
+    if (size := 60 * len(x) * len(y)) > MAX_DENSE_BYTES:
+        raise TransportError(
+            f"no plan between {len(x)} and {len(y)} atoms was proved optimal on a short list of pairs, and on all of them it "
+            f"takes {size / 2**30:.3g} GB of at most {MAX_DENSE_BYTES / 2**30:.0f}; use fewer atoms (a coarser grid, "
+            "initial.sampled)"
+        )
+    return solve_dense(a, b, cost.between(x, y))
 
 
 def solve_sparse(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan | None:

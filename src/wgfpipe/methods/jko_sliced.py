@@ -27,7 +27,7 @@ from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
@@ -56,6 +56,7 @@ class JKOSliced(Method):
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
