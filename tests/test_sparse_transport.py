@@ -14,7 +14,7 @@ import wgfpipe
 from wgfpipe import sparse_transport
 from wgfpipe.distances import TRIM
 from wgfpipe.measure import Measure
-from wgfpipe.sparse_transport import PowerCost, solve, solve_dense, solve_sparse
+from wgfpipe.sparse_transport import PowerCost, TransportError, solve, solve_dense, solve_sparse
 from wgfpipe.trajectory import measure_at
 from wgfpipe.transport import exact_plan, wasserstein
 
@@ -206,6 +206,29 @@ def test_without_the_certificate_the_dense_problem_is_solved(monkeypatch):
     x, a, y, b = measures
     dense = solve_dense(a, b, PowerCost(2).between(x, y))
     assert solve(*measures, PowerCost(2)).cost == dense.cost == pytest.approx(pot(a, b, PowerCost(2).between(x, y)))
+
+
+def test_a_dense_problem_too_large_is_an_error_with_its_size(monkeypatch):
+    """Where the certificate is missing and all pairs are too many, the error names atoms and memory."""
+    monkeypatch.setattr(sparse_transport, "MAX_ROUNDS", 0)
+    monkeypatch.setattr(sparse_transport, "MAX_DENSE_BYTES", 10**7)
+    with pytest.raises(TransportError, match=r"between 800 and 900 atoms .* fewer atoms"):
+        solve(*clouds(7, 800, 900), PowerCost(2))
+
+
+def test_a_sign_without_mass_has_an_empty_plan():
+    """Atoms of no mass, or none at all, on either side: the plan is that of the other sign, and no library sees them."""
+    rng = np.random.default_rng(0)
+    points, sign = rng.standard_normal((8, 2)), np.repeat(np.array([1, -1], np.int8), 4)
+    weights = np.where(sign == 1, 0.25, 0.0)
+    one, moved = Measure(points, weights, sign), Measure(points + 1.0, weights, sign)
+    for source, target in ((one, moved), (one.of_sign(1), moved), (one, moved.of_sign(1))):
+        plan = exact_plan(source, target)
+        assert plan.cost == pytest.approx(2.0, abs=1e-14)
+        assert plan.gap <= 1e-12
+        assert plan.off_diagonal == 0.0
+        images = plan.barycentres(target.points)
+        np.testing.assert_array_equal(np.isnan(images).all(axis=1), source.weights == 0.0)
 
 
 def test_a_cost_that_is_no_distance(no_small_problems):

@@ -33,6 +33,9 @@ for the terms themselves."""
 LOST_MASS = 1e-9
 """Share of the mass that a run may lose or gain; plans between measures exist up to ten times that (wgfpipe.transport)."""
 
+MAX_SAMPLE_BYTES = 4 * 2**30
+"""Memory for matrices over pairs of samples above which a method does not apply."""
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -252,6 +255,8 @@ class Method(Section, ABC):
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
     """Whether the energy may never rise in a step, whatever dt is."""
+    n_sample_matrices: ClassVar[int] = 0
+    """Matrices (sample, sample) that a step holds at once, their temporaries included: memory that is counted before a run."""
     reports_ascent: ClassVar[bool] = False
     """Whether a rise of the energy means that dt is too long: explicit descent without noise."""
     transports: ClassVar[bool] = True
@@ -297,6 +302,13 @@ class Method(Section, ABC):
         if model.geometry not in self.geometries and model.twin is None:
             return (
                 f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
+            )
+        n_samples = len(problem.y)
+        if (size := self.n_sample_matrices * n_samples**2 * 8) > MAX_SAMPLE_BYTES:
+            return (
+                f"a step holds {self.n_sample_matrices} matrices of {n_samples} x {n_samples} samples, {size / 2**30:.3g} GB, "
+                f"and may take {MAX_SAMPLE_BYTES / 2**30:.0f}; take at most "
+                f"{math.isqrt(MAX_SAMPLE_BYTES // (8 * self.n_sample_matrices))} samples (data.subsample), or gd or flow"
             )
         if self.support == "grid" and problem.grid is None:
             return f"it moves masses on a grid and the problem has none{': ' if problem.no_grid else ''}{problem.no_grid}"

@@ -4,6 +4,7 @@ A two-layer network is the measure ``mu = sum_i weights_i delta_{points_i}``; ``
 ``i``. Mass never moves between signs, so every transport problem in the package splits into one problem a sign.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Sign = NDArray[np.int8]
+
+
+def power_of_two(size: float) -> float:
+    """Power of two next above a size, 1 for none: a unit that changes no digit of what is measured in it."""
+    return 2.0 ** math.frexp(size)[1] if size > 0.0 and math.isfinite(size) else 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wgfpipe.measure import Array
+from wgfpipe.measure import Array, power_of_two
 from wgfpipe.transport_tree import DRIFT, Tree
 
 MAX_PIVOTS = 1_000_000_000
@@ -80,6 +80,14 @@ RELATIVE_GAP = 1e-12
 """Gap accepted as a share of the cost."""
 
 _BLOCK = 32  # rows priced at once: 32 x 4000 costs are 1 MB
+
+
+MAX_DENSE_BYTES = 8 * 2**30
+"""Memory for a dense problem above which it is not tried; POT takes 60 bytes a pair."""
+
+
+class TransportError(ValueError):
+    """Two measures between which there is no plan, or none that could be found."""
 
 
 class Cost(Protocol):
@@ -159,8 +167,22 @@ def solve(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan:
         Their masses: positive, of total one.
     cost : Cost
         Where nearby points do not have nearby costs the clusters are poor guesses, the answer as exact.
+
+    Raises
+    ------
+    TransportError
+        If the certificate was not reached and the dense problem is too large.
     """
-    return solve_sparse(x, a, y, b, cost) or solve_dense(a, b, cost.between(x, y))
+    plan = solve_sparse(x, a, y, b, cost)
+    if plan is not None:
+        return plan
+    if (size := 60 * len(x) * len(y)) > MAX_DENSE_BYTES:
+        raise TransportError(
+            f"no plan between {len(x)} and {len(y)} atoms was proved optimal on a short list of pairs, and on all of them it "
+            f"takes {size / 2**30:.3g} GB of at most {MAX_DENSE_BYTES / 2**30:.0f}; use fewer atoms (a coarser grid, "
+            "initial.sampled)"
+        )
+    return solve_dense(a, b, cost.between(x, y))
 
 
 def solve_sparse(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan | None:
@@ -190,7 +212,7 @@ def solve_dense(a: Array, b: Array, costs: Array) -> SparsePlan:
     """
     if not np.isfinite(costs).all():
         raise np.linalg.LinAlgError("transport between points that are not finite or too far apart: their costs overflow")
-    plan, log = _network_simplex(a, b, costs)
+    plan, log = network_simplex(a, b, costs)
     cost, u, v = float(log["cost"]), log["u"], log["v"]
     used = np.flatnonzero(plan)
     listed = _merged(used, np.flatnonzero(np.abs(costs - u[:, None] - v) <= DRIFT * costs.max()))
@@ -219,10 +241,10 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
         rows, columns = np.divmod(listed, m)  # a pair is one number, row m + column
         costs = cost.along(x[rows], y[columns])
         problem = coo_array((costs, (rows, columns)), shape=(n, m))
-        flow, log = _network_simplex(*masses, problem)
+        flow, log = network_simplex(*masses, problem)
         if k == 0 and flow.nnz < NO_TIES * (n + m):
             masses, tied = (_untied(a), b), True
-            flow, log = _network_simplex(*masses, problem)
+            flow, log = network_simplex(*masses, problem)
         if log["warning"] is not None:
             return None
         used = np.searchsorted(listed, flow.row * m + flow.col)
@@ -260,11 +282,11 @@ def _untied(masses: Array) -> Array:
     return changed / changed.sum()
 
 
-def _network_simplex(a: Array, b: Array, costs: Any) -> tuple[Any, dict[str, Any]]:
+def network_simplex(a: Array, b: Array, costs: Any) -> tuple[Any, dict[str, Any]]:
     """POT's plan and log for costs of the size of one: it takes reduced costs below 1e-15 or so for zero."""
     import ot
 
-    unit = 2.0 ** np.frexp(costs.max())[1] if costs.max() > 0 else 1.0  # a power of two: no digit changes
+    unit = power_of_two(float(costs.max()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # POT warns when it stops early and goes on; our gap says what that cost
         plan, log = ot.emd(a, b, costs / unit, numItermax=MAX_PIVOTS, log=True, check_marginals=False)

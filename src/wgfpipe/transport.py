@@ -13,11 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.sparse_transport import PowerCost, SquaredDistance, solve
-
-
-class TransportError(ValueError):
-    """Two measures between which there is no plan."""
+from wgfpipe.sparse_transport import PowerCost, SquaredDistance, TransportError, solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,11 @@ parametrization has in closed form; so torch needs no second copy of the neuron 
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from wgfpipe.flow import Problem
-from wgfpipe.measure import Array, Sign
+from wgfpipe.measure import Array, Measure, Sign, power_of_two
 
 
 class _Outputs(torch.autograd.Function):
@@ -25,6 +26,17 @@ class _Outputs(torch.autograd.Function):
         points, problem, weights, sign = ctx.given
         force = problem.parametrization.gradient(points, sign, problem.x, grad_outputs[0].numpy())
         return torch.from_numpy(weights[:, None] * force), None, None, None
+
+
+def length_of_step(problem: Problem, points: Array, root: Array, dt: float) -> float:
+    """Unit for the displacements of a step from neurons (atom, param) times their ``root`` (atom, 1) of the mass.
+
+    L-BFGS starts with a step of length one in the sum of absolute values, and takes curvatures below 1e-10 for none: in this
+    unit the displacements of an explicit step add up to one half to one.
+    """
+    start = Measure(points, problem.initial.weights, problem.initial.sign)
+    way = dt * problem.velocity(start, problem.slope(problem.predict(start)))
+    return power_of_two(float(np.abs(root * way).sum()))
 
 
 def energy_of(problem: Problem, points: Any, weights: Array, sign: Sign) -> Any:

@@ -22,6 +22,9 @@ import numpy as np
 from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Sign
 
+DUAL_MATRICES = 6
+"""Matrices (sample, sample) at once: the inverse, its update by three products, and the tangent kernel that it starts from."""
+
 SHORTEST = 1e-6
 """Shortest share of a quasi-Newton step that is tried: where the gradient jumps at the start itself, no share is good, and the
 jump that a short one sees is what the next step learns."""

@@ -63,14 +63,17 @@ class EMDProx(Method):
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
+        from wgfpipe.methods.autograd import length_of_step
+
         weights, sign = problem.initial.weights, problem.initial.sign
         before = Measure(state.points, weights, sign)
         points, iterations, residual = state.points, 0, math.inf
         plan = identity_plan(before)
+        unit = length_of_step(problem, state.points, _root(weights), dt)
         status = Status.NOT_CONVERGED
         for _ in range(self.max_plans):
             anchor = np.where(weights[:, None] > 0.0, plan.barycentres(state.points), state.points)
-            points, done, residual = self._minimize(problem, points, anchor, dt)
+            points, done, residual = self._minimize(problem, points, anchor, unit, dt)
             iterations += done
             new_plan = exact_plan(Measure(points, weights, sign), before)
             settled = new_plan.same_support(plan)
@@ -90,11 +93,11 @@ class EMDProx(Method):
         )
         return ParticleState(points, prediction), info
 
-    def _minimize(self, problem: Problem, start: Array, anchor: Array, dt: float) -> tuple[Array, int, float]:
+    def _minimize(self, problem: Problem, start: Array, anchor: Array, unit: float, dt: float) -> tuple[Array, int, float]:
         """Minimize sum_i weights_i |theta_i - anchor_i|^2 / 2 + dt F over theta; return it, iterations and the residual.
 
-        The unknowns are sqrt(weights) * theta: in them the transport term has the identity for a Hessian, so light neurons
-        converge like heavy ones.
+        The unknowns are sqrt(weights) * displacement from ``start`` in ``unit``: in them the transport term has the identity
+        for a Hessian, so light neurons converge like heavy ones.
         """
         import torch
 
@@ -102,10 +105,9 @@ class EMDProx(Method):
 
         weights, sign = problem.initial.weights, problem.initial.sign
         total = float(weights.sum())
-        # Neurons of no mass count for nothing else than their own way, and stay where they are.
-        root = torch.from_numpy(np.sqrt(np.where(weights > 0.0, weights, total) / total))[:, None]
-        goal = torch.from_numpy(anchor)
-        unknown = (root * torch.from_numpy(np.ascontiguousarray(start))).requires_grad_()
+        root = torch.from_numpy(_root(weights))
+        begin, goal = torch.from_numpy(np.ascontiguousarray(start)), torch.from_numpy(anchor)
+        unknown = torch.zeros_like(begin).requires_grad_()
         optimizer = torch.optim.LBFGS(
             [unknown],
             max_iter=self.max_iterations,
@@ -116,13 +118,14 @@ class EMDProx(Method):
 
         def closure():
             optimizer.zero_grad()
-            energy = energy_of(problem, unknown / root, weights, sign)
-            value = 0.5 * ((unknown - root * goal) ** 2).sum() + (dt / total) * energy
+            points = begin + unit * unknown / root
+            energy = energy_of(problem, points, weights, sign)
+            value = (0.5 * ((root * (points - goal)) ** 2).sum() + (dt / total) * energy) / unit**2
             value.backward()
             return value
 
         optimizer.step(closure)
-        points = (unknown / root).detach().numpy()
+        points = (begin + unit * unknown / root).detach().numpy()
         return points, int(optimizer.state[unknown]["n_iter"]), self._displacement(problem, points, anchor, dt)
 
     @staticmethod
@@ -139,3 +142,9 @@ class EMDProx(Method):
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+
+def _root(weights: Array) -> Array:
+    """Square roots of the shares of the mass, (atom, 1); neurons of no mass count for nothing but their own way."""
+    total = weights.sum()
+    return np.sqrt(np.where(weights > 0.0, weights, total) / total)[:, None]

@@ -25,6 +25,7 @@ from pydantic import Field
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.methods.dual import DUAL_MATRICES
 from wgfpipe.methods.grid_steps import (
     PlainNumbers,
     by_sign,
@@ -61,6 +62,7 @@ class JKODykstra(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "violation of the marginal, relative to the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015), Algorithm 1",

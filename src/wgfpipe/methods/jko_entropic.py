@@ -34,7 +34,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.grid_steps import (
     TINY,
     PlainNumbers,
@@ -117,6 +117,7 @@ class JKOEntropic(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "residual of the dual equation, root mean square, as a share of the outputs' size"
     references: ClassVar[tuple[str, ...]] = (
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015)",

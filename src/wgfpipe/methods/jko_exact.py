@@ -26,22 +26,24 @@ from pydantic import Field
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.grid_steps import EDGE_MASS, mass_error, potential_at_nodes
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, pinned_mass
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, held
 from wgfpipe.status import Status
 
 
 class ExactState(NamedTuple):
-    """Masses (atom,) and v = f - y (sample,)."""
+    """Masses (atom,), v = f - y (sample,), and the mean displacements that all steps wanted and that the lattice held."""
 
     weights: Array
     outputs_error: Array
+    wanted: float = 0.0
+    lost: float = 0.0
 
 
 class JKOExact(Method):
     """Exact JKO step on a grid by Frank-Wolfe over transport maps."""
 
     kind: Literal["jko_exact"] = "jko_exact"
-    tolerance: float = Field(default=1e-10, gt=0, description="duality gap to reach, as a share of the energy at the start")
+    tolerance: float = Field(default=1e-8, gt=0, description="duality gap to reach, as a share of what the step gains")
     max_iterations: int = Field(default=200, ge=1, description="transport maps a step")
     title: ClassVar[str] = "exact JKO on the grid"
     support: ClassVar[Literal["grid"]] = "grid"
@@ -64,7 +66,8 @@ class JKOExact(Method):
         grid, before = problem.require_grid(), state.weights
         curvature, y = problem.curvature, problem.y
         stay = _push(problem, before, np.arange(len(before)), dt)
-        goal = self.tolerance * problem.energy_at(grid.points, before, stay.outputs)
+        energy_before = problem.energy_at(grid.points, before, stay.outputs)
+        rounding = problem.energy_rounding(energy_before)
         maps, share = [stay], np.ones(1)
         iterations = 0
         while True:
@@ -76,6 +79,7 @@ class JKOExact(Method):
             # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
             dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
             gap = primal - dual
+            goal = max(self.tolerance * (energy_before - primal), rounding)
             if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
             maps.append(_push(problem, before, image, dt))
@@ -88,7 +92,9 @@ class JKOExact(Method):
         if grid.boundary @ weights > EDGE_MASS * weights.sum():
             status = Status.worst(status, Status.EDGE)
         off_diagonal = float(share @ np.array([one.moved for one in maps])) / float(before.sum())
-        if pinned_mass(problem, before, error, dt) > PINNED_SHARE * before.sum():
+        moved = share @ np.array([one.distance for one in maps])
+        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, error, dt, moved))
+        if lost > PINNED_SHARE * wanted:
             status = Status.worst(status, Status.PINNED)
         info = Info(
             energy=problem.energy_at(grid.points, weights, error + y),
@@ -99,29 +105,35 @@ class JKOExact(Method):
             transport_cost=float(share @ np.array([one.travel for one in maps])),
             status=status,
         )
-        return ExactState(weights, error), info
+        return ExactState(weights, error, float(wanted), float(lost)), info
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
 
 
 class _Map(NamedTuple):
-    """A transport map of q: image masses (atom,), their outputs (sample,), transport and whole linear cost, mass moved."""
+    """A transport map of q: image masses (atom,), their outputs (sample,), transport and whole linear cost, mass moved.
+
+    And the distances that it moves the mass of atoms, (atom,).
+    """
 
     masses: Array
     outputs: Array
     travel: float
     cost: float
     moved: float
+    distance: Array
 
 
 def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map:
     """Push masses along a map of atoms to atoms."""
     grid = problem.require_grid()
     masses = np.bincount(image, weights=before, minlength=len(before)).astype(float)
-    travel = float(before @ grid.squared_distance(grid.points, grid.points[image])) / (2.0 * dt)
+    squared = grid.squared_distance(grid.points, grid.points[image])
+    travel = float(before @ squared) / (2.0 * dt)
     moved = float(before[image != np.arange(len(before))].sum())
-    return _Map(masses, problem.grid_activations @ masses, travel, travel + float(problem.grid_potential @ masses), moved)
+    cost = travel + float(problem.grid_potential @ masses)
+    return _Map(masses, problem.grid_activations @ masses, travel, cost, moved, np.sqrt(squared))
 
 
 def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array) -> Array:

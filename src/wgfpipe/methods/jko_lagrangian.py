@@ -24,7 +24,7 @@ from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
@@ -42,6 +42,7 @@ class JKOLagrangian(Method):
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",

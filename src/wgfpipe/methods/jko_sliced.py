@@ -27,7 +27,7 @@ from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
@@ -57,6 +57,7 @@ class JKOSliced(Method):
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
     references: ClassVar[tuple[str, ...]] = (
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
@@ -109,17 +110,18 @@ class JKOSliced(Method):
     def _descend(self, problem: Problem, transport: SlicedTransport, start: Array, dt: float) -> tuple[Array, int]:
         """L-BFGS from the neurons of the last step; return the neurons and the iterations.
 
-        The unknowns are sqrt(weights) * displacement: in them the transport term has the identity for a Hessian between
-        reorderings, and neurons without a force stay where they are to the last bit.
+        The unknowns are sqrt(weights) * displacement, in a unit of the step: in them the transport term has the identity for
+        a Hessian between reorderings, and neurons without a force stay where they are to the last bit.
         """
         import torch
 
-        from wgfpipe.methods.autograd import energy_of
+        from wgfpipe.methods.autograd import energy_of, length_of_step
 
         weights, sign = problem.initial.weights, problem.initial.sign
         total = float(weights.sum())
         # Neurons of no mass count for nothing else than their own way.
-        root = torch.from_numpy(np.sqrt(np.where(weights > 0.0, weights, total) / total))[:, None]
+        roots = np.sqrt(np.where(weights > 0.0, weights, total) / total)[:, None]
+        root, unit = torch.from_numpy(roots), length_of_step(problem, start, roots, dt)
         begin = torch.from_numpy(start)
         unknown = torch.zeros_like(begin).requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -132,17 +134,17 @@ class JKOSliced(Method):
 
         def closure():
             optimizer.zero_grad()
-            points = begin + unknown / root
+            points = begin + unit * unknown / root
             cost, way = transport.pull(Measure(points.detach().numpy(), weights, sign))
             # Plans on lines are those of the points, so W2^2 differentiates with the plans fixed (envelope theorem).
             goal = torch.from_numpy(way) + points.detach()
             pulled = 0.5 * ((root * (points - goal)) ** 2).sum()
-            value = pulled + (dt / total) * energy_of(problem, points, weights, sign)
-            value.backward()
-            return value.detach() - pulled.detach() + 0.5 * cost / total
+            energy = (dt / total) * energy_of(problem, points, weights, sign)
+            ((pulled + energy) / unit**2).backward()
+            return (energy.detach() + 0.5 * cost / total) / unit**2
 
         optimizer.step(closure)
-        return (begin + unknown / root).detach().numpy(), int(optimizer.state[unknown]["n_iter"])
+        return (begin + unit * unknown / root).detach().numpy(), int(optimizer.state[unknown]["n_iter"])
 
     def measure(self, problem: Problem, state: SlicedState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
@@ -162,7 +164,7 @@ def _proximal_step(problem: Problem, anchor: Array, start: Array, dt: float) -> 
 
     outputs_error = problem.predict(Measure(start, weights, sign)) - problem.y
     inverse = tangent_inverse(problem, start, weights, sign, dt)
-    return solve_dual(problem.y, response, outputs_error, inverse, 1e-10, 200).payload
+    return solve_dual(problem.y, response, outputs_error, inverse, 1e-10 * problem.outputs_size, 200).payload
 
 
 def _distance(first: Array, second: Array, weights: Array) -> float:

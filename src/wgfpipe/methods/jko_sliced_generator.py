@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem, Solved
-from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.measure import Array, Measure, Sign, power_of_two
 from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.parametrizations.base import Geometry
 from wgfpipe.status import Status
@@ -126,7 +126,7 @@ class JKOSlicedGenerator(Method):
         """
         import torch
 
-        constants = torch.from_numpy(inputs)
+        constants, unit = torch.from_numpy(inputs), _unit(problem) ** 2
         unknown = torch.from_numpy(start.copy()).requires_grad_()
         optimizer = torch.optim.LBFGS(
             [unknown],
@@ -141,8 +141,8 @@ class JKOSlicedGenerator(Method):
         def closure():
             optimizer.zero_grad()
             pulled, cost, energy = objective(self._generate(unknown, constants, problem))
-            (pulled + energy).backward()
-            return torch.as_tensor(cost + energy).detach()
+            ((pulled + energy) / unit).backward()
+            return torch.as_tensor((cost + energy) / unit).detach()
 
         first = value = float(closure())
         best = start
@@ -158,7 +158,7 @@ class JKOSlicedGenerator(Method):
             if gain <= self.tolerance * (first - value):
                 converged = True
                 break
-        return best, iterations, gain, converged
+        return best, iterations, unit * gain, converged
 
     def _pull(self, problem: Problem, transport: SlicedTransport, points: Any) -> tuple[Any, float]:
         """Term with the gradient of d SW2^2 in the neurons, and its value."""
@@ -195,11 +195,9 @@ class JKOSlicedGenerator(Method):
 
     def _first_parameters(self, problem: Problem, rng: np.random.Generator) -> Array:
         """Standard deviations of the initial measure in the linear part, hidden layers random, no output of theirs yet."""
-        initial = problem.initial
-        shares = initial.weights / initial.weights.sum()
-        spread = np.sqrt(shares @ (initial.points - shares @ initial.points) ** 2)
+        initial, spread = problem.initial, _spread(problem)
         linear, *hidden, output = self._shapes(initial.points.shape[1])
-        parts = [np.eye(*linear) * spread]
+        parts = [np.eye(*linear) * (spread / _unit(problem))]
         parts += [rng.standard_normal(shape) / math.sqrt(shape[0]) for shape in hidden]
         return np.concatenate([part.ravel() for part in (*parts, np.zeros(output))])
 
@@ -214,7 +212,20 @@ class JKOSlicedGenerator(Method):
         linear, first, second, output = matrices
         hidden = torch.tanh(inputs @ first[:-1] + first[-1])
         hidden = torch.tanh(hidden @ second[:-1] + second[-1])
-        return inputs @ linear + hidden @ output[:-1] + output[-1]
+        return _unit(problem) * (inputs @ linear + hidden @ output[:-1] + output[-1])
+
+
+def _spread(problem: Problem) -> Array:
+    """Standard deviation of each parameter under the initial measure, (param,)."""
+    initial = problem.initial
+    shares = initial.weights / initial.weights.sum()
+    return np.sqrt(shares @ (initial.points - shares @ initial.points) ** 2)
+
+
+@lru_cache(maxsize=2)
+def _unit(problem: Problem) -> float:
+    """Length in which the network makes neurons: the size of the initial measure."""
+    return power_of_two(float(_spread(problem).max()))
 
 
 @lru_cache(maxsize=2)

@@ -26,6 +26,7 @@ Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-W
 on a grid); Jaggi, ICML 2013 (the gap); Lemarechal, Nondifferentiable Optimization 1978 (aggregated subgradients).
 """
 
+import math
 from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
@@ -33,10 +34,10 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.flow import Info, Method, Problem, Solved
-from wgfpipe.measure import Array, Measure
+from wgfpipe.measure import Array, Measure, power_of_two
 from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
-from wgfpipe.methods.lattice_maps import best_map
-from wgfpipe.methods.sliced import lines, sliced_flow
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, proximal_points
+from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
 from wgfpipe.status import Status
 
 TAIL = 1e-8
@@ -51,10 +52,13 @@ CUTS = 34
 
 
 class SlicedGridState(NamedTuple):
-    """Masses (atom,) and the seed of the lines."""
+    """Masses (atom,), the seed of the lines, the energy released, and mean displacements as in :mod:`jko_exact`."""
 
     weights: Array
     seed: int
+    released: float = 0.0
+    wanted: float = 0.0
+    lost: float = 0.0
 
 
 class JKOSlicedGrid(Method):
@@ -62,7 +66,7 @@ class JKOSlicedGrid(Method):
 
     kind: Literal["jko_sliced_grid"] = "jko_sliced_grid"
     n_projections: int = Field(default=32, ge=2, description="lines, rounded up to whole orthonormal frames")
-    tolerance: float = Field(default=1e-2, gt=0, description="gap to reach, as a share of the energy at the start")
+    tolerance: float = Field(default=0.05, gt=0, description="gap to reach, as a share of the energy released since the start")
     max_iterations: int = Field(default=600, ge=1, description="evaluations of the objective a step")
     title: ClassVar[str] = "JKO on the grid (sliced W2)"
     support: ClassVar[Literal["grid"]] = "grid"
@@ -86,13 +90,17 @@ class JKOSlicedGrid(Method):
     def step(self, problem: Problem, state: SlicedGridState, dt: float) -> tuple[SlicedGridState, Info]:
         grid, before = problem.require_grid(), state.weights
         objective = _Objective(problem, before, _sorted_lines(problem, self.n_projections, state.seed), dt)
-        start_energy = problem.energy_at(grid.points, before, problem.grid_activations @ before)
-        goal = self.tolerance * start_energy
+        start_energy = objective.start_energy
+        rounding = problem.energy_rounding(start_energy)
         best, best_value, best_travel = before, start_energy, 0.0
         cuts = [objective.bound_of_staying()]
         bound, cuts = objective.best_bound(cuts)
         evaluations, point = 0, _split_start(problem, before, dt)
-        while best_value - bound > goal and evaluations < self.max_iterations and cuts:
+        while True:
+            released = state.released + start_energy - best_value
+            reached = best_value - bound <= max(self.tolerance * released, rounding)
+            if reached or evaluations >= self.max_iterations or not cuts:
+                break
             path = objective.descend(point, min(ROUND, self.max_iterations - evaluations))
             evaluations += len(path)
             value, travel, point = min(path, key=lambda met: met[0])
@@ -101,18 +109,36 @@ class JKOSlicedGrid(Method):
             cuts += [objective.bound_at(masses) for _, _, masses in path[:: max(1, len(path) // CUTS)]]
             new_bound, cuts = objective.best_bound(cuts)
             bound = max(bound, new_bound)
-        status = Status.OK if best_value - bound <= goal else Status.NOT_CONVERGED
+        status = Status.OK if reached else Status.NOT_CONVERGED
         if grid.boundary @ best > EDGE_MASS * best.sum():
             status = Status.worst(status, Status.EDGE)
+        prediction = problem.grid_activations @ best
+        should, does = self._displacements(problem, state, prediction - problem.y, best_travel, dt)
+        wanted, lost = state.wanted + should, state.lost + max(should - does, 0.0)
+        if lost > PINNED_SHARE * wanted:
+            status = Status.worst(status, Status.PINNED)
+        energy = problem.energy_at(grid.points, best, prediction)
         info = Info(
-            energy=problem.energy_at(grid.points, best, problem.grid_activations @ best),
+            energy=energy,
             inner_iterations=evaluations,
             residual=max(best_value - bound, 0.0),
             mass_error=mass_error(grid, before, best),
             transport_cost=best_travel,
             status=status,
         )
-        return SlicedGridState(best, state.seed), info
+        return SlicedGridState(best, state.seed, state.released + start_energy - energy, wanted, lost), info
+
+    def _displacements(
+        self, problem: Problem, state: SlicedGridState, outputs_error: Array, travel: float, dt: float
+    ) -> tuple[float, float]:
+        """Mean displacements, in the sliced distance, of a step off the lattice and of the step that was taken."""
+        grid, embed = problem.require_grid(), problem.parametrization.embed
+        start, goal = embed(grid.points), embed(proximal_points(problem, outputs_error, dt))
+        directions = lines(start.shape[1], self.n_projections, state.seed)
+        transport = SlicedTransport(Measure(start, state.weights, grid.sign), directions)
+        off_lattice = transport.pull(Measure(goal, state.weights, grid.sign))[0]
+        mass = float(state.weights.sum())
+        return math.sqrt(off_lattice / mass), math.sqrt(2.0 * dt * travel / mass)
 
     def measure(self, problem: Problem, state: SlicedGridState) -> Measure:
         return problem.require_grid().measure(state.weights)
@@ -143,6 +169,7 @@ class _Objective:
         self.scale = sorted_lines.dimension / len(sorted_lines.positions) / (2.0 * dt)
         self.mass = by_sign(self.grid, before).sum(axis=1)
         self.core = self._without_tails(before)
+        self.start_energy = problem.energy_at(self.grid.points, before, problem.grid_activations @ before)
 
     def value(self, masses: Array) -> tuple[float, float, Array]:
         """J, its transport part, and a subgradient."""
@@ -156,7 +183,7 @@ class _Objective:
         """L-BFGS-B from some masses; return values, transport parts and masses of all points met."""
         from scipy.optimize import minimize
 
-        mass = self.mass[:, None]
+        mass, energy_unit = self.mass[:, None], power_of_two(self.start_energy)
         # Longer steps for heavier nodes; one of no mass counts as one of a thousandth of the heaviest.
         unit = np.sqrt(np.maximum(start, 1e-3 * start.max()))
         path = []
@@ -169,7 +196,7 @@ class _Objective:
             path.append((value, travel, masses.ravel()))
             slope = by_sign(self.grid, gradient)
             slope = (mass * slope - (masses * slope).sum(axis=1, keepdims=True)) / total
-            return value, slope.ravel() * unit
+            return value / energy_unit, slope.ravel() * unit / energy_unit
 
         options = {"maxiter": n_evaluations, "maxfun": n_evaluations, "maxcor": 20, "ftol": 0.0, "gtol": 0.0}
         minimize(closure, start / unit, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(start), options=options)
@@ -205,7 +232,7 @@ class _Objective:
             share = np.ones(1)
         else:
             # max sum_t share_t constant_t + sum over signs of mass * level; level <= sum_t share_t gradient_t at its nodes.
-            unit = float(np.abs(constants).max())
+            unit = power_of_two(float(np.abs(constants).max()))
             level = np.repeat(np.eye(n_signs), self.grid.n_nodes, axis=0)
             answer = linprog(
                 -np.concatenate([constants / unit, self.mass]),

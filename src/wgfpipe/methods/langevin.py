@@ -6,10 +6,13 @@ The particle twin of entropic JKO without debiasing: both are discretizations of
 noise to first order, and the measure is as sharp as that of copies * atoms neurons. In a curved metric the noise is that of
 the Euclidean twin's parameters.
 
-Cost a step: that of gradient descent on copies * atoms neurons plus as many normal draws. Weak order 1 in dt: laws, and with
-them the distances between measures of many neurons, not paths, converge. Pitfall: distances to it never fall below the
-sampling error of its atoms. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Hammersley and Morton, Proc. Cambridge
-Philos. Soc. 52 (1956), antithetic variates.
+Noise raises the energy of a sound run, so ``ascent`` is asked of the same step without its noise: where that raises the energy
+beyond rounding, dt is beyond the stability limit of gradient descent, 2 / (curvature |T|), T the tangent kernel.
+
+Cost a step: that of gradient descent on copies * atoms neurons, as many normal draws, and one more pass forward. Weak order 1
+in dt: laws, and with them the distances between measures of many neurons, not paths, converge. Pitfall: distances to it never
+fall below the sampling error of its atoms. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Hammersley and Morton, Proc.
+Cambridge Philos. Soc. 52 (1956), antithetic variates.
 """
 
 import math
@@ -23,6 +26,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.flow import Info, Method, Problem, Solved, step_counts
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.parametrizations.base import Geometry
+from wgfpipe.status import Status
 
 
 class LangevinState(NamedTuple):
@@ -88,9 +92,14 @@ class Langevin(Method):
         rng = np.random.default_rng([state.seed, state.step])
         half = rng.standard_normal((len(carried[0]) // 2, state.points.shape[1]))
         noise = np.concatenate([half, -half])
-        base = state.points + math.sqrt(2.0 * self.coefficient(problem) * dt) * noise
-        points, prediction, energy, _ = problem.advance(state.points, base, state.prediction, dt, carried=carried)
-        return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy)
+        noise *= math.sqrt(2.0 * self.coefficient(problem) * dt)
+        points, prediction, energy, _ = problem.advance(
+            state.points, state.points + noise, state.prediction, dt, carried=carried
+        )
+        before = problem.energy_at(state.points, carried[0], state.prediction)
+        without = problem.energy_of(Measure(points - noise, *carried))
+        status = Status.ASCENT if without > before + problem.energy_rounding(before) else Status.OK
+        return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy, status=status)
 
     def measure(self, problem: Problem, state: LangevinState) -> Measure:
         return Measure(state.points, *self._carried(problem))

@@ -1,4 +1,4 @@
-"""Maps of grid nodes to grid nodes, which exact steps on a grid are made of: the best one for a potential, and what is held.
+"""Maps of grid nodes to grid nodes, of which exact steps on a grid are made: the best for a potential, and what is held.
 
 On a flat grid the best map is a separable lower-envelope transform, O(param N).
 Source: Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
@@ -10,18 +10,26 @@ from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Grid
 from wgfpipe.methods.grid_steps import by_sign
 
-PINNED_SHARE = 0.1
-"""A step in which more than this share of the mass should move and is held by the lattice is reported."""
+PINNED_SHARE = 0.25
+"""A run is reported from the step on by which the lattice has kept its mass from more than this share of its displacement."""
 
 
-def pinned_mass(problem: Problem, weights: Array, outputs_error: Array, dt: float) -> float:
-    """Mass on nodes that feel a drift of 1 % to 50 % of their spacing: it should move and cannot."""
+def proximal_points(problem: Problem, outputs_error: Array, dt: float) -> Array:
+    """Where the mass of every grid atom would go in a step off the lattice, for f - y at its end, (atom, param)."""
+    grid, shrink = problem.require_grid(), 1.0 + dt * problem.stiffness
+    slope = problem.curvature * outputs_error
+    return problem.parametrization.prox(grid.points / shrink, grid.points, grid.sign, problem.x, slope, dt / shrink)
+
+
+def held(problem: Problem, weights: Array, outputs_error: Array, dt: float, moved: Array) -> tuple[float, float]:
+    """Mean displacement of mass in a step off the lattice, and how much of that the lattice held back, given what it ``moved``.
+
+    Both are means over the mass; ``moved`` (atom,) are the distances that an optimal plan of the step moves the mass of atoms.
+    """
     grid = problem.require_grid()
-    moves = dt * problem.velocity(grid.measure(weights), problem.curvature * outputs_error)
-    along = [moves * np.eye(grid.n_parameters)[k] for k in range(grid.n_parameters)]
-    squared = np.max([grid.squared_distance(grid.points, grid.points + move) for move in along], axis=0)
-    drift = np.sqrt(squared) / grid.spacing
-    return float(weights[(drift > 0.01) & (drift <= 0.5)].sum())
+    distance = np.sqrt(grid.squared_distance(grid.points, proximal_points(problem, outputs_error, dt)))
+    shares = weights / weights.sum()
+    return float(shares @ distance), float(shares @ np.maximum(distance - moved, 0.0))
 
 
 def best_map(grid: Grid, potential: Array, dt: float) -> tuple[np.ndarray, Array]:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from wgfpipe.flow import ROUNDINGS, Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.dual import DualSolution, solve_dual, tangent_inverse
+from wgfpipe.methods.dual import DUAL_MATRICES, DualSolution, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.status import Status
 
@@ -40,6 +40,7 @@ class Prox(Method):
     transports: ClassVar[bool] = False
     descends: ClassVar[bool] = True
     solves_transport: ClassVar[bool] = False
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
     references: ClassVar[tuple[str, ...]] = (
         "Rockafellar, Monotone Operators and the Proximal Point Algorithm, SIAM J. Control Optim. 14 (1976)",
