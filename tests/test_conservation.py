@@ -13,15 +13,10 @@ def variance(measure) -> np.ndarray:
     return measure.weights @ measure.points**2 / measure.weights.sum()
 
 
-@pytest.mark.parametrize("method", every_method(), ids=lambda method: method.kind)
-def test_mass_of_each_sign_is_conserved(method, sine):
-    """No mass moves between signs and none is lost: to rounding of a sum over the atoms."""
-    run = wgfpipe.solve(sine, method, 0.5, 3)
-    for index in range(3):
-        measure = measure_at(run, index)
-        for sign in (1, -1):
-            assert measure.mass(sign) == pytest.approx(0.5, abs=1e-13)
-    assert np.all(measure.weights >= 0)
+@pytest.fixture(scope="module")
+def still_drawn():
+    """No force on few neurons: those of a coarse grid, on activation lines too."""
+    return make_problem(17, energy={"kind": "quadratic", "stiffness": 0.0}, initial={"kind": "gaussian", "std": 0.4})
 
 
 @pytest.mark.parametrize("kind", ["entropic", "dykstra"])
@@ -61,20 +56,22 @@ def test_debiasing_removes_the_spurious_variance(still):
     assert growths[1] == pytest.approx(5 * epsilon**2 / (16 * sigma_squared), rel=0.03)  # measured 0.7 % off
 
 
-def test_particles_do_not_move_without_a_force(still):
-    """Particle methods without noise leave everything in place, to the last bit.
+@pytest.mark.parametrize("method", [m for m in every_method() if m.support == "particles"], ids=lambda m: m.kind)
+def test_particles_do_not_move_without_a_force(method, still_drawn):
+    """Particle methods without noise leave everything in place, to a few roundings of points of size 2.
 
-    All but jko_lagrangian, which projects neurons on an activation line onto it: 7e-16, the rounding of points of size 2.
+    emd_prox divides by square roots of masses and jko_lagrangian projects neurons on an activation line onto it; what is said
+    to have entropy moves, and what does not apply without a loss says so.
     """
-    for method in every_method():
-        if method.support == "particles" and method.kind not in ("emd_prox", "langevin"):
-            run = wgfpipe.solve(still, method, 0.25, 2)
-            start = still.initial
-            if method.kind == "jko_sliced_generator":  # its neurons are the network's from the start
-                start = method.measure(still, method.init(still, np.random.default_rng(0)))
-            points = run["points"].values.reshape(-1, *start.points.shape)
-            rounding = 1e-15 if method.kind == "jko_lagrangian" else 0.0
-            np.testing.assert_allclose(points, np.broadcast_to(start.points, points.shape), rtol=0, atol=rounding)
+    run = wgfpipe.solve(still_drawn, method, 0.25, 2)
+    first, last = (measure_at(run, k) for k in (0, -1))
+    moved = float(np.abs(last.points - first.points).max())
+    if method.unsupported(still_drawn) is not None:
+        assert run.attrs["status"] == "unsupported"
+    elif method.solves(still_drawn, method.dt, 2).entropy > 0.0:
+        assert moved > 0.01
+    else:
+        assert moved <= 4 * np.finfo(float).eps * np.abs(first.points).max()
 
 
 def test_a_quadratic_potential_with_plain_entropy_is_an_ornstein_uhlenbeck_process():

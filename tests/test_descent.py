@@ -13,17 +13,15 @@ from wgfpipe.methods import METHODS
 def test_a_jko_step_pays_its_transport_with_energy(cls, dt):
     """F(after) + W2^2/(2 dt) <= F(before) at every step, small or large; d SW2^2 in place of W2^2 for the sliced methods.
 
-    The competitor "stay" bounds the minimum; the inner solver may miss it by its residual, a displacement or an output
-    error of at most 1e-2 (emd_prox) squared over 2 dt, and 1e-10 (prox). Methods that start from staying and keep the best
-    point they meet hold it to rounding, however far from the minimum they stop.
+    The competitor "stay" bounds the minimum, and on the way down from it no solver stops above it, however far from the
+    minimum: the rounding of two energies and of a cost that is no larger is all (measured: the left is less by 2e-3).
     """
     problem = make_problem(16)
     method = instance(cls, dt)
     run = wgfpipe.solve(problem, method, min(2.0, 8 * method.dt), 2)
     energies = np.concatenate([run["energy"].values[:1], run["step_energy"].values])
-    to_rounding = ("Prox", "JKOEMD", "JKOSliced", "JKOSlicedGrid", "JKOSlicedGenerator")
-    slack = 1e-12 if cls.__name__ in to_rounding else run["residual"].values ** 2 / (2 * dt)
-    assert np.all(energies[1:] + run["transport_cost"].values <= energies[:-1] + slack)
+    rounding = 3 * problem.energy_rounding(energies[0])
+    assert np.all(energies[1:] + run["transport_cost"].values <= energies[:-1] + rounding)
 
 
 def test_a_debiased_or_plain_entropic_step_lowers_its_own_objective(sine):

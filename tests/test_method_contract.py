@@ -87,6 +87,17 @@ def test_the_support_that_is_declared_is_the_one_that_moves(method):
 
 
 @METHODS_BY_KIND
+def test_mass_of_each_sign_is_conserved(method):
+    """No mass moves between signs, none is lost and none is negative: to rounding of a sum over some hundred atoms."""
+    made = trial(method)
+    for index in range(made.run.sizes["time"]):
+        measure = measure_at(made.run, index)
+        assert measure.weights.min() >= 0.0
+        for sign in made.problem.parametrization.signs:
+            assert measure.mass(sign) == pytest.approx(made.problem.initial.mass(sign), abs=1e-13)
+
+
+@METHODS_BY_KIND
 def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method):
     """A run fits the schema; its first step is the one taken by hand, and what another run says of itself is the same."""
     made = trial(method)

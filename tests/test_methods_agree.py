@@ -75,8 +75,8 @@ def test_the_particle_jko_step_is_the_proximal_point():
     below the sum of those residuals.
     """
     problem = make_problem(16)
-    particle = wgfpipe.solve(problem, wgfpipe.Prox(dt=0.125), 0.5, 2)
-    transport = wgfpipe.solve(problem, wgfpipe.EMDProx(dt=0.125), 0.5, 2)
+    particle = wgfpipe.solve(problem, wgfpipe.Prox(dt=0.125), 0.25, 2)
+    transport = wgfpipe.solve(problem, wgfpipe.EMDProx(dt=0.125), 0.25, 2)
     assert float(np.abs(transport["plan_off_diagonal"]).max()) < 1e-12
     assert labelled_distance(particle, transport) <= float(transport["residual"].sum()) + 1e-10
 

@@ -177,8 +177,21 @@ def test_the_notes_gradient_has_its_factor_two(sine):
     np.testing.assert_allclose(sine.slope(outputs), 2 / 6 * (outputs - sine.y))
 
 
+def known_to(problem, dt, n_steps):
+    """How well steps that are judged by their gap know neurons: root mean square over the mass, after some steps.
+
+    No gap is known better than an energy, that is to its rounding. A step's objective has curvature 1 / dt, so neurons whose
+    objective is within g of the minimum are within sqrt(2 dt g) of it (measured with kernels for Nehalem: a hundredth of it).
+    """
+    return n_steps * np.sqrt(2 * dt * problem.energy_rounding(problem.energy_of(problem.initial)))
+
+
 def test_pairs_are_the_signed_model_with_total_mass_two():
-    """Gradient descent on pairs equals gradient descent on their halves with mass 1 a sign, neuron by neuron."""
+    """Gradient descent on pairs equals gradient descent on their halves with mass 1 a sign, neuron by neuron.
+
+    prox knows its outputs to the tolerance of the dual equation: at 1e-13 that leaves 1e-9 a factor 1e4 for what ten steps and
+    activation lines make of it. What jko_lagrangian knows is in `known_to`, and a neuron has 1/50 of the mass.
+    """
     rng = np.random.default_rng(0)
     problem = make_problem()
     points = rng.standard_normal((50, 4))
@@ -191,11 +204,14 @@ def test_pairs_are_the_signed_model_with_total_mass_two():
     )
     signed = wgfpipe.Problem(problem.x, problem.y, wgfpipe.Signed(), problem.energy, halves)
     assert halves.weights.sum() == pytest.approx(2.0)
-    for method in (wgfpipe.GradientDescent(dt=0.02), wgfpipe.Prox(dt=0.1), wgfpipe.JKOLagrangian(dt=0.1)):
+    methods = wgfpipe.GradientDescent(dt=0.02), wgfpipe.Prox(dt=0.1, tolerance=1e-13), wgfpipe.JKOLagrangian(dt=0.1)
+    judged = known_to(signed, 0.1, 10) * np.sqrt(50)
+    assert judged < 1e-5
+    for method, known in zip(methods, (1e-9, 1e-9, judged), strict=True):
         ours, theirs = wgfpipe.solve(pairs, method, 1.0, 3), wgfpipe.solve(signed, method, 1.0, 3)
-        np.testing.assert_allclose(ours["prediction"], theirs["prediction"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ours["prediction"], theirs["prediction"], rtol=0, atol=2 * known)  # |x| is below 2
         ends = theirs["points"].isel(time=-1).values
-        np.testing.assert_allclose(ours["points"].isel(time=-1), np.column_stack([ends[:50], ends[50:]]), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ours["points"].isel(time=-1), np.column_stack([ends[:50], ends[50:]]), rtol=0, atol=known)
 
 
 def test_pairs_run_on_their_four_dimensional_grid():
@@ -319,12 +335,17 @@ def test_every_particle_method_follows_the_flow_of_the_metric(options):
 
 
 def test_the_exact_step_in_the_cone_is_that_of_the_plane():
-    """jko_lagrangian knows the global proximal point in the cone metric: that of the signed model."""
-    method = wgfpipe.JKOLagrangian(dt=0.1)
-    sphere, signed = (wgfpipe.solve(on_a_ring({"kind": kind}), method, 0.5, 3) for kind in ("sphere", "signed"))
+    """jko_lagrangian knows the global proximal point in the cone metric: that of the signed model, as well as it knows either.
+
+    Outputs follow neurons with factors |x|, below 2; costs follow displacements d with 2 / d of their error.
+    """
+    method, problems = wgfpipe.JKOLagrangian(dt=0.1), [on_a_ring({"kind": kind}) for kind in ("sphere", "signed")]
+    sphere, signed = (wgfpipe.solve(problem, method, 0.5, 3) for problem in problems)
     assert sphere.attrs["status"] == signed.attrs["status"] == "ok"
-    assert gap(sphere, signed) < 1e-9
-    np.testing.assert_allclose(sphere["transport_cost"], signed["transport_cost"], rtol=1e-6)
+    known = known_to(problems[1], 0.1, 5)
+    assert gap(sphere, signed) < 2 * known < 1e-4 * float(np.abs(signed["prediction"][-1] - signed["prediction"][0]).max())
+    displacement = np.sqrt(2 * 0.1 * float(signed["transport_cost"].min()))
+    np.testing.assert_allclose(sphere["transport_cost"], signed["transport_cost"], rtol=2 * known / displacement)
 
 
 def test_past_the_apex_a_neuron_keeps_its_sign():
