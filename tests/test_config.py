@@ -792,10 +792,10 @@ CONFIGS = ["config.yaml", ".test/config.yaml"]
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_configs_of_the_repository_are_valid(name, monkeypatch):
-    """Both files load, from the folder of the Snakefile and by ``python -m wgfpipe validate``."""
+    """Both files load, with paths from their own folder, and by ``python -m wgfpipe validate``."""
     from wgfpipe.__main__ import main
 
-    assert load(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), ROOT).cells
+    assert load(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), (ROOT / name).parent).cells
     monkeypatch.chdir(ROOT)
     assert main(["validate", name]) == 0
 

@@ -109,7 +109,7 @@ def test_anchors_and_merge_keys_work(tmp_path):
         (TEXT.replace("cells:", "# größe\ncells:").encode("latin-1"), "text in UTF-8, and line 8 is none"),
         (TEXT.encode("utf-16"), "text in UTF-8"),
         (TEXT + "  r: &r {x: *r}\n", "another value, as the alias stands within what it is an alias of"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 1000, "nested too deeply"),
         ("a: !!int x\n", "valid YAML"),
         ("{[1]: 2}", "valid YAML"),
         ("a: !!python/object:os.system x\n", "valid YAML"),
@@ -418,11 +418,11 @@ def test_runs_of_another_config_are_not_mixed_in(results, tmp_path):
         stages.summary(summary, {"base": str(folder / "base/distances.nc")}, {"base": runs}, paths)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\0" * 100, b"text"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\0" * 100, b"text"], ids=["empty", "cut", "zeros", "text"])
 def test_a_damaged_checkpoint_is_no_end_of_a_run(tmp_path, capsys, content):
     """What a power failure leaves is said, removed, and the run starts anew: with the result of a run without it."""
     problem, method = (
-        wgfpipe.problem(data={"kind": "sinus", "n": 4}, grid={"points_per_axis": 12}),
+        wgfpipe.problem(data={"kind": "sinus", "n": 4}, grid={"half_width": 3.0, "points_per_axis": 16}),
         wgfpipe.GradientDescent(dt=0.05),
     )
     saved = written(tmp_path, content, "run.npz")
@@ -493,11 +493,11 @@ def test_only_one_module_asks_numba_for_a_cache():
 
 
 def test_numpy_numbers_are_numbers():
-    """In sections, in methods and in calls: np.int64(12) is 12 to the last bit of the result."""
-    sections = {"data": {"kind": "sinus", "n": 4}, "grid": {"points_per_axis": 12, "half_width": [3.0, 2.5]}, "seed": 3}
+    """In sections, in methods and in calls: np.int64(4) is 4 to the last bit of the result."""
+    sections = {"data": {"kind": "sinus", "n": 4}, "grid": {"points_per_axis": 16, "half_width": [3.0, 2.75]}, "seed": 3}
     theirs = {
         "data": {"kind": "sinus", "n": np.int64(4)},
-        "grid": {"points_per_axis": np.int32(12), "half_width": np.array([3.0, 2.5])},
+        "grid": {"points_per_axis": np.int32(16), "half_width": np.array([3.0, 2.75])},
         "seed": np.uint8(3),
     }
     first = wgfpipe.solve(wgfpipe.problem(**sections), wgfpipe.GradientDescent(dt=0.25), 0.5, 2, seed=1)
@@ -565,5 +565,5 @@ def test_type_checkers_see_the_names_that_programs_see():
         for plug_in in getattr(sys.modules[module], registry):
             assert getattr(wgfpipe, plug_in.__name__) is plug_in
     assert all(callable(getattr(wgfpipe, name)) for name in wgfpipe._HOMES)
-    with pytest.raises(AttributeError, match="Any"):
-        _ = wgfpipe.Any
+    with pytest.raises(AttributeError, match="BaseModel"):  # what a module of plug-ins imports is no name of ours
+        _ = wgfpipe.BaseModel
