@@ -400,6 +400,7 @@ MISTAKES = {
     "distances are text": (config_of(distances="w2"), [f"{CELL}: distances"]),
     "label is a number": (config_of(methods={"gd": GD, 1: GD}), [f"{CELL}: methods.1"]),
     # values
+    "seed too long for a fraction": (config_of(seed=1e30), [f"{CELL}: seed"]),
     "seed below zero": (config_of(seed=-1), [f"{CELL}: seed"]),
     "horizon below zero": (config_of(horizon=-1), [f"{CELL}: horizon"]),
     "dt below zero": (with_jko(dt=-0.1), [f"{CELL}: methods.jko.dt"]),
@@ -438,6 +439,7 @@ MISTAKES = {
     ),
     # comparisons
     "comparison of one cell": (comparing(["base"]), ["comparison 'models': cells"]),
+    "comparison of a cell with itself": (comparing(["base", "other", "base"]), ["comparison 'models': cells"]),
     "comparison of a stranger": (comparing(["base", "bse"]), ["comparison 'models': cells"]),
     "comparison by transport": (comparing(["base", "other"], distances=["w2"]), ["comparison 'models': distances"]),
     "comparison of other data": (
@@ -792,10 +794,10 @@ CONFIGS = ["config.yaml", ".test/config.yaml"]
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_configs_of_the_repository_are_valid(name, monkeypatch):
-    """Both files load, from the folder of the Snakefile and by ``python -m wgfpipe validate``."""
+    """Both files load, with paths from their own folder, and by ``python -m wgfpipe validate``."""
     from wgfpipe.__main__ import main
 
-    assert load(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), ROOT).cells
+    assert load(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), (ROOT / name).parent).cells
     monkeypatch.chdir(ROOT)
     assert main(["validate", name]) == 0
 

@@ -30,7 +30,8 @@ class Checkout:
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
             else:
                 shutil.copy(source, folder / name)
-        shutil.copy(ROOT / ".test/config.yaml", folder / "config.yaml")
+        text = (ROOT / ".test/config.yaml").read_text(encoding="utf-8")
+        (folder / "config.yaml").write_text(text.replace("path: ../resources/", "path: resources/"), encoding="utf-8")
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake with the library of the copy."""
@@ -104,6 +105,56 @@ def test_results_copied_without_records_are_judged_by_what_they_store(finished):
     finished.edit("config.yaml", "jko: {kind: jko_entropic, dt: 0.25,", "jko: {kind: jko_entropic, dt: 0.125,")
     assert stale.returncode == 1
     assert "results/base/trajectory/jko.nc: made by another config (method changed)" in stale.stdout
+
+
+def test_data_replaced_by_an_older_file_are_read_anew(finished):
+    """What is in the file counts, not its time: everything that follows from it is planned."""
+    source = finished.folder / "resources/diabetes.csv"
+    content, times = source.read_bytes(), (source.stat().st_atime, source.stat().st_mtime)
+    lines = content.splitlines(keepends=True)
+    source.write_bytes(b"".join([lines[0], *reversed(lines[1:])]))
+    os.utime(source, (1577836800, 1577836800))
+    planned = finished.planned()
+    source.write_bytes(content)
+    os.utime(source, times)
+    assert planned == Counter({"data": 1, "grid": 1, "trajectory": 3, "distances": 1, "figures": 1, "summary": 1, "page": 1})
+    assert finished.planned() == Counter()
+
+
+def test_any_config_and_any_installation_is_planned_by_this_checkout(tmp_path):
+    """A config elsewhere with braces in the path of its data, a seed of 128 bits, and another checkout's wgfpipe installed.
+
+    Data are found beside the config, keys written twice and notes are told as by ``validate``, and the code that plans is that
+    of the Snakefile, whatever Python would import.
+    """
+    checkout, other = Checkout(tmp_path / "mine"), tmp_path / "other"
+    shutil.copytree(checkout.folder / "src", other / "src")
+    (other / "src/wgfpipe/config.py").write_text("raise ImportError('the wrong checkout')\n")
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    (elsewhere / "a {1}.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n")
+    text = (
+        "defaults:\n  seed: 243799254704924441050048792905230269161\n  data: {kind: csv, path: 'a {1}.csv', x: [t], y: v}\n"
+        "  grid: {half_width: 3.0, points_per_axis: 16}\n  horizon: 0.1\n  save_at: 2\n  reference: gd\n"
+        "  methods: {gd: {kind: gd, dt: 0.2}}\ncells:\n  base: {}\n"
+    )
+    config = elsewhere / "mine.yaml"
+    config.write_text(text)
+    environment = os.environ | {"PYTHONPATH": str(other / "src"), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", checkout.folder / "Snakefile", "--cores", "1"]
+        command = [*snakemake, "--configfile", config, "--directory", elsewhere, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    done = run("results/summary.csv")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stderr.count("note: cell 'base', gd: saved times divide time into steps of 0.1 where dt = 0.2") == 1
+    assert "243799254704924441050048792905230269161" in (elsewhere / "results/summary.csv").read_text()
+    config.write_text(text + "  base: {horizon: 0.2}\n")
+    twice = run("--dry-run")
+    assert twice.returncode != 0
+    assert "cells.base: got the key twice, on lines 10 and 11" in twice.stdout + twice.stderr
 
 
 def test_edits_rerun_what_they_touch_and_nothing_else(finished):

@@ -1,18 +1,37 @@
-"""Command line: ``python -m wgfpipe validate | schema | show | check | methods | overhead``."""
+"""Command line: ``wgfpipe validate | schema | show | check | methods | overhead``, or ``python -m wgfpipe ...``."""
 
 import argparse
+import io
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
+from wgfpipe import __version__
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status."""
+    """Run a command and return its exit status; end quietly where nobody reads on, as in ``wgfpipe methods | head``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal's encoding lacks
+    try:
+        status = _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m wgfpipe",
+        prog="wgfpipe",
         description="Does the Wasserstein gradient flow of a two-layer ReLU network follow gradient descent? "
         "The pipeline itself is run by `snakemake --cores 8`.",
     )
+    parser.add_argument("--version", action="version", version=f"wgfpipe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     validate = commands.add_parser("validate", help="check a config without running anything")
     validate.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
@@ -62,6 +81,8 @@ def _validate(path: Path) -> int:
         return 1
     for name, cell in experiment.cells.items():
         print(f"{name}: {cell.data.kind} data, {cell.parametrization.kind}, methods {', '.join(cell.methods)}")
+    for note in experiment.notes:
+        print(f"note: {note}")
     n_trajectories = sum(len(cell.methods) for cell in experiment.cells.values())
     print(f"{path} is valid: {len(experiment.cells)} cells, {n_trajectories} trajectories")
     return 0
@@ -96,8 +117,8 @@ def _show(path: Path) -> int:
     try:
         with xr.open_dataset(path, engine="netcdf4") as dataset:
             loaded = dataset.load()
-    except OSError as error:
-        print(f"{path} is not a NetCDF-4 file: {error}", file=sys.stderr)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"{path} is not a NetCDF-4 file, or a damaged one: {error}", file=sys.stderr)
         return 1
     for kind in SCHEMAS:
         try:

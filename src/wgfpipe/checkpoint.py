@@ -52,7 +52,7 @@ def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -
     if path is None or not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             saved = {name: file[name] for name in file.files}
         records, state = _records(saved), _state(saved, initial_state)
     except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:

@@ -317,6 +317,8 @@ def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistak
             continue
         if refused := [distance for distance in comparison.distances if distance not in FUNCTION_DISTANCES]:
             mistakes.append(mistake(where, "distances", refused, f"distances of functions: {WHY_NO_TRANSPORT}"))
+        if len(set(comparison.cells)) < len(comparison.cells):
+            mistakes.append(mistake(where, "cells", list(comparison.cells), "every cell once"))
         for cell in comparison.cells:
             if cell not in named:
                 mistakes.append(mistake(where, "cells", cell, f"cells of this file: {', '.join(named)}"))

@@ -96,6 +96,8 @@ def translated(where: str, error: ValidationError, top: type[BaseModel]) -> list
                 expected = "at least one entry" if least == 1 else f"at least {least} entries"
             case "int_parsing" | "int_from_float" | "int_type":
                 expected = "a whole number"
+            case "int_parsing_size":
+                expected = "a whole number with all its digits"
             case "float_parsing" | "float_type":
                 expected = "a number"
             case "bool_parsing" | "bool_type":

@@ -25,7 +25,7 @@ def describe(results: Path, wall: float | None = None, cores: int = 1) -> str:
         A readable table. The last line gives the share of core seconds that is not work.
     """
     jobs: dict[str, list[float]] = {}
-    for log in sorted((results / "logs").rglob("*.log")):
+    for log in sorted(path for path in (results / "logs").rglob("*.log") if path.is_file()):
         timing = results / "benchmarks" / log.relative_to(results / "logs").with_suffix(".tsv")
         work = [
             float(line.split(":")[1])

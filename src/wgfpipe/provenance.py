@@ -14,6 +14,7 @@ import importlib.util
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "wgfpipe"
 REGISTRIES = frozenset(
@@ -113,10 +114,43 @@ def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
         raise KeyError(f"module {module} defines no {name}")
     text, needs = [], []
     for statement in [*nodes[name], *always]:
-        text.append(ast.dump(statement))
+        text.append(canonical(statement))
         local = imports | _imports([n for n in ast.walk(statement) if isinstance(n, ast.Import | ast.ImportFrom)])
         needs += _needs(statement, local, module, set(nodes))
     return "\n".join(text), sorted({need for need in needs if need != (module, name)})
+
+
+def canonical(node: Any) -> str:
+    """Write a syntax tree as text that does not depend on the version of Python: what is empty is left out.
+
+    New versions add fields that are empty for old syntax (``type_params`` in 3.12), print trees otherwise (3.13), and cut the
+    constant parts of f-strings otherwise (3.12).
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(canonical, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: getattr(node, name, None) for name in node._fields if name not in ("ctx", "kind", "type_comment")}
+    if isinstance(node, ast.JoinedStr):
+        fields["values"] = _joined(node.values)
+    given = [f"{name}={canonical(value)}" for name, value in sorted(fields.items()) if value is not None and value != []]
+    if isinstance(node, ast.Constant):
+        given = [repr(node.value)]
+    return f"{type(node).__name__}({', '.join(given)})"
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """Parts of an f-string with neighbouring constants in one, and no empty ones."""
+    parts: list[ast.expr] = []
+    for value in values:
+        match value, parts[-1:]:
+            case ast.Constant(value=""), _:
+                pass
+            case ast.Constant(value=str() as more), [ast.Constant(value=str() as text)]:
+                parts[-1] = ast.Constant(text + more)
+            case _:
+                parts.append(value)
+    return parts
 
 
 def _imports(statements: list) -> dict[str, tuple[str, str]]:
