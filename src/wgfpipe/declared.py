@@ -22,11 +22,15 @@ def check(plugin: type[BaseModel], declared: tuple[Declared, ...]) -> None:
     Raises
     ------
     TypeError
-        If one is missing or has a value that it cannot have: names the class, the variable, what it is and what was expected.
+        If one is missing or has a value that it cannot have, or a class with a kind lacks a method of its contract: names the
+        class, the variable, what it is and what was expected.
     """
-    if inspect.isabstract(plugin):
-        return
     kind = plugin.model_fields["kind"].default
+    if inspect.isabstract(plugin):
+        if isinstance(kind, str):
+            unwritten = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
+            raise TypeError(f"{plugin.__name__}: got no {unwritten}, expected methods and properties of these names")
+        return
     if not text(kind):
         raise TypeError(f'{plugin.__name__}.kind: got {kind!r}, expected a name, as in kind: Literal["name"] = "name"')
     for name, accepts, expected in declared:

@@ -23,7 +23,7 @@ from wgfpipe.expression import PositiveExpression, evaluate
 from wgfpipe.measure import Array, Grid, Measure, Sign
 from wgfpipe.memory import keep_pages
 from wgfpipe.parametrizations.base import NOTHING, Geometry, Loss, Parametrization
-from wgfpipe.section import Section
+from wgfpipe.section import PlugIn
 from wgfpipe.status import Info, Status
 
 ROUNDINGS = 64.0
@@ -235,7 +235,37 @@ class Solved(NamedTuple):
     caveat: str = ""
 
 
-class Method(Section, ABC):
+DECLARED = (
+    declared.Declared("title", declared.text, "what the method is, in a few words"),
+    declared.Declared("support", declared.one_of("particles", "grid"), "'particles' or 'grid'"),
+    declared.Declared(
+        "family",
+        declared.one_of("gradient descent", "Wasserstein gradient flow"),
+        "'gradient descent' or 'Wasserstein gradient flow'",
+    ),
+    declared.Declared(
+        "geometries",
+        lambda value: isinstance(value, tuple) and bool(value) and set(value) <= set(get_args(Geometry)),
+        f"a tuple of some of {', '.join(get_args(Geometry))}",
+    ),
+    declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
+    declared.Declared("descends", declared.truth, "True or False"),
+    declared.Declared("reports_ascent", declared.truth, "True or False"),
+    declared.Declared("certificate", declared.text, "what the stored residual is, or 'none: ' and why"),
+    declared.Declared(
+        "references", lambda value: declared.texts(value) and bool(value), "a tuple of one work to cite at least"
+    ),
+    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
+    declared.Declared("shortest_resolved_dt", declared.number, "a flow time of at least 0"),
+    declared.Declared(
+        "smooth_order", lambda value: value is None or (declared.number(value) and value > 0), "a positive number"
+    ),
+    declared.Declared("contraction_error", declared.number, "a number of at least 0"),
+)
+"""Class variables of a method, which :class:`Method` describes, and the values they may have."""
+
+
+class Method(PlugIn, ABC):
     """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
 
     To add one: a module in ``methods/`` with a subclass that sets the class variables and writes :meth:`init`,
@@ -278,11 +308,7 @@ class Method(Section, ABC):
     """In the potential |theta|^2 / 2 the step of a Wasserstein gradient flow contracts at the rate 2 log(1 + dt) / dt: how far
     that of the method may be from it on 29 nodes an axis, dt 1 and 1/2 or what it resolves. The flow itself is 0.38 away."""
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what the class declares, see :data:`DECLARED`."""
-        super().__pydantic_init_subclass__(**kwargs)
-        declared.check(cls, DECLARED)
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
     def init(self, problem: Problem, rng: np.random.Generator) -> Any:
@@ -327,36 +353,6 @@ class Method(Section, ABC):
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         """Say which flow ``n_steps`` steps of ``dt``, the length they really have, solve."""
         return Solved()
-
-
-DECLARED = (
-    declared.Declared("title", declared.text, "what the method is, in a few words"),
-    declared.Declared("support", declared.one_of("particles", "grid"), "'particles' or 'grid'"),
-    declared.Declared(
-        "family",
-        declared.one_of("gradient descent", "Wasserstein gradient flow"),
-        "'gradient descent' or 'Wasserstein gradient flow'",
-    ),
-    declared.Declared(
-        "geometries",
-        lambda value: isinstance(value, tuple) and bool(value) and set(value) <= set(get_args(Geometry)),
-        f"a tuple of some of {', '.join(get_args(Geometry))}",
-    ),
-    declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
-    declared.Declared("descends", declared.truth, "True or False"),
-    declared.Declared("reports_ascent", declared.truth, "True or False"),
-    declared.Declared("certificate", declared.text, "what the stored residual is, or 'none: ' and why"),
-    declared.Declared(
-        "references", lambda value: declared.texts(value) and bool(value), "a tuple of one work to cite at least"
-    ),
-    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
-    declared.Declared("shortest_resolved_dt", declared.number, "a flow time of at least 0"),
-    declared.Declared(
-        "smooth_order", lambda value: value is None or (declared.number(value) and value > 0), "a positive number"
-    ),
-    declared.Declared("contraction_error", declared.number, "a number of at least 0"),
-)
-"""Class variables of a method, which :class:`Method` describes, and the values they may have."""
 
 
 def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:

@@ -1,11 +1,12 @@
 """What every section of a config has in common: how values are read, and what a plug-in must say of itself."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from wgfpipe.declared import Declared, check
 
 
 def plain(value: Any) -> Any:
@@ -33,10 +34,6 @@ def _spelt(value: Any) -> Any:
     if isinstance(value, list):
         return [_spelt(item) for item in value]
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _said(wanted: Any) -> str:
-    return wanted.__name__ if isinstance(wanted, type) and not get_args(wanted) else str(wanted).replace("typing.", "")
 
 
 class Section(BaseModel):
@@ -69,39 +66,15 @@ class Section(BaseModel):
 class PlugIn(Section):
     """A section that the key ``kind`` names: a class that is listed in a registry.
 
-    A class that lacks a class variable, or has one of another type, is refused where it is defined, not after a run.
+    A class that lacks a class variable, or has one with another value than it may, is refused where it is defined.
     """
 
     kind: str
+    declares: ClassVar[tuple[Declared, ...]] = ()
+    """Class variables that every class of this kind has, and the values they may have."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Check the class variables and the kind of a class that is no mere contract.
-
-        Raises
-        ------
-        TypeError
-            Naming the class, the variable, what was found and what was expected.
-        """
+        """Check the class variables and the kind of a class that is no mere contract; TypeError where they are wrong."""
         super().__pydantic_init_subclass__(**options)
-        kind = cls.model_fields["kind"].default
-        unwritten = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-        if unwritten and not isinstance(kind, str):
-            return
-        if not isinstance(kind, str):
-            raise TypeError(f'{cls.__name__} has no kind: write kind: Literal["its_name"] = "its_name"')
-        if unwritten:
-            raise TypeError(f"{cls.__name__} does not define {unwritten}")
-        declared = {}
-        for base in reversed(cls.__mro__):
-            declared |= {name: hint for name, hint in inspect.get_annotations(base).items() if name in cls.__class_vars__}
-        for name, hint in declared.items():
-            wanted = get_args(hint)[0]
-            if not hasattr(cls, name):
-                raise TypeError(f"{cls.__name__} has no {name}: write {name}: ClassVar[{_said(wanted)}] = ...")
-            try:
-                TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(
-                    getattr(cls, name), strict=True
-                )
-            except ValidationError:
-                raise TypeError(f"{cls.__name__}.{name} is {getattr(cls, name)!r}, expected {_said(wanted)}") from None
+        check(cls, cls.declares)

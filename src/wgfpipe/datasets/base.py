@@ -32,6 +32,16 @@ class Samples(NamedTuple):
     scale: Array
 
 
+DECLARED = (
+    declared.Declared("title", declared.text, "what the data are, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
+    declared.Declared("example_source", lambda value: value is None or declared.text(value), "the content of a file, or None"),
+    declared.Declared("random", declared.truth, "True or False"),
+)
+"""Class variables of a data set, which :class:`Dataset` describes, and the values they may have."""
+
+
 class Dataset(PlugIn, ABC):
     """Where inputs and labels come from."""
 
@@ -46,11 +56,7 @@ class Dataset(PlugIn, ABC):
     random: ClassVar[bool] = True
     """Whether another seed makes the example another data set."""
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what the class declares, see :data:`DECLARED`."""
-        super().__pydantic_init_subclass__(**kwargs)
-        declared.check(cls, DECLARED)
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @property
     @abstractmethod
@@ -98,13 +104,3 @@ class Dataset(PlugIn, ABC):
     def source(self) -> str | None:
         """File the data are read from, as the config names it; None for generated data."""
         return None
-
-
-DECLARED = (
-    declared.Declared("title", declared.text, "what the data are, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
-    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
-    declared.Declared("example_source", lambda value: value is None or declared.text(value), "the content of a file, or None"),
-    declared.Declared("random", declared.truth, "True or False"),
-)
-"""Class variables of a data set, which :class:`Dataset` describes, and the values they may have."""

@@ -1,10 +1,16 @@
 """The contract of an energy: a convex quadratic loss of the outputs plus a quadratic potential of the neurons."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from wgfpipe import declared
 from wgfpipe.section import PlugIn
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what the energy is, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+)
+"""Class variables of an energy, which :class:`Energy` describes, and the values they may have."""
 
 
 class Energy(PlugIn, ABC):
@@ -17,11 +23,7 @@ class Energy(PlugIn, ABC):
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what the class declares, see :data:`DECLARED`."""
-        super().__pydantic_init_subclass__(**kwargs)
-        declared.check(cls, DECLARED)
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
     def curvature(self, n_samples: int) -> float:
@@ -31,10 +33,3 @@ class Energy(PlugIn, ABC):
     @abstractmethod
     def potential_stiffness(self) -> float:
         """The k of the potential ``k |theta|^2 / 2``; at least zero."""
-
-
-DECLARED = (
-    declared.Declared("title", declared.text, "what the energy is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
-)
-"""Class variables of an energy, which :class:`Energy` describes, and the values they may have."""

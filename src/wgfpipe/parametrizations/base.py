@@ -1,13 +1,13 @@
 """The contract of a parametrization: how a neuron's parameters make its output."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from wgfpipe import declared
 from wgfpipe.measure import Array, Measure, Sign, equally_spaced
-from wgfpipe.section import Section
+from wgfpipe.section import PlugIn
 
 NOTHING = np.empty((0, 0))
 """The empty memory of :meth:`Parametrization.advance`."""
@@ -25,7 +25,15 @@ class Loss(NamedTuple):
     curvature: float
 
 
-class Parametrization(Section, ABC):
+DECLARED = (
+    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
+)
+"""Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
+
+
+class Parametrization(PlugIn, ABC):
     """A neuron model ``m(theta; x)``.
 
     Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
@@ -40,11 +48,7 @@ class Parametrization(Section, ABC):
     """Signs between which no mass moves; (1,) when the sign is a parameter."""
     references: ClassVar[tuple[str, ...]] = ()
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what the class declares, see :data:`DECLARED`."""
-        super().__pydantic_init_subclass__(**kwargs)
-        declared.check(cls, DECLARED)
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
     def parameter_names(self, n_features: int) -> tuple[str, ...]:
@@ -164,11 +168,3 @@ class Parametrization(Section, ABC):
             if np.abs(change).max() <= 1e-14 * scale:
                 break
         return points
-
-
-DECLARED = (
-    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
-    declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
-)
-"""Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
