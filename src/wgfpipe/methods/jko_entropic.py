@@ -17,7 +17,8 @@ b <- sqrt(b q / S b) contracts by 1/2 and the unaveraged update not at all; Poly
 Order 1 in dt of the flow of F + D * entropy with D = epsilon / (4 dt) (plain), of F (debiased, up to O(epsilon^2) a step);
 so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
 (debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status
-``pinned``); scalings too wide for float64 go to the log domain by themselves, tens of times slower.
+``pinned``). Scalings too wide for float64 become wide numbers by themselves (:mod:`wgfpipe.wide`), 2-5 times slower; a drift
+beyond the kernel's reach, 6 h where epsilon = h^2, takes logarithms, 20-40 times slower. A message says so.
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
