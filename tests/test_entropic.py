@@ -12,7 +12,7 @@ from wgfpipe import wide
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Grid
 from wgfpipe.methods import jko_entropic
-from wgfpipe.methods.grid_steps import Logarithms
+from wgfpipe.methods.grid_steps import Logarithms, extrapolated, remembered
 from wgfpipe.trajectory import measure_at
 
 KINDS = {
@@ -148,3 +148,15 @@ def test_a_vanishing_epsilon_is_the_exact_step(debias, exponent):
     for index in (0, 1):
         after = measure_at(run, index).weights
         np.testing.assert_allclose(after, problem.grid_weights, rtol=1e-13)
+
+
+def test_the_guess_of_a_step_continues_what_the_last_three_did():
+    """A v that is a quadratic of the step's number is guessed exactly, from fewer steps a line and a constant."""
+    curve = [np.array([1.0, -2.0]) + k * np.array([3.0, 0.5]) + k**2 * np.array([-1.0, 4.0]) for k in range(5)]
+    history = curve[0][None]
+    np.testing.assert_array_equal(extrapolated(history), curve[0])
+    history = remembered(history, curve[1])
+    np.testing.assert_array_equal(extrapolated(history), 2 * curve[1] - curve[0])
+    for k in (2, 3):
+        history = remembered(history, curve[k])
+        np.testing.assert_allclose(extrapolated(history), curve[k + 1], rtol=1e-14)
