@@ -198,7 +198,7 @@ class _Regularized:
         self.before = state.weights
         self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
         self.total = float(self.goal.sum())
-        self.lever = _lever(problem, self.total)
+        self.lever = max(self.total * _lever(problem), 1.0)  # misplaced mass counts in outputs, and as such
 
     def _set_exponent(self, outputs_error: Array) -> None:
         """Log E = -(2 dt / epsilon) V, centred in each sign."""
@@ -298,8 +298,8 @@ class _Debiased(_Regularized):
 
 
 @lru_cache(maxsize=8)
-def _lever(problem: Problem, total: float) -> float:
-    """What a share of misplaced mass can do to the outputs, as a multiple of their size; at least 1."""
+def _lever(problem: Problem) -> float:
+    """What a unit of misplaced mass can do to the outputs, root mean square, as a multiple of their size."""
     largest = np.abs(problem.grid_activations).max(axis=1)
     size = problem.outputs_size
-    return max(total * float(np.sqrt(np.mean(largest**2))) / size, 1.0) if size > 0.0 else 1.0
+    return float(np.sqrt(np.mean(largest**2))) / size if size > 0.0 else 0.0
