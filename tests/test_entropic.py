@@ -12,7 +12,7 @@ from wgfpipe import wide
 from wgfpipe.kernels import GibbsKernel
 from wgfpipe.measure import Grid
 from wgfpipe.methods import jko_entropic
-from wgfpipe.methods.grid_steps import Logarithms
+from wgfpipe.methods.grid_steps import Logarithms, extrapolated, remembered
 from wgfpipe.trajectory import measure_at
 
 KINDS = {
@@ -132,3 +132,31 @@ def test_pinned_is_said_where_mass_could_move_and_did_not(kind):
         run = wgfpipe.solve(problem, KINDS[kind](dt=1.0, epsilon="0.03*h^2"), 1.0, 2)
         words.append((run.attrs["status"], float(run["plan_off_diagonal"][0]) > 0.5))
     assert words == [("pinned", False), ("ok", True), ("ok", False)]
+
+
+@pytest.mark.parametrize("exponent", [-8, -16, -300])
+@pytest.mark.parametrize("debias", [False, True])
+def test_a_vanishing_epsilon_is_the_exact_step(debias, exponent):
+    """No drift exceeds half a spacing, so the step without regularization stays: so does this one, and says pinned.
+
+    Every node's masses keep their digits, to the few roundings of a logarithm and an exponential (size log q < 25).
+    """
+    problem = make_problem(16)
+    run = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon=10.0**exponent, debias=debias), 0.25, 2)
+    assert run.attrs["status"] == "pinned"
+    assert float(run["mass_error"].max()) < 1e-14
+    for index in (0, 1):
+        after = measure_at(run, index).weights
+        np.testing.assert_allclose(after, problem.grid_weights, rtol=1e-13)
+
+
+def test_the_guess_of_a_step_continues_what_the_last_three_did():
+    """A v that is a quadratic of the step's number is guessed exactly, from fewer steps a line and a constant."""
+    curve = [np.array([1.0, -2.0]) + k * np.array([3.0, 0.5]) + k**2 * np.array([-1.0, 4.0]) for k in range(5)]
+    history = curve[0][None]
+    np.testing.assert_array_equal(extrapolated(history), curve[0])
+    history = remembered(history, curve[1])
+    np.testing.assert_array_equal(extrapolated(history), 2 * curve[1] - curve[0])
+    for k in (2, 3):
+        history = remembered(history, curve[k])
+        np.testing.assert_allclose(extrapolated(history), curve[k + 1], rtol=1e-14)

@@ -1,4 +1,4 @@
-"""The Gibbs kernel exp(-|x - y|^2 / epsilon) of a grid, plain and in the log domain.
+"""The Gibbs kernel exp(-|x - y|^2 / epsilon) of a grid: in float64, for wide numbers, and for logarithms.
 
 On a flat block the kernel is a Kronecker product of one small matrix an axis, so it is applied axis by axis: for
 ``n^2`` nodes two n x n matrix products, ``4 n^3`` operations instead of ``2 n^4``, and never an N x N matrix. Where the small
@@ -30,7 +30,7 @@ from wgfpipe.wide import DOWN, UP, Wide, wide
 from wgfpipe.wide_kernels import add_level, contract_logs
 
 FACTOR_CUTOFF = 1e-100
-"""Entries of the one-dimensional factors below this are zero in the plain domain.
+"""Entries of the one-dimensional factors below this are zero, but for logarithms.
 
 Products of such entries are denormal numbers, 4-17 times slower on common processors. What is lost is bounded in
 :meth:`GibbsKernel.reach`."""
@@ -146,7 +146,7 @@ class GibbsKernel:
 
     @cached_property
     def _plain(self) -> list[list[list["Pass"]]]:
-        """Passes from block to block, [target][source], of the plain domain."""
+        """Passes from block to block, [target][source], for float64 and wide numbers."""
 
         def pieces(log_factor: Array) -> list["Piece"]:
             factor = np.where(log_factor > np.log(FACTOR_CUTOFF), np.exp(log_factor), 0.0)
@@ -156,7 +156,7 @@ class GibbsKernel:
 
     @cached_property
     def _log(self) -> list[list[list["Pass"]]]:
-        """Passes from block to block, [target][source], of the log domain, where nothing is cut."""
+        """Passes from block to block, [target][source], for logarithms, where nothing is cut."""
         return self._plans(lambda log_factor: [Piece(slice(None), slice(None), log_factor)])
 
     def _plans(self, pieces: Callable[[Array], list["Piece"]]) -> list[list[list["Pass"]]]:
@@ -178,7 +178,7 @@ class GibbsKernel:
         return Pass((n_rows, grid.n_nodes), (n_rows, len(grid.blocks[0][1])), factor, grid.turned)
 
     def reach(self) -> float:
-        """Largest drift a step may have for the plain domain to be exact, a length.
+        """Largest drift a step may have for cut factors to be exact, a length.
 
         Factors are cut at a distance r with exp(-r^2 / epsilon) = FACTOR_CUTOFF. A scaling exp(-(2 dt / epsilon) V) whose
         drift dt |grad V| is at most D gains at most exp(2 D r / epsilon) over that distance, so what is cut away stays below
@@ -255,7 +255,10 @@ def _contract(factor: Array, values: Array, out: Array) -> None:
 
 
 def _contract_logs(log_factor: Array, logs: ComplexArray, out: ComplexArray) -> None:
-    """Log-sum-exp along the middle axis."""
+    """Log-sum-exp along the middle axis; a run that has diverged, with NaN anywhere, gives NaN everywhere."""
+    if np.isnan(logs).any():
+        out[...] = np.nan
+        return
     if logs.ndim == 2:
         logs, out = logs[:, :, None], out[:, :, None]
     contract_logs(np.ascontiguousarray(log_factor), logs, out)

@@ -17,7 +17,8 @@ b <- sqrt(b q / S b) contracts by 1/2 and the unaveraged update not at all; Poly
 Order 1 in dt of the flow of F + D * entropy with D = epsilon / (4 dt) (plain), of F (debiased, up to O(epsilon^2) a step);
 so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
 (debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status
-``pinned``); scalings too wide for float64 go to the log domain by themselves, tens of times slower.
+``pinned``). Scalings too wide for float64 become wide numbers by themselves (:mod:`wgfpipe.wide`), 2-5 times slower; a drift
+beyond the kernel's reach, 6 h where epsilon = h^2, takes logarithms, 20-40 times slower. A message says so.
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
@@ -201,7 +202,7 @@ class _Regularized:
         self.before = state.weights
         self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
         self.total = float(self.goal.sum())
-        self.lever = _lever(problem, self.total)
+        self.lever = max(self.total * _lever(problem), 1.0)  # misplaced mass counts in outputs, and as such
 
     def _set_exponent(self, outputs_error: Array) -> None:
         """Log E = -(2 dt / epsilon) V, centred in each sign."""
@@ -301,8 +302,8 @@ class _Debiased(_Regularized):
 
 
 @lru_cache(maxsize=8)
-def _lever(problem: Problem, total: float) -> float:
-    """What a share of misplaced mass can do to the outputs, as a multiple of their size; at least 1."""
+def _lever(problem: Problem) -> float:
+    """What a unit of misplaced mass can do to the outputs, root mean square, as a multiple of their size."""
     largest = np.abs(problem.grid_activations).max(axis=1)
     size = problem.outputs_size
-    return max(total * float(np.sqrt(np.mean(largest**2))) / size, 1.0) if size > 0.0 else 1.0
+    return float(np.sqrt(np.mean(largest**2))) / size if size > 0.0 else 0.0
