@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.flow import ROUNDINGS, Info, Method, Problem
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.parametrizations.base import Geometry
@@ -79,7 +79,9 @@ class EMDProx(Method):
             settled = new_plan.same_support(plan)
             plan = new_plan
             if settled:
-                status = Status.OK if residual <= self.tolerance * math.sqrt(plan.cost / weights.sum()) else status
+                rounding = ROUNDINGS * np.finfo(float).eps * np.abs(points).max()
+                goal = max(self.tolerance * math.sqrt(plan.cost / weights.sum()), rounding)
+                status = Status.OK if residual <= goal else status
                 break
         after = Measure(points, weights, sign)
         prediction = problem.predict(after)

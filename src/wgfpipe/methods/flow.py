@@ -4,10 +4,10 @@ Classical Runge-Kutta of order 4 in the form that needs only "base + dt velocity
 ``t2 = t + dt/2 v(t)``, ``t3 = t + dt/2 v(t2)``, ``t4 = t + dt v(t3)``, ``t+ = (-t + t2 + 2 t3 + t4)/3 + dt/6 v(t4)``.
 Every step is done once with dt and twice with dt/2; the finer solution goes on, the coarser one goes on beside it, and
 ``residual`` is the root-mean-square distance of the two sets of labelled neurons. It estimates the error of the finer one, and
-is no bound: 15 times that error while no neuron crosses its activation line, about the error itself where neurons cross, and
-less than it where the two solutions happen to cross alike (12 times less was seen). Order: 4 while no neuron crosses its
-activation line; a crossing neuron sees a jump of its velocity and is displaced by O(dt), so the measure converges with order 1
-and a constant proportional to the mass that crosses. Cost: 12 passes a step.
+is no bound: 15 times that error or more while no neuron crosses its activation line, about the error itself where neurons
+cross, and less than it where the two solutions happen to cross alike (12 times less was seen). Order: 4 while no neuron crosses
+its activation line; a crossing neuron sees a jump of its velocity and is displaced by O(dt), so the measure converges with
+order 1 and a constant proportional to the mass that crosses. Cost: 12 passes a step.
 Source: Kutta 1901; Hairer, Norsett and Wanner, Solving ODEs I, sections II.1 and II.4.
 """
 

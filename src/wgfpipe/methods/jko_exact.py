@@ -11,8 +11,9 @@ gives the next map. The plan that mixes the maps is feasible, so ``gap = primal 
 optimum, whatever the iteration did: it is stored as ``residual``.
 
 Symbols: the notes' tau = 2 dt. Order 1 in dt where mass moves; but it moves along an axis only if dt |dV| > h / 2, below
-which it stays where it is (status ``pinned`` when that is a tenth of the mass): unlike the regularized step this one cannot
-resolve small steps. Cost a step: one
+which it stays where it is: unlike the regularized step this one cannot resolve small steps. Every step compares what it moved
+the mass of each node with that node's own proximal point off the lattice; once a quarter of the mean displacement is lost,
+over the steps so far, the status is ``pinned``. Cost a step: one
 transform (2 param N steps; N^2 comparisons on a surface) and one product with A an iteration, 5-20 of them.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Jaggi, ICML 2013 (Frank-Wolfe and its gap);
 Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
@@ -31,10 +32,11 @@ from wgfpipe.status import Status
 
 
 class ExactState(NamedTuple):
-    """Masses (atom,), v = f - y (sample,), and the mean displacements that all steps wanted and that the lattice held."""
+    """Masses (atom,), v = f - y (sample,), and of all steps the energy released and the mean displacements wanted and lost."""
 
     weights: Array
     outputs_error: Array
+    released: float = 0.0
     wanted: float = 0.0
     lost: float = 0.0
 
@@ -43,7 +45,9 @@ class JKOExact(Method):
     """Exact JKO step on a grid by Frank-Wolfe over transport maps."""
 
     kind: Literal["jko_exact"] = "jko_exact"
-    tolerance: float = Field(default=1e-8, gt=0, description="duality gap to reach, as a share of what the step gains")
+    tolerance: float = Field(
+        default=1e-8, gt=0, description="duality gap to reach, as a share of the energy released since the start"
+    )
     max_iterations: int = Field(default=200, ge=1, description="transport maps a step")
     title: ClassVar[str] = "exact JKO on the grid"
     support: ClassVar[Literal["grid"]] = "grid"
@@ -79,7 +83,7 @@ class JKOExact(Method):
             # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
             dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
             gap = primal - dual
-            goal = max(self.tolerance * (energy_before - primal), rounding)
+            goal = max(self.tolerance * (state.released + energy_before - primal), rounding)
             if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
             maps.append(_push(problem, before, image, dt))
@@ -96,8 +100,9 @@ class JKOExact(Method):
         wanted, lost = np.add((state.wanted, state.lost), held(problem, before, error, dt, moved))
         if lost > PINNED_SHARE * wanted:
             status = Status.worst(status, Status.PINNED)
+        energy = problem.energy_at(grid.points, weights, error + y)
         info = Info(
-            energy=problem.energy_at(grid.points, weights, error + y),
+            energy=energy,
             inner_iterations=iterations,
             residual=max(gap, 0.0),
             plan_off_diagonal=off_diagonal,
@@ -105,7 +110,7 @@ class JKOExact(Method):
             transport_cost=float(share @ np.array([one.travel for one in maps])),
             status=status,
         )
-        return ExactState(weights, error, float(wanted), float(lost)), info
+        return ExactState(weights, error, state.released + energy_before - energy, float(wanted), float(lost)), info
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)

@@ -159,12 +159,11 @@ class Parametrization(PlugIn, ABC):
         grad V is below 1; what it leaves is part of the residual its caller stores.
         """
         points = start
-        scale = 1.0 + np.abs(anchor).max()
         for iteration in range(100):
             target = anchor - dt * self.gradient(points, sign, x, slope)
             damping = 1.0 if iteration < 5 else 0.5
             change = damping * (target - points)
             points = points + change
-            if np.abs(change).max() <= 1e-14 * scale:
+            if np.abs(change).max() <= 1e-14 * max(np.abs(anchor).max(), np.abs(target).max()):
                 break
         return points

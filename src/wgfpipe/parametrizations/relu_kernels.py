@@ -136,15 +136,17 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
     n_samples = x.shape[0]
     result = np.empty_like(anchor)
     norms = np.empty(n_samples)
+    longest = 0.0  # way from the anchor that all samples together can make
     for j in range(n_samples):
         norms[j] = np.sum(x[j] ** 2)
+        longest += dt * np.abs(slope[j]) * np.sqrt(norms[j])
     theta = np.empty(n_parameters)
     shifted = np.empty(n_parameters)
     multiplier = np.empty(n_samples)
     active = np.empty(n_samples)
     for i in range(n_atoms):
         theta[:] = start[i]
-        scale = 1.0 + np.abs(anchor[i]).max()
+        scale = longest * np.abs(sign[i]) + np.abs(anchor[i]).max()
         for j in range(n_samples):
             active[j] = 1.0 if np.dot(theta, x[j]) > 0.0 else 0.0
             multiplier[j] = active[j]
