@@ -24,6 +24,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         for name in ("Snakefile", "workflow", "profiles", "src", "resources", ".test"):
             source = ROOT / name
             if source.is_dir():
