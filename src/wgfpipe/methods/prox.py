@@ -39,8 +39,6 @@ class Prox(Method):
     order: ClassVar[float] = 1.0
     transports: ClassVar[bool] = False
     descends: ClassVar[bool] = True
-    solves_transport: ClassVar[bool] = False
-    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
     references: ClassVar[tuple[str, ...]] = (
         "Rockafellar, Monotone Operators and the Proximal Point Algorithm, SIAM J. Control Optim. 14 (1976)",
