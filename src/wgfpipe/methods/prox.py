@@ -38,6 +38,7 @@ class Prox(Method):
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     order: ClassVar[float] = 1.0
     transports: ClassVar[bool] = False
+    n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "residual of the dual equation, root mean square of outputs"
     references: ClassVar[tuple[str, ...]] = (
