@@ -434,7 +434,9 @@ def solve(
     lengths = np.diff(times)
     steppers = [method.between(own, length) for length in lengths]
     state = method.init(own, np.random.default_rng(seed))
-    recorder = trajectory.Recorder(solved=_solved(own, steppers, lengths, counts), shortened=_shortened(times, counts, longest))
+    recorder = trajectory.Recorder(
+        solved=_solved(own, steppers, lengths, counts), shortened=shortened_steps(times, counts, longest)
+    )
     resumed = load_checkpoint(checkpoint, recorder, state)
     if resumed is None:
         _save(problem, method, state, 0.0, recorder)
@@ -480,7 +482,7 @@ def _solved(problem: Problem, steppers: Sequence[Method], lengths: Array, counts
     return [stepper.solves(problem, dt, n_steps) for dt, (stepper, n_steps) in kinds.items()]
 
 
-def _shortened(times: Array, counts: Sequence[int], longest: float) -> str:
+def shortened_steps(times: Array, counts: Sequence[int], longest: float) -> str:
     """Say that saved times shorten the steps by a tenth or more, which changes what depends on their length."""
     steps = np.diff(times) / counts
     if steps.min() > 0.9 * longest:

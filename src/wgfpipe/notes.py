@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wgfpipe.cell_checks import Steps
-from wgfpipe.flow import _shortened
+from wgfpipe.flow import shortened_steps
 
 
 def notes_of(
@@ -34,7 +34,7 @@ def notes_of(
     for cell, methods in steps.items():
         said: dict[str, list[str]] = {}
         for label, (longest, times, counts) in methods.items():
-            if text := _shortened(times, counts, longest):
+            if text := shortened_steps(times, counts, longest):
                 said.setdefault(text, []).append(label)
                 short.setdefault(label, set()).add(cell)
         notes += [f"cell {cell!r}, {', '.join(labels)}: {text}" for text, labels in said.items()]

@@ -66,7 +66,8 @@ def render(
     Parameters
     ----------
     spec : mapping
-        ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set.
+        ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
+        knowing of the config.
     summary_paths : mapping
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
@@ -101,6 +102,7 @@ def render(
         swept=swept,
         sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
         comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
+        notes=spec.get("notes", ()),
         troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
         runtimes={cell: seconds for cell, folder in folders.items() if any((seconds := _runtimes(Path(folder))).values())},
         versions={"Python": platform.python_version()} | versions(),
