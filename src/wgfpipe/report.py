@@ -343,7 +343,8 @@ def _unique(texts: Iterable[str]) -> list[str]:
 
 def _interval(ends: tuple[float, float] | None) -> str:
     """Format the confidence interval of a share; nothing where there is none."""
-    return "" if ends is None or not ends[0] < ends[1] else f"{_share(ends[0])} to {_share(ends[1])}"
+    low, high = (DASH, DASH) if ends is None else map(_share, ends)
+    return "" if low == high else f"{low} to {high}"
 
 
 def _share(value: float | None) -> str:

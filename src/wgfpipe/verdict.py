@@ -52,7 +52,8 @@ class Share(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.1%}" + (f" ({self.low:.1%} to {self.high:.1%})" if self.low < self.high else "")
+        mean, low, high = (f"{value:.1%}" for value in self)
+        return mean if low == high else f"{mean} ({low} to {high})"
 
 
 def relative(distances: xr.Dataset) -> xr.Dataset:
