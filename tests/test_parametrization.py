@@ -532,7 +532,10 @@ def test_nearest_nodes_are_found_round_the_circle():
 
 
 def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
-    """The debiased entropic step on circle times line follows the flow of the same metric in function space and in W1."""
+    """The debiased entropic step on circle times line follows the flow of the same metric in function space and in W1.
+
+    It is nearer to the reference carried to the grid than the grid is to the reference: 0.47 of that floor, measured.
+    """
     from wgfpipe.verdict import relative
 
     problem = circle(40)
@@ -541,7 +544,8 @@ def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
     assert jko.attrs["status"] == "ok"
     shares = relative(wgfpipe.compare(problem, descent, jko=jko)).sel({"label": "jko"})
     assert float(shares["largest"].sel(distance="function_gap")) < 0.05
-    assert float(shares["excess"].sel(distance="w1")) < 0.15
+    carried, floor = (float(shares[name].sel(distance="w1")) for name in ("carried", "floor"))
+    assert carried < 0.6 * floor
 
 
 @pytest.mark.parametrize("kind", ["signed", "weight_alpha"])

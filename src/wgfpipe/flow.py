@@ -449,7 +449,7 @@ def solve(
         step = lengths[interval] / counts[interval]
         for number in range(counts[interval]):
             energy_before = recorder.infos[-1].energy if recorder.infos else recorder.energies[0]
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes a status, next
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite becomes a status, next
                 try:
                     after, info = steppers[interval].step(own, state, step)
                 except np.linalg.LinAlgError:  # a system that overflowed or became singular: the run ends here, as a status

@@ -1,13 +1,14 @@
 """Compiled loops of products with numbers that no float64 holds: sums over levels, and sums in logarithms."""
 
-import numba
 import numpy as np
+
+from wgfpipe.compiled import compiled
 
 SMALLEST_TERM = -45.0
 """Logarithm of the terms left out, relative to the largest of their sum: 3e-20 each, lost in rounding for 1000 of them."""
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"nnan", "nsz"})  # for largest values in vector registers
+@compiled(fastmath={"nnan", "nsz"})  # for largest values in vector registers
 def contract_logs(log_factor, logs, out):  # pragma: no cover - compiled
     """Write ``log sum_j exp(log_factor[i, j] + logs[:, j, :])`` to ``out[:, i, :]``; arrays are (before, node, after).
 
@@ -41,7 +42,7 @@ def contract_logs(log_factor, logs, out):  # pragma: no cover - compiled
                 out[r, i, s] = complex(np.log(total) + top, largest)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled()
 def add_level(total, levels, image, level, up, down):  # pragma: no cover - compiled
     """Add ``image`` at ``level`` to the numbers ``total`` at higher ``levels``, all of shape (atom,), in place.
 

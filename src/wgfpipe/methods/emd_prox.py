@@ -122,7 +122,7 @@ class EMDProx(Method):
             optimizer.zero_grad()
             points = begin + unit * unknown / root
             energy = energy_of(problem, points, weights, sign)
-            value = (0.5 * ((root * (points - goal)) ** 2).sum() + (dt / total) * energy) / unit**2
+            value = (0.5 * ((root * (points - goal)) ** 2).sum() + (dt / total) * energy) / (unit * unit)
             value.backward()
             return value
 

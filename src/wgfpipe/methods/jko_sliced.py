@@ -140,8 +140,8 @@ class JKOSliced(Method):
             goal = torch.from_numpy(way) + points.detach()
             pulled = 0.5 * ((root * (points - goal)) ** 2).sum()
             energy = (dt / total) * energy_of(problem, points, weights, sign)
-            ((pulled + energy) / unit**2).backward()
-            return (energy.detach() + 0.5 * cost / total) / unit**2
+            ((pulled + energy) / (unit * unit)).backward()
+            return (energy.detach() + 0.5 * cost / total) / (unit * unit)
 
         optimizer.step(closure)
         return (begin + unit * unknown / root).detach().numpy(), int(optimizer.state[unknown]["n_iter"])
