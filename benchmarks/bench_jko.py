@@ -22,7 +22,7 @@ def bench_entropic_step(measured, role, n, target):
         fast = METHODS["subject"]()
         from wgfpipe.methods.jko_dykstra import DykstraState
 
-        states = [DykstraState(state.weights, state.outputs_error) for state in warm_trajectory(problem, fast)]
+        states = [DykstraState(state.weights, state.history) for state in warm_trajectory(problem, fast)]
         ours = fast.step(problem, warm_trajectory(problem, fast)[3], 0.125)[0].weights
         theirs = method.step(problem, states[3], 0.125)[0].weights
         assert np.abs(ours - theirs).max() <= 1e-10 * theirs.max()

@@ -7,15 +7,12 @@ from conftest import sine_problem
 from wgfpipe.methods import METHODS
 
 POINTS_PER_AXIS = 24
-LONG = ("jko_exact", "jko_emd")
-"""Methods whose shorter steps the lattice holds: they take dt = 1, the others 0.125."""
 
 
 def made(cls):
-    """One instance, with the hyper-parameters that have no default."""
-    options = {"diffusion": 0.01} if "diffusion" in cls.model_fields else {}
-    dt = 1.0 if cls.model_fields["kind"].default in LONG else 0.125
-    return cls(dt=dt, **options, **({"epsilon": "h^2"} if "epsilon" in cls.model_fields and not options else {}))
+    """One instance at dt = 0.125, or the shortest step that the lattice does not hold, with what has no default."""
+    missing = {name for name, field in cls.model_fields.items() if field.is_required() or field.default is None}
+    return cls(dt=max(0.125, cls.shortest_resolved_dt), **{name: cls.example[name] for name in missing & set(cls.example)})
 
 
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.model_fields["kind"].default)

@@ -20,9 +20,8 @@ Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Beck and T
 descent, section 3; Polyak, USSR Comput. Math. Math. Phys. 9 (1969), the step; Flamary et al., POT, JMLR 22 (2021).
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -70,7 +69,6 @@ class JKOEMD(Method):
         "Beck and Teboulle, Mirror Descent and Nonlinear Projected Subgradient Methods, Oper. Res. Lett. 31 (2003)",
         "Flamary et al., POT: Python Optimal Transport, JMLR 22 (2021)",
     )
-    example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.01}  # a third of the plans
     shortest_resolved_dt: ClassVar[float] = 1.0
     contraction_error: ClassVar[float] = 0.3  # measured 0.21: of the lattice and of the gap
 
