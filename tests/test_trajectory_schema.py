@@ -9,12 +9,13 @@ import xarray as xr
 from conftest import balanced, home
 
 import wgfpipe
-from wgfpipe import assembly, checkpoint, trajectory, verdict
+from wgfpipe import assembly, checkpoint, trajectory
 from wgfpipe.config import load
 from wgfpipe.flow import Problem, solve
 from wgfpipe.methods import METHODS
 from wgfpipe.parametrizations import PARAMETRIZATIONS
 from wgfpipe.status import Status
+from wgfpipe.summary import summary_dataset
 from wgfpipe.trajectory import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
 
 HORIZON, SAVE_AT = 0.4, 5
@@ -82,7 +83,7 @@ def summary_file():
     measured = wgfpipe.compare(PROBLEM, gd, jko=jko)
     fewer = wgfpipe.compare(PROBLEM, gd).sel(distance=["w2", "energy_gap"])
     runs = {"reference": gd, "jko": jko}
-    return verdict.summary_dataset({"a": (measured, runs), "b": (fewer, runs)})
+    return summary_dataset({"a": (measured, runs), "b": (fewer, runs)})
 
 
 def comparison_file():

@@ -15,7 +15,8 @@ import wgfpipe
 from wgfpipe import stages, trajectory, verdict
 from wgfpipe.distances import compare
 from wgfpipe.measure import Grid, Measure
-from wgfpipe.verdict import judge_cell, judge_method, relative, table
+from wgfpipe.summary import table
+from wgfpipe.verdict import judge_cell, judge_method, relative
 
 TIMES = np.linspace(0.0, 2.0, 5)
 TOLERANCE = 0.1

@@ -272,6 +272,7 @@ def summary(
     import pandas as pd
 
     from wgfpipe import verdict
+    from wgfpipe.summary import summary_dataset, table
 
     wanted = {}
     for cell, path in distances_paths.items():
@@ -295,8 +296,8 @@ def summary(
             methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
             has_caveat = bool(runs[part["reference"]].attrs["caveat"])
             answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
-        rows = pd.DataFrame(verdict.table(loaded, answers, groups))
-        dataset = verdict.summary_dataset(loaded, answers, groups)
+        rows = pd.DataFrame(table(loaded, answers, groups))
+        dataset = summary_dataset(loaded, answers, groups)
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)
     inputs = {f"{cell}/distances": _digest(path) for cell, path in distances_paths.items()}
