@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import wgfpipe
-from wgfpipe.flow import Problem
 from wgfpipe.measure import Measure
+from wgfpipe.problems import Problem
 
 
 def network(n_neurons, n_features, n_samples):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import wgfpipe
-from wgfpipe.kernels import GibbsKernel
-from wgfpipe.measure import Grid
+from wgfpipe.grid.gibbs import GibbsKernel
+from wgfpipe.grid.grid import Grid
 
 
 @pytest.mark.parametrize("n", [64, 128, 256])

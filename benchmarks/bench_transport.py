@@ -4,9 +4,9 @@ import pytest
 from conftest import sine_problem
 
 import wgfpipe
-from wgfpipe.distances import TRIM
-from wgfpipe.sparse_transport import PowerCost, solve
-from wgfpipe.trajectory import measure_at
+from wgfpipe.results.compare import TRIM
+from wgfpipe.results.schema import measure_at
+from wgfpipe.transport.sparse import PowerCost, solve
 
 CASES = [(96, "about 4000 atoms a side", 3.0), (64, "about 1700 atoms a side", None)]
 TIMES = (0.5, 1.0, 2.0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import wgfpipe
-from wgfpipe.flow import Problem
 from wgfpipe.methods import METHODS
+from wgfpipe.problems import Problem
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 

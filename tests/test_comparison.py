@@ -8,9 +8,9 @@ from conftest import make_problem
 
 import wgfpipe
 from wgfpipe.measure import Measure
-from wgfpipe.pictures import draw_side_by_side
-from wgfpipe.scene import render_figure, styled
-from wgfpipe.trajectory import measure_at
+from wgfpipe.report.pictures import draw_side_by_side
+from wgfpipe.report.scene import render_figure, styled
+from wgfpipe.results.schema import measure_at
 
 MODELS = {
     "signed": {"kind": "signed"},

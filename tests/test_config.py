@@ -19,9 +19,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wgfpipe import assembly
-from wgfpipe.config import NAME, ConfigError, json_schema, load, load_file
+from wgfpipe.config.experiment import ConfigError, load, load_file
+from wgfpipe.config.names import NAME
+from wgfpipe.config.schema import json_schema
 from wgfpipe.expression import evaluate
+from wgfpipe.pipeline import assembly
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAPSHOT = Path(__file__).with_name("snapshots") / "config_errors.txt"

@@ -5,7 +5,7 @@ import pytest
 from conftest import every_method, make_problem
 
 import wgfpipe
-from wgfpipe.trajectory import measure_at
+from wgfpipe.results.schema import measure_at
 
 
 def variance(measure) -> np.ndarray:
@@ -26,7 +26,7 @@ def test_an_entropic_step_adds_half_epsilon_of_variance(kind, still):
     On the lattice the growth is mobility * epsilon/2 (0.998 of it at epsilon = h^2), exactly: 1e-7 is what Dykstra's tolerance
     of 1e-10 on masses can do to a variance that grows by 5e-3 (measured: 1e-12 for the step in the space of the outputs).
     """
-    from wgfpipe.kernels import GibbsKernel
+    from wgfpipe.grid.gibbs import GibbsKernel
 
     epsilon = still.grid.spacing**2
     method = (

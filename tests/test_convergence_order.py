@@ -5,9 +5,9 @@ import pytest
 from conftest import balanced, home, instance, labelled_distance, make_problem
 
 import wgfpipe
-from wgfpipe.flow import Solved
 from wgfpipe.methods import METHODS
-from wgfpipe.trajectory import measure_at
+from wgfpipe.methods.base import Solved
+from wgfpipe.results.schema import measure_at
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_flow_is_of_order_four_where_nothing_crosses_a_kink():
 
 def test_jko_on_the_grid_converges_in_space(exact):
     """W1 to the particle flow, relative to the distance travelled, falls with the grid and stays within four floors."""
-    from wgfpipe.verdict import relative
+    from wgfpipe.results.verdict import relative
 
     excess = []
     for n in (16, 32):

@@ -18,11 +18,13 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 
 import wgfpipe
-from wgfpipe import distances, sparse_transport
-from wgfpipe.distances import DISTANCES, compare
-from wgfpipe.measure import Grid, Measure
-from wgfpipe.trajectory import measure_at, write
-from wgfpipe.transport import TransportError, exact_plan, wasserstein
+from wgfpipe.grid.grid import Grid
+from wgfpipe.measure import Measure
+from wgfpipe.results import compare as distances
+from wgfpipe.results.compare import DISTANCES, compare
+from wgfpipe.results.schema import measure_at, write
+from wgfpipe.transport import sparse as sparse_transport
+from wgfpipe.transport.plan import TransportError, exact_plan, wasserstein
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 

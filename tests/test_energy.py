@@ -7,7 +7,7 @@ from conftest import balanced_with, instance, make_problem
 import wgfpipe
 from wgfpipe.energies import ENERGIES
 from wgfpipe.methods import METHODS
-from wgfpipe.trajectory import measure_at
+from wgfpipe.results.schema import measure_at
 
 
 @pytest.mark.parametrize("cls", ENERGIES, ids=lambda cls: cls.__name__)

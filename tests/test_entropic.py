@@ -8,12 +8,13 @@ import pytest
 from conftest import make_problem
 
 import wgfpipe
-from wgfpipe import wide
-from wgfpipe.kernels import GibbsKernel
-from wgfpipe.measure import Grid
+from wgfpipe.grid import wide
+from wgfpipe.grid.arithmetic import Logarithms
+from wgfpipe.grid.gibbs import GibbsKernel
+from wgfpipe.grid.grid import Grid
 from wgfpipe.methods import jko_entropic
-from wgfpipe.methods.grid_steps import Logarithms, extrapolated, remembered
-from wgfpipe.trajectory import measure_at
+from wgfpipe.methods.grid_steps import extrapolated, remembered
+from wgfpipe.results.schema import measure_at
 
 KINDS = {
     "plain": lambda **settings: wgfpipe.JKOEntropic(debias=False, **settings),

@@ -25,7 +25,7 @@ def test_the_readmes_example_runs():
 
 def test_the_readmes_tables_are_those_of_the_registry():
     """The table of methods and parametrizations is generated: `python -m wgfpipe methods`."""
-    from wgfpipe.registry import table
+    from wgfpipe.plugins import table
 
     assert table() in README
 
@@ -52,7 +52,7 @@ def test_show_prints_what_is_in_a_file(tmp_path, capsys):
     from conftest import make_problem
 
     import wgfpipe
-    from wgfpipe import trajectory
+    from wgfpipe.results import schema as trajectory
 
     run = wgfpipe.solve(make_problem(), wgfpipe.GradientDescent(dt=0.1), 0.2, 2)
     trajectory.write(run, tmp_path / "gd.nc", "trajectory")
@@ -78,7 +78,8 @@ def test_importing_the_package_loads_nothing_heavy():
     """`import wgfpipe` imports neither NumPy nor torch, and the stages neither torch nor matplotlib nor POT."""
     light = "import sys, wgfpipe; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'ot', 'matplotlib')))"
     stages = (
-        "import sys; from wgfpipe import stages; sys.exit(any(name in sys.modules for name in ('torch', 'ot', 'matplotlib')))"
+        "import sys; from wgfpipe.pipeline import stages;"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'ot', 'matplotlib')))"
     )
     for code in (light, stages):
         assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from wgfpipe import figures, pictures, report, stages, trajectory
-from wgfpipe import scene as scene_module
-from wgfpipe.config import load
-from wgfpipe.parametrizations.signed import Signed
+from wgfpipe.config.experiment import load
+from wgfpipe.pipeline import stages
+from wgfpipe.report import figures, pictures
+from wgfpipe.report import page as report
+from wgfpipe.report import scene as scene_module
+from wgfpipe.results import schema as trajectory
+from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
 
 FILES = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")} | {"flow.gif"}

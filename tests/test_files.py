@@ -16,12 +16,15 @@ import pytest
 import xarray as xr
 
 import wgfpipe
-from wgfpipe import assembly, checkpoint, config_file, locking, stages, trajectory
-from wgfpipe.config import ConfigError, load_file, load_files
+from wgfpipe import checkpoint, plugins
+from wgfpipe.config import file as config_file
+from wgfpipe.config.experiment import ConfigError, load_file, load_files
 from wgfpipe.datasets import CSV
 from wgfpipe.datasets.base import DataError, Dataset
-from wgfpipe.provenance import canonical
-from wgfpipe.staleness import stale_files
+from wgfpipe.pipeline import assembly, locking, stages
+from wgfpipe.pipeline.provenance import canonical
+from wgfpipe.pipeline.staleness import stale_files
+from wgfpipe.results import schema as trajectory
 
 TEXT = """defaults:
   data: {kind: sinus, n: 5}
@@ -562,10 +565,11 @@ def test_type_checkers_see_the_names_that_programs_see():
     (block,) = (node for node in ast.parse((package / "__init__.py").read_text()).body if isinstance(node, ast.If))
     named = {(node.module, alias.name) for node in block.body for alias in node.names}
     assert {name: module for module, name in named if name != "*"} == wgfpipe._HOMES
-    assert {module for module, name in named if name == "*"} == set(wgfpipe._REGISTRIES)
-    for module, registry in wgfpipe._REGISTRIES.items():
-        for plug_in in getattr(sys.modules[module], registry):
+    starred = {module for module, name in named if name == "*"}
+    for family in plugins.FAMILIES.values():
+        for plug_in in family:
             assert getattr(wgfpipe, plug_in.__name__) is plug_in
+            assert plug_in.__module__.rpartition(".")[0] in starred
     assert all(callable(getattr(wgfpipe, name)) for name in wgfpipe._HOMES)
     with pytest.raises(AttributeError, match="BaseModel"):  # what a module of plug-ins imports is no name of ours
         _ = wgfpipe.BaseModel

@@ -11,11 +11,12 @@ import xarray as xr
 from conftest import every_method, home, instance, make_problem
 
 import wgfpipe
-from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
-from wgfpipe.status import Status
-from wgfpipe.trajectory import measure_at, validate
+from wgfpipe.methods.base import Method
+from wgfpipe.problems import Problem
+from wgfpipe.results.schema import measure_at, validate
+from wgfpipe.status import Info, Status
 
 METHODS_BY_KIND = pytest.mark.parametrize("method", every_method(), ids=lambda method: method.kind)
 

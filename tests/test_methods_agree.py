@@ -7,8 +7,8 @@ import pytest
 from conftest import labelled_distance, make_problem
 
 import wgfpipe
-from wgfpipe.kernels import GibbsKernel
-from wgfpipe.measure import Grid
+from wgfpipe.grid.gibbs import GibbsKernel
+from wgfpipe.grid.grid import Grid
 
 EPSILON = "h^2"
 
@@ -137,8 +137,8 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 
 def test_the_compiled_pass_equals_the_matrix_form(sine):
     """Signed.advance equals base - dt grad V computed plainly: compiled for two parameters, products with memory for more."""
-    from wgfpipe.parametrizations.base import NOTHING, Loss, Parametrization
-    from wgfpipe.parametrizations.signed import Signed
+    from wgfpipe.spaces.base import NOTHING, Loss, Parametrization
+    from wgfpipe.spaces.signed import Signed
 
     rng = np.random.default_rng(0)
     for n_parameters in (2, 5, 12):
@@ -162,7 +162,7 @@ def test_the_compiled_pass_equals_the_matrix_form(sine):
 @pytest.mark.parametrize("n_samples", [2, 8])
 def test_the_exact_step_is_certified_and_its_transport_is_optimal(dt, n_samples):
     """The duality gap is at rounding on coarse grids and long steps, and POT's exact cost equals the one claimed."""
-    from wgfpipe.transport import wasserstein
+    from wgfpipe.transport.plan import wasserstein
 
     problem = make_problem(20, data={"kind": "sinus", "n": n_samples, "frequency": 0.7})
     run = wgfpipe.solve(problem, wgfpipe.JKOExact(dt=dt), dt, 2)
@@ -174,7 +174,7 @@ def test_the_exact_step_is_certified_and_its_transport_is_optimal(dt, n_samples)
 
 def test_the_exact_step_beats_every_entropic_one():
     """No other solver's masses have a lower W2^2 / (2 dt) + F than the exact step's, from the same start."""
-    from wgfpipe.transport import wasserstein
+    from wgfpipe.transport.plan import wasserstein
 
     problem, dt = make_problem(20), 1.0
     start = problem.grid_start()
@@ -192,7 +192,7 @@ def test_the_exact_step_beats_every_entropic_one():
 
 def test_the_lower_envelope_is_the_brute_force_minimum():
     """Separable transforms and their argmins equal the dense minimum, for one block, two blocks and three axes."""
-    from wgfpipe.methods.lattice_maps import best_map
+    from wgfpipe.grid.envelope import best_map
 
     rng = np.random.default_rng(0)
     single = Grid.uniform(1.0, (7, 9), 2).blocks
@@ -232,7 +232,7 @@ def test_the_global_proximal_point_beats_a_fine_search(x):
     Equal inputs included, whose activation lines are one. The point and its value are found to some hundred roundings of the
     terms of the objective, 1e-13 of 50: squares of at most 40 over 1.4, and slopes of a few.
     """
-    from wgfpipe.parametrizations.signed import Signed
+    from wgfpipe.spaces.signed import Signed
 
     rng = np.random.default_rng(0)
     anchor = anchors(x, rng)
@@ -253,7 +253,7 @@ def test_the_global_proximal_point_beats_a_fine_search(x):
 @pytest.mark.parametrize("x", INPUTS.values(), ids=INPUTS.keys())
 def test_the_global_proximal_point_of_both_layers_beats_a_fine_search(x):
     """As for the signed model, over w in the plane with the best alpha for each; the longest step that has a minimum counts."""
-    from wgfpipe.parametrizations.weight_alpha import WeightAlpha
+    from wgfpipe.spaces.weight_alpha import WeightAlpha
 
     rng = np.random.default_rng(0)
     places = anchors(x, rng)
@@ -353,7 +353,7 @@ def test_no_step_of_particles_is_worse_than_staying(cls, size, dt):
 
 def test_the_proximal_point_says_where_labels_are_an_optimal_plan():
     """A short step proves it, by its potential; a long one, in which the exact plan moves mass, does not claim it."""
-    from wgfpipe.transport import exact_plan
+    from wgfpipe.transport.plan import exact_plan
 
     problem = make_problem(16)
     start = problem.initial
@@ -377,7 +377,7 @@ def test_the_global_step_becomes_the_local_one_as_dt_falls():
 
 def test_the_identity_coupling_is_optimal_in_higher_dimension():
     """In five parameters, too, the exact plan between the neurons before and after a proximal step leaves labels alone."""
-    from wgfpipe.transport import exact_plan
+    from wgfpipe.transport.plan import exact_plan
 
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.standard_normal((12, 4)), np.ones(12)])
@@ -411,7 +411,7 @@ def test_mirror_descent_with_emd_potentials_is_within_its_gap_of_the_exact_step(
 def test_the_emd_potentials_are_a_subgradient_on_empty_nodes_too():
     """J(p') >= J(p) + <gradient, p' - p> for any p', with mass where p has none; J at the point is POT's cost plus F."""
     from wgfpipe.methods.jko_emd import _evaluate
-    from wgfpipe.transport import wasserstein
+    from wgfpipe.transport.plan import wasserstein
 
     problem, dt = make_problem(8, initial={"kind": "uniform", "half_width": 1.0}), 0.7
     grid, before = problem.grid, problem.grid_weights
@@ -442,7 +442,7 @@ def test_a_grid_too_large_for_a_dense_plan_is_refused_with_its_size():
 @pytest.mark.parametrize("n_parameters", [1, 2, 3, 5])
 def test_lines_are_tight_frames_and_a_translation_costs_its_square(n_parameters):
     """(d / n) sum e e^T = I: d SW2^2 of a translation is W2^2 and the way back the shift; at rest both are zero exactly."""
-    from wgfpipe.methods.sliced import SlicedTransport, lines
+    from wgfpipe.transport.sliced import SlicedTransport, lines
 
     rng = np.random.default_rng(0)
     directions = lines(n_parameters, 7, 3)
@@ -463,7 +463,7 @@ def test_transport_on_lines_equals_pot_and_its_gradient_a_difference_quotient():
     """Weighted atoms of two different numbers: POT's 1-D cost a line, and -2 weights way is the derivative."""
     import ot
 
-    from wgfpipe.methods.sliced import SlicedTransport, lines
+    from wgfpipe.transport.sliced import SlicedTransport, lines
 
     rng = np.random.default_rng(1)
     first, second = (
@@ -536,7 +536,7 @@ def test_the_generator_minimizes_over_contractions_at_least():
 
 def test_the_generator_starts_from_a_fit_to_the_initial_measure():
     """The fit is better in SW2 than the normal law of the right width it starts from, and than that of fewer neurons."""
-    from wgfpipe.methods.sliced import SlicedTransport, lines
+    from wgfpipe.transport.sliced import SlicedTransport, lines
 
     problem = make_problem(32, initial={"kind": "ring", "radius": 1.0, "width": 0.25})
     misfits = []
@@ -572,7 +572,7 @@ def test_the_sliced_grid_step_is_certified_against_a_linear_program():
 
     And the objective comes within 1e-3 of the energy of it.
     """
-    from wgfpipe.methods.sliced import lines
+    from wgfpipe.transport.sliced import lines
 
     dt = 0.6
     problem = make_problem(5, energy={"kind": "quadratic", "stiffness": 1.0}, initial={"kind": "uniform", "half_width": 3.0})

@@ -5,11 +5,11 @@ import pytest
 from conftest import every_method, instance, make_problem
 
 import wgfpipe
-from wgfpipe.distances import TRIM
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
-from wgfpipe.parametrizations import PARAMETRIZATIONS
-from wgfpipe.trajectory import measure_at
+from wgfpipe.results.compare import TRIM
+from wgfpipe.results.schema import measure_at
+from wgfpipe.spaces import PARAMETRIZATIONS
 
 SPHERES = (
     {"metric": "product"},
@@ -509,8 +509,8 @@ def test_the_grid_of_the_sphere_is_a_circle_times_a_line():
 
 def test_kernels_and_exact_steps_go_round_the_circle():
     """The separable kernel and the lower envelope agree with dense ones made from the periodic distance."""
-    from wgfpipe.kernels import GibbsKernel
-    from wgfpipe.methods.lattice_maps import best_map
+    from wgfpipe.grid.envelope import best_map
+    from wgfpipe.grid.gibbs import GibbsKernel
 
     grid = circle(12).grid
     costs = grid.squared_distance(grid.points[:, None], grid.points[None])
@@ -536,7 +536,7 @@ def test_jko_on_the_circle_follows_gradient_descent_in_the_product_metric():
 
     It is nearer to the reference carried to the grid than the grid is to the reference: 0.47 of that floor, measured.
     """
-    from wgfpipe.verdict import relative
+    from wgfpipe.results.verdict import relative
 
     problem = circle(40)
     descent = wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.01), 0.5, 3)

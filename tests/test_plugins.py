@@ -10,8 +10,9 @@ import wgfpipe
 from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
 from wgfpipe.energies import ENERGIES
-from wgfpipe.initials import CUTOFF, INITIALS
-from wgfpipe.parametrizations import PARAMETRIZATIONS
+from wgfpipe.laws import INITIALS
+from wgfpipe.laws.base import CUTOFF
+from wgfpipe.spaces import PARAMETRIZATIONS
 
 KINDS = {"datasets": DATASETS, "initials": INITIALS, "energies": ENERGIES, "parametrizations": PARAMETRIZATIONS}
 EVERY = pytest.mark.parametrize(("kind", "cls"), [(kind, cls) for kind, every in KINDS.items() for cls in every])

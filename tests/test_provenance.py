@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import wgfpipe
-from wgfpipe import stages
-from wgfpipe.config import load
-from wgfpipe.provenance import NUMERICAL_PACKAGES, fingerprint, versions
+from wgfpipe.config.experiment import load
+from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.provenance import NUMERICAL_PACKAGES, fingerprint, versions
 
 SOURCE = Path(wgfpipe.__file__).parent
 
@@ -65,7 +65,7 @@ DRIVER = """
 import importlib.metadata, json, os, pathlib, sys
 import wgfpipe.stages
 task = json.load(sys.stdin)
-root = pathlib.Path(wgfpipe.stages.__file__).parent
+root = pathlib.Path(wgfpipe.pipeline.stages.__file__).parent
 assert str(root) == task["root"], root
 version = importlib.metadata.version
 answers = {}
@@ -77,7 +77,7 @@ for name, variant in task["variants"].items():
     if os.fork() == 0:
         importlib.metadata.version = lambda package: variant["versions"].get(package) or version(package)
         asked = {key: task["questions"][key] for key in variant["asked"] or task["questions"]}
-        codes = {key: wgfpipe.stages.code_of(stage, spec) for key, (stage, spec) in asked.items()}
+        codes = {key: wgfpipe.pipeline.stages.code_of(stage, spec) for key, (stage, spec) in asked.items()}
         with os.fdopen(writing, "w") as stream:
             json.dump(codes, stream)
         os._exit(0)
@@ -183,24 +183,24 @@ EDITS = {
     "layout": (EVERY_MODULE, laid_out_anew),
     "docstrings": (EVERY_MODULE, reworded),
     "descriptions": (EVERY_MODULE, described_otherwise),
-    "config": (["config.py"], at("load")),
+    "config": (["config/experiment.py"], at("load")),
     "package version": (["__init__.py"], appended('__version__ = "99"')),
     "gd": (["methods/gd.py"], at("GradientDescent", "step")),
     "jko_entropic": (["methods/jko_entropic.py"], at("JKOEntropic", "step")),
     "dual": (["methods/dual.py"], at("solve_dual")),
-    "kernels": (["kernels.py"], at("GibbsKernel", "apply")),
-    "kernels on import": (["kernels.py"], appended("np.seterr(all='ignore')")),
-    "transport": (["transport.py"], at("exact_plan")),
-    "compiled kernel": (["parametrizations/relu_kernels.py"], at("advance_two")),
+    "kernels": (["grid/gibbs.py"], at("GibbsKernel", "apply")),
+    "kernels on import": (["grid/gibbs.py"], appended("np.seterr(all='ignore')")),
+    "transport": (["transport/plan.py"], at("exact_plan")),
+    "compiled kernel": (["spaces/_relu.py"], at("advance_two")),
     "sinus": (["datasets/sinus.py"], at("Sinus", "generate")),
-    "ring": (["initials.py"], at("Ring", "density")),
-    "weight_alpha": (["parametrizations/weight_alpha.py"], at("WeightAlpha", "gradient")),
+    "ring": (["laws/ring.py"], at("Ring", "density")),
+    "weight_alpha": (["spaces/weight_alpha.py"], at("WeightAlpha", "gradient")),
     "quadratic": (["energies/quadratic.py"], at("Quadratic", "curvature")),
-    "verdict": (["verdict.py"], at("judge_cell")),
-    "figures": (["figures.py"], at("draw_cell")),
-    "report": (["report.py"], at("render")),
+    "verdict": (["results/verdict.py"], at("judge_cell")),
+    "figures": (["report/figures.py"], at("draw_cell")),
+    "report": (["report/page.py"], at("render")),
     "Measure": (["measure.py"], at("Measure", "of_sign")),
-    "trajectory files": (["trajectory.py"], at("write")),
+    "trajectory files": (["results/schema.py"], at("write")),
 }
 VERSIONS = {
     **{f"another {package}": {package: "99.9"} for package in NUMERICAL_PACKAGES},
@@ -355,7 +355,7 @@ def test_registering_plug_ins_reruns_nothing_and_they_are_followed(tmp_path, pac
 def test_a_definition_that_does_not_exist_is_named():
     """A stage or a kind that is not there is an error, not a fingerprint of nothing."""
     with pytest.raises(KeyError, match=r"wgfpipe\.stages defines no nonsense"):
-        fingerprint(("wgfpipe.stages", "nonsense"))
+        fingerprint(("wgfpipe.pipeline.stages", "nonsense"))
     with pytest.raises(KeyError, match="no method is called 'sgd'"):
         stages.code_of("run_method", {"method": {"kind": "sgd"}})
 

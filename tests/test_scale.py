@@ -7,7 +7,7 @@ import pytest
 from conftest import every_method, home, make_problem
 
 import wgfpipe
-from wgfpipe.measure import Grid
+from wgfpipe.grid.grid import Grid
 
 
 def in_units(problem, unit):

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 import wgfpipe
-from wgfpipe import sparse_transport
-from wgfpipe.distances import TRIM
 from wgfpipe.measure import Measure
-from wgfpipe.sparse_transport import PowerCost, TransportError, solve, solve_dense, solve_sparse
-from wgfpipe.trajectory import measure_at
-from wgfpipe.transport import exact_plan, wasserstein
+from wgfpipe.results.compare import TRIM
+from wgfpipe.results.schema import measure_at
+from wgfpipe.transport import sparse as sparse_transport
+from wgfpipe.transport.plan import exact_plan, wasserstein
+from wgfpipe.transport.sparse import PowerCost, TransportError, solve, solve_dense, solve_sparse
 
 ROUNDING = 1e-12
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import balanced, every_method, home, instance, make_problem
 
 import wgfpipe
-from wgfpipe.flow import MAX_SAMPLE_BYTES
 from wgfpipe.methods import METHODS
+from wgfpipe.methods.base import MAX_SAMPLE_BYTES
 
 
 @pytest.mark.parametrize("absent", [True, False], ids=["no atoms", "atoms of no mass"])
@@ -26,7 +26,7 @@ def test_a_sign_without_mass_stays_empty(method, absent):
         problem = replace(problem, initial=only, grid_weights=np.where(grid.sign == 1, problem.grid_weights, 0.0))
     run = wgfpipe.solve(problem, method, method.dt, 2)
     assert run.attrs["status"] in ("ok", "pinned", "not_converged")
-    end = wgfpipe.trajectory.measure_at(run, -1)
+    end = wgfpipe.results.schema.measure_at(run, -1)
     assert np.isfinite(end.points).all()
     assert end.mass(-1) == 0.0
     assert float(run["step_energy"][0]) < float(run["energy"][0])

@@ -5,13 +5,14 @@ import pytest
 from conftest import make_problem
 
 import wgfpipe
-from wgfpipe.distances import DISTANCES, compare
-from wgfpipe.kernels import GibbsKernel
-from wgfpipe.measure import Grid
-from wgfpipe.methods.grid_steps import kernel_of, steepest
+from wgfpipe.grid.envelope import best_map
+from wgfpipe.grid.gibbs import GibbsKernel
+from wgfpipe.grid.grid import Grid
+from wgfpipe.grid.lattice import steepest
+from wgfpipe.methods.grid_steps import kernel_of
 from wgfpipe.methods.jko_sliced_grid import _Objective, _sorted_lines
-from wgfpipe.methods.lattice_maps import best_map
-from wgfpipe.trajectory import measure_at
+from wgfpipe.results.compare import DISTANCES, compare
+from wgfpipe.results.schema import measure_at
 
 IMBALANCES = (0.0, 0.6, -0.6)
 """A double cone, the two sheets of a hyperboloid, and the one sheet of another."""

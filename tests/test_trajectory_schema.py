@@ -9,14 +9,17 @@ import xarray as xr
 from conftest import balanced, home
 
 import wgfpipe
-from wgfpipe import assembly, checkpoint, trajectory
-from wgfpipe.config import load
-from wgfpipe.flow import Problem, solve
+from wgfpipe import checkpoint
+from wgfpipe.config.experiment import load
 from wgfpipe.methods import METHODS
-from wgfpipe.parametrizations import PARAMETRIZATIONS
+from wgfpipe.pipeline import assembly
+from wgfpipe.problems import Problem
+from wgfpipe.results import schema as trajectory
+from wgfpipe.results.schema import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
+from wgfpipe.results.summary import summary_dataset
+from wgfpipe.solving import solve
+from wgfpipe.spaces import PARAMETRIZATIONS
 from wgfpipe.status import Status
-from wgfpipe.summary import summary_dataset
-from wgfpipe.trajectory import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
 
 HORIZON, SAVE_AT = 0.4, 5
 

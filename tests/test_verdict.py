@@ -12,11 +12,14 @@ import xarray as xr
 from conftest import make_problem
 
 import wgfpipe
-from wgfpipe import stages, trajectory, verdict
-from wgfpipe.distances import compare
-from wgfpipe.measure import Grid, Measure
-from wgfpipe.summary import table
-from wgfpipe.verdict import judge_cell, judge_method, relative
+from wgfpipe.grid.grid import Grid
+from wgfpipe.measure import Measure
+from wgfpipe.pipeline import stages
+from wgfpipe.results import schema as trajectory
+from wgfpipe.results import verdict
+from wgfpipe.results.compare import compare
+from wgfpipe.results.summary import table
+from wgfpipe.results.verdict import judge_cell, judge_method, relative
 
 TIMES = np.linspace(0.0, 2.0, 5)
 TOLERANCE = 0.1
@@ -437,7 +440,7 @@ def test_a_stack_of_runs_can_be_taken_apart_again():
 
 def test_what_is_random_runs_several_times_and_what_is_not_runs_once(tmp_path):
     """Through the stages: langevin has repetitions with seeds of their own, gd none; a drawn start repeats everything."""
-    from wgfpipe.config import load
+    from wgfpipe.config.experiment import load
 
     defaults = {
         "data": {"kind": "sinus", "n": 4},

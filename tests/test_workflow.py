@@ -130,7 +130,7 @@ def test_any_config_and_any_installation_is_planned_by_this_checkout(tmp_path):
     """
     checkout, other = Checkout(tmp_path / "mine"), tmp_path / "other"
     shutil.copytree(checkout.folder / "src", other / "src")
-    (other / "src/wgfpipe/config.py").write_text("raise ImportError('the wrong checkout')\n")
+    (other / "src/wgfpipe/config/__init__.py").write_text("raise ImportError('the wrong checkout')\n")
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     (elsewhere / "a {1}.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n")
@@ -161,7 +161,7 @@ def test_any_config_and_any_installation_is_planned_by_this_checkout(tmp_path):
 def test_edits_rerun_what_they_touch_and_nothing_else(finished):
     """A comment reruns nothing; a method its trajectories and what follows; a new cell its own jobs."""
     everywhere = {"summary": 1, "page": 1}
-    finished.edit("src/wgfpipe/kernels.py", "import math\n", "import math\n\n# a comment\n")
+    finished.edit("src/wgfpipe/grid/gibbs.py", "import math\n", "import math\n\n# a comment\n")
     assert finished.planned() == Counter()
 
     finished.edit("src/wgfpipe/methods/jko_dykstra.py", "MAX_NEWTON = 50", "MAX_NEWTON = 51")
@@ -175,10 +175,10 @@ def test_edits_rerun_what_they_touch_and_nothing_else(finished):
     assert finished.planned() == Counter({"data": 1, "grid": 1, "trajectory": 5, "distances": 1, "figures": 1} | everywhere)
     finished.edit("config.yaml", "\n  more: {grid: {points_per_axis: 26}, methods: {emd_prox: null}}", "")
 
-    finished.edit("src/wgfpipe/parametrizations/sphere.py", "turn**2 + (a - b) ** 2", "(a - b) ** 2 + turn**2")
+    finished.edit("src/wgfpipe/spaces/sphere.py", "turn**2 + (a - b) ** 2", "(a - b) ** 2 + turn**2")
     circle = {"grid": 1, "trajectory": 3, "distances": 1, "figures": 1, "comparison": 1}
     assert finished.planned() == Counter(circle | everywhere)
-    finished.edit("src/wgfpipe/parametrizations/sphere.py", "(a - b) ** 2 + turn**2", "turn**2 + (a - b) ** 2")
+    finished.edit("src/wgfpipe/spaces/sphere.py", "(a - b) ** 2 + turn**2", "turn**2 + (a - b) ** 2")
 
     finished.edit("config.yaml", "over: {grid.points_per_axis: [16, 20]}", "over: {grid.points_per_axis: [16, 20.0]}")
     assert finished.planned() == Counter()  # 20.0 is 20

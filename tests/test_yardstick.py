@@ -16,8 +16,8 @@ from conftest import instance, make_problem
 
 import wgfpipe
 from wgfpipe.methods import METHODS
-from wgfpipe.provenance import versions
-from wgfpipe.trajectory import measure_at
+from wgfpipe.pipeline.provenance import versions
+from wgfpipe.results.schema import measure_at
 
 FILE = Path(__file__).with_name("yardstick.json")
 

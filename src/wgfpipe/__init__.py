@@ -9,55 +9,51 @@ The names below are loaded when first used, so that importing the package costs 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wgfpipe._moved import MOVED, keep_old_names
+
 __version__ = "0.1.0"
+
+keep_old_names()
 
 _HOMES = {
     "problem": "wgfpipe.library",
     "compare": "wgfpipe.library",
-    "compare_functions": "wgfpipe.comparison",
-    "predict": "wgfpipe.fitted",
-    "solve": "wgfpipe.flow",
-    "Problem": "wgfpipe.flow",
-    "Method": "wgfpipe.flow",
-    "Info": "wgfpipe.flow",
-    "Solved": "wgfpipe.flow",
+    "compare_functions": "wgfpipe.results.across_cells",
+    "predict": "wgfpipe.results.fitted",
+    "solve": "wgfpipe.solving",
+    "Problem": "wgfpipe.problems",
+    "Method": "wgfpipe.methods.base",
+    "Info": "wgfpipe.status",
+    "Solved": "wgfpipe.methods.base",
     "Status": "wgfpipe.status",
     "Measure": "wgfpipe.measure",
-    "Grid": "wgfpipe.measure",
+    "Grid": "wgfpipe.grid.grid",
     "Dataset": "wgfpipe.datasets.base",
     "Energy": "wgfpipe.energies.base",
-    "Initial": "wgfpipe.initials",
-    "Parametrization": "wgfpipe.parametrizations.base",
+    "Initial": "wgfpipe.laws.base",
+    "Parametrization": "wgfpipe.spaces.base",
 }
-_REGISTRIES = {
-    "wgfpipe.methods": "METHODS",
-    "wgfpipe.parametrizations": "PARAMETRIZATIONS",
-    "wgfpipe.energies": "ENERGIES",
-    "wgfpipe.datasets": "DATASETS",
-    "wgfpipe.initials": "INITIALS",
-}
-
 if TYPE_CHECKING:  # the same names for editors and type checkers, which run nothing
-    from wgfpipe.comparison import compare_functions as compare_functions
     from wgfpipe.datasets import *  # noqa: F403
     from wgfpipe.datasets.base import Dataset as Dataset
     from wgfpipe.energies import *  # noqa: F403
     from wgfpipe.energies.base import Energy as Energy
-    from wgfpipe.fitted import predict as predict
-    from wgfpipe.flow import Info as Info
-    from wgfpipe.flow import Method as Method
-    from wgfpipe.flow import Problem as Problem
-    from wgfpipe.flow import Solved as Solved
-    from wgfpipe.flow import solve as solve
-    from wgfpipe.initials import *  # noqa: F403
-    from wgfpipe.initials import Initial as Initial
+    from wgfpipe.grid.grid import Grid as Grid
+    from wgfpipe.laws import *  # noqa: F403
+    from wgfpipe.laws.base import Initial as Initial
     from wgfpipe.library import compare as compare
     from wgfpipe.library import problem as problem
-    from wgfpipe.measure import Grid as Grid
     from wgfpipe.measure import Measure as Measure
     from wgfpipe.methods import *  # noqa: F403
-    from wgfpipe.parametrizations import *  # noqa: F403
-    from wgfpipe.parametrizations.base import Parametrization as Parametrization
+    from wgfpipe.methods.base import Method as Method
+    from wgfpipe.methods.base import Solved as Solved
+    from wgfpipe.problems import Problem as Problem
+    from wgfpipe.results.across_cells import compare_functions as compare_functions
+    from wgfpipe.results.fitted import predict as predict
+    from wgfpipe.solving import solve as solve
+    from wgfpipe.spaces import *  # noqa: F403
+    from wgfpipe.spaces.base import Parametrization as Parametrization
+    from wgfpipe.status import Info as Info
     from wgfpipe.status import Status as Status
 else:
 
@@ -66,10 +62,12 @@ else:
         if name in _HOMES:
             return getattr(import_module(_HOMES[name]), name)
         if name[:1].isupper():
-            for module, registry in _REGISTRIES.items():
-                for plug_in in getattr(import_module(module), registry):
+            for family in import_module("wgfpipe.plugins").FAMILIES.values():
+                for plug_in in family:
                     if plug_in.__name__ == name:
                         return plug_in
+        if name in MOVED:
+            return import_module(f"wgfpipe.{name}")
         raise AttributeError(f"module 'wgfpipe' has no attribute {name!r}")
 
 

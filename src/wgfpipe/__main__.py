@@ -51,7 +51,7 @@ def _main(arguments: list[str] | None = None) -> int:
         case "validate":
             return _validate(options.config)
         case "schema":
-            from wgfpipe.config import json_schema
+            from wgfpipe.config.schema import json_schema
 
             print(json.dumps(json_schema(), indent=2))
             return 0
@@ -60,19 +60,19 @@ def _main(arguments: list[str] | None = None) -> int:
         case "check":
             return _check(options.config, options.results)
         case "methods":
-            from wgfpipe.registry import table
+            from wgfpipe.plugins import table
 
             print(table())
             return 0
         case _:
-            from wgfpipe.overhead import describe
+            from wgfpipe.pipeline.overhead import describe
 
             print(describe(options.results, options.wall, options.cores))
             return 0
 
 
 def _validate(path: Path) -> int:
-    from wgfpipe.config import ConfigError, load_file
+    from wgfpipe.config.experiment import ConfigError, load_file
 
     try:
         experiment = load_file(path)
@@ -89,8 +89,8 @@ def _validate(path: Path) -> int:
 
 
 def _check(path: Path, results: Path) -> int:
-    from wgfpipe.config import ConfigError, load_file
-    from wgfpipe.staleness import stale_files
+    from wgfpipe.config.experiment import ConfigError, load_file
+    from wgfpipe.pipeline.staleness import stale_files
 
     try:
         lines = stale_files(load_file(path), results)
@@ -109,7 +109,7 @@ def _check(path: Path, results: Path) -> int:
 def _show(path: Path) -> int:
     import xarray as xr
 
-    from wgfpipe.trajectory import SCHEMAS, SchemaError, validate
+    from wgfpipe.results.schema import SCHEMAS, SchemaError, validate
 
     if not path.exists():
         print(f"{path}: no such file; results are made by `snakemake --cores 8`", file=sys.stderr)

@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from wgfpipe.measure import Measure
+from wgfpipe.results.schema import Recorder, atomic
 from wgfpipe.status import Info, Status
-from wgfpipe.trajectory import Recorder, atomic
 
 
 class CheckpointClock:

@@ -5,8 +5,9 @@ from typing import Any
 
 import xarray as xr
 
-from wgfpipe import assembly, distances
-from wgfpipe.flow import Problem
+from wgfpipe.pipeline import assembly
+from wgfpipe.problems import Problem
+from wgfpipe.results import compare as distances
 
 
 def problem(*, root: str | Path = ".", **sections: Any) -> Problem:
@@ -17,7 +18,7 @@ def problem(*, root: str | Path = ".", **sections: Any) -> Problem:
     ConfigError
         If a section is wrong; every error is named.
     """
-    from wgfpipe.config import load
+    from wgfpipe.config.experiment import load
 
     cell = {"data": {"kind": "sinus"}, **sections}
     cell |= {"reference": "gd", "methods": {"gd": {"kind": "gd", "dt": 0.01}}, "distances": ["function_gap"]}
@@ -30,5 +31,5 @@ def problem(*, root: str | Path = ".", **sections: Any) -> Problem:
 
 
 def compare(problem: Problem, reference: xr.Dataset, **trajectories: xr.Dataset) -> xr.Dataset:
-    """Measure trajectories against a reference at every saved time; see :func:`wgfpipe.distances.compare`."""
+    """Measure trajectories against a reference at every saved time; see :func:`wgfpipe.results.compare.compare`."""
     return distances.compare(problem, {"reference": reference, **trajectories}, "reference")

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this 
 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
-from wgfpipe import locking, origin, stages
+from wgfpipe.pipeline import locking, origin, stages
 
 if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
     raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")

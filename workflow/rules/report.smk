@@ -119,7 +119,7 @@ rule page:
         figures=figures_of_all_cells(),
         comparisons=comparisons("nc"),
         pictures=comparisons("svg"),
-        template=Path(stages.__file__).parent / "templates" / "report.html.j2",
+        template=ROOT / "src" / "wgfpipe" / "report" / "templates" / "report.html.j2",
     output:
         report("results/report.html", caption="../report/page.rst", category="Summary", labels={"figure": "report"}),
     log:

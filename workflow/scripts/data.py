@@ -2,7 +2,7 @@
 
 import json
 
-from wgfpipe import stages
+from wgfpipe.pipeline import stages
 
 with stages.logged(snakemake.log[0]):
     source = snakemake.params.source or None

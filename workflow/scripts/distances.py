@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from wgfpipe import stages
+from wgfpipe.pipeline import stages
 
 with stages.logged(snakemake.log[0]):
     files = snakemake.input

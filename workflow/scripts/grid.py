@@ -2,7 +2,7 @@
 
 import json
 
-from wgfpipe import stages
+from wgfpipe.pipeline import stages
 
 with stages.logged(snakemake.log[0]):
     stages.grid(json.loads(snakemake.params.spec), snakemake.input.data, snakemake.output[0], code=snakemake.params.code)

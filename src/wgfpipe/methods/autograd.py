@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Measure, Sign, power_of_two
+from wgfpipe.problems import Problem
 
 
 class _Outputs(torch.autograd.Function):

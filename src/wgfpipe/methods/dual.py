@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wgfpipe.flow import Problem
 from wgfpipe.measure import Array, Sign
+from wgfpipe.problems import Problem
 
 DUAL_MATRICES = 6
 """Matrices (sample, sample) at once: the inverse, its update by three products, and the tangent kernel that it starts from."""

@@ -19,12 +19,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import ROUNDINGS, Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method
 from wgfpipe.methods.gd import ParticleState
-from wgfpipe.parametrizations.base import Geometry
-from wgfpipe.status import Status
-from wgfpipe.transport import exact_plan, identity_plan
+from wgfpipe.problems import ROUNDINGS, Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info, Status
+from wgfpipe.transport.plan import exact_plan, identity_plan
 
 
 class EMDProx(Method):

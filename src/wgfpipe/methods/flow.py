@@ -16,8 +16,10 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info
 
 
 class FlowState(NamedTuple):

@@ -11,9 +11,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.parametrizations.base import NOTHING
+from wgfpipe.methods.base import Method
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import NOTHING
+from wgfpipe.status import Info
 
 
 class ParticleState(NamedTuple):

@@ -23,22 +23,15 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.flow import Info, Method, Problem, Solved
-from wgfpipe.measure import Array, Grid, Measure
+from wgfpipe.grid.arithmetic import PlainNumbers
+from wgfpipe.grid.grid import Grid
+from wgfpipe.grid.lattice import by_sign, centre, mass_error
+from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.dual import DUAL_MATRICES
-from wgfpipe.methods.grid_steps import (
-    PlainNumbers,
-    by_sign,
-    centre,
-    diffused,
-    extrapolated,
-    kernel_of,
-    lattice_status,
-    mass_error,
-    potential_at_nodes,
-    remembered,
-)
-from wgfpipe.status import Status
+from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, potential_at_nodes, remembered
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info, Status
 
 MAX_NEWTON = 50
 """Newton iterations of the prox; it needs 2-3, and what it leaves the outer iteration sees in the marginal."""

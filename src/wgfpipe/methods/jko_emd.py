@@ -26,13 +26,17 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
-from wgfpipe.measure import Array, Grid, Measure
-from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
+from wgfpipe.grid.envelope import best_map
+from wgfpipe.grid.grid import Grid
+from wgfpipe.grid.lattice import by_sign, mass_error
+from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method
+from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
 from wgfpipe.methods.jko_exact import ExactState
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, held
-from wgfpipe.sparse_transport import network_simplex
-from wgfpipe.status import Status
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info, Status
+from wgfpipe.transport.sparse import network_simplex
 
 MAX_NODES = 4096
 """Nodes of a sign whose cost matrix is still held: 134 MB. An exact plan between two full measures takes 7 s (measured)."""

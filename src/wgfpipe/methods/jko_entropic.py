@@ -2,7 +2,7 @@
 
 ``min over plans pi >= 0 with pi^T 1 = q of  epsilon KL(pi | gibbs) + 2 dt F(pi 1)``  (no transport between signs).
 
-Masses are compared per volume of the nodes, where these differ, by what gibbs holds (:mod:`wgfpipe.kernels`).
+Masses are compared per volume of the nodes, where these differ, by what gibbs holds (:mod:`wgfpipe.grid.gibbs`).
 
 Symbols: q ``weights`` before, p after; epsilon = gamma of the notes, 2 dt = their tau; gibbs = their xi;
 v = f - y and V = curvature A^T v + potential, with A (sample x atom) the activations. For a fixed v,
@@ -17,8 +17,8 @@ b <- sqrt(b q / S b) contracts by 1/2 and the unaveraged update not at all; Poly
 Order 1 in dt of the flow of F + D * entropy with D = epsilon / (4 dt) (plain), of F (debiased, up to O(epsilon^2) a step);
 so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
 (debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status
-``pinned``). Scalings too wide for float64 become wide numbers by themselves (:mod:`wgfpipe.wide`), 2-5 times slower; a drift
-beyond the kernel's reach, 6 h where epsilon = h^2, takes logarithms, 20-40 times slower. A message says so.
+``pinned``). Scalings too wide for float64 become wide numbers by themselves (:mod:`wgfpipe.grid.wide`), 2-5 times slower. A
+drift beyond the kernel's reach, 6 h where epsilon = h^2, takes logarithms, 20-40 times slower. A message says so.
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
@@ -32,27 +32,24 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.flow import Info, Method, Problem, Solved
-from wgfpipe.kernels import GibbsKernel
+from wgfpipe.grid.arithmetic import TINY, PlainNumbers, WideNumbers
+from wgfpipe.grid.gibbs import GibbsKernel
+from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.grid_steps import (
-    TINY,
-    PlainNumbers,
-    WideNumbers,
-    by_sign,
-    centre,
     diffused,
     extrapolated,
     kernel_of,
     lattice_status,
-    mass_error,
     numbers_for,
     potential_at_nodes,
     remembered,
     spread_of_debiasing,
 )
-from wgfpipe.status import Status
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info, Status
 
 RELAXATION = (2.0 / (1.0 + math.sqrt(2.0))) ** 2
 MOMENTUM = ((math.sqrt(2.0) - 1.0) / (math.sqrt(2.0) + 1.0)) ** 2

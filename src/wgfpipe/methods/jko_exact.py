@@ -24,11 +24,14 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
+from wgfpipe.grid.envelope import best_map
+from wgfpipe.grid.lattice import mass_error
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.grid_steps import EDGE_MASS, mass_error, potential_at_nodes
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, held
-from wgfpipe.status import Status
+from wgfpipe.methods.base import Method
+from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info, Status
 
 
 class ExactState(NamedTuple):

@@ -22,12 +22,13 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method
 from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
-from wgfpipe.parametrizations.base import Geometry
-from wgfpipe.status import Status
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info, Status
 
 
 class JKOLagrangian(Method):

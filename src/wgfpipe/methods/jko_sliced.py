@@ -5,7 +5,7 @@
 Symbols: SW2^2 is the mean over lines of the squared W2 between projections, d the number of parameters. The factor d is the
 clock: SW2^2 is about W2^2 / d, so dt stays flow time (tau, lambda or gamma of the papers = dt / d, and dt / (2 d) without the
 factor 1/2). L-BFGS with strong Wolfe line search goes down through the many shallow minima that reorderings on the lines
-make; proximal steps towards the sliced barycentres (:mod:`wgfpipe.methods.sliced`), each of which lowers the objective and
+make; proximal steps towards the sliced barycentres (:mod:`wgfpipe.transport.sliced`), each of which lowers the objective and
 is exact on activation lines, then end at a minimum. ``residual`` is the distance of the neurons to their own such proximal
 points, root mean square over the mass: zero at a stationary point. A step has converged when that is a small
 share of what the neurons moved.
@@ -25,12 +25,14 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
-from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
-from wgfpipe.parametrizations.base import Geometry
-from wgfpipe.status import Status
+from wgfpipe.methods.sliced import sliced_flow
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info, Status
+from wgfpipe.transport.sliced import SlicedTransport, lines
 
 
 class SlicedState(NamedTuple):

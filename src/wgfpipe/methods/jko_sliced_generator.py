@@ -26,11 +26,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem, Solved
 from wgfpipe.measure import Array, Measure, Sign, power_of_two
-from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
-from wgfpipe.parametrizations.base import Geometry
-from wgfpipe.status import Status
+from wgfpipe.methods.base import Method, Solved
+from wgfpipe.methods.sliced import sliced_flow
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info, Status
+from wgfpipe.transport.sliced import SlicedTransport, lines
 
 WINDOW = 10
 """L-BFGS iterations whose gain decides whether to go on: one line search may gain nothing by accident, ten do not."""

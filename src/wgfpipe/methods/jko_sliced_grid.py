@@ -35,12 +35,16 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import Info, Method, Problem, Solved
+from wgfpipe.grid.envelope import best_map
+from wgfpipe.grid.lattice import by_sign, mass_error
 from wgfpipe.measure import Array, Measure, power_of_two
-from wgfpipe.methods.grid_steps import EDGE_MASS, by_sign, mass_error, potential_at_nodes
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, best_map, proximal_points
-from wgfpipe.methods.sliced import SlicedTransport, lines, sliced_flow
-from wgfpipe.status import Status
+from wgfpipe.methods.base import Method, Solved
+from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
+from wgfpipe.methods.lattice_maps import PINNED_SHARE, proximal_points
+from wgfpipe.methods.sliced import sliced_flow
+from wgfpipe.problems import Problem
+from wgfpipe.status import Info, Status
+from wgfpipe.transport.sliced import SlicedTransport, lines
 
 TAIL = 1e-8
 """Share of a sign's mass that certificates leave out, with what that costs in their bound: potentials in the tails of a
@@ -257,7 +261,7 @@ class _Objective:
         return max(float(share @ constants + self.mass @ lowest), float(alone.max())), used
 
     def _transport(self, masses: Array, goals: Array) -> tuple[Array, float, float, float]:
-        from wgfpipe.methods.sliced_kernels import potentials
+        from wgfpipe.transport._sliced import potentials
 
         gradient = np.zeros_like(masses)
         rows, own, theirs = by_sign(self.grid, gradient), by_sign(self.grid, masses), by_sign(self.grid, goals)

@@ -23,10 +23,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.flow import Info, Method, Problem, Solved, step_counts
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.parametrizations.base import Geometry
-from wgfpipe.status import Status
+from wgfpipe.methods.base import Method, Solved
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info, Status
+from wgfpipe.times import step_counts
 
 
 class LangevinState(NamedTuple):

@@ -18,11 +18,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.flow import ROUNDINGS, Info, Method, Problem
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods.base import Method
 from wgfpipe.methods.dual import DUAL_MATRICES, DualSolution, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
-from wgfpipe.status import Status
+from wgfpipe.problems import ROUNDINGS, Problem
+from wgfpipe.status import Info, Status
 
 
 class Prox(Method):

@@ -20,9 +20,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from wgfpipe.flow import Info, Method, Problem
 from wgfpipe.measure import Array, Measure
-from wgfpipe.parametrizations.base import Geometry
+from wgfpipe.methods.base import Method
+from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info
 
 BALANCE = 1e-12
 """Largest |alpha^2 - |w|^2| of a start that counts as balanced, relative to its largest square: rounding."""

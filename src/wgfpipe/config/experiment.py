@@ -1,0 +1,165 @@
+"""The experiment as data: cells, sweeps and their defaults, validated before anything runs.
+
+Pydantic is the source of truth. A cell is ``defaults`` overlaid with the cell's own lines; a sweep makes cells out of one.
+Every error names the cell, the key, the value received and what was expected, and all of them are reported at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wgfpipe.config import file as config_file
+from wgfpipe.config.checks import Steps, check_cell
+from wgfpipe.config.errors import ConfigError, Mistake, mistake, translated
+from wgfpipe.config.model import Cell, Comparison
+from wgfpipe.config.names import check_distinct, check_name
+from wgfpipe.config.notes import notes_of
+from wgfpipe.config.sweeps import expand, overlaid
+from wgfpipe.results.across_cells import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
+from wgfpipe.section import plain
+
+
+class Experiment(BaseModel):
+    """All cells of a config, sweeps expanded, which cells each sweep made, and the comparisons across cells."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cells: dict[str, Cell]
+    sweeps: dict[str, dict[str, dict[str, Any]]]
+    """Sweep -> cell -> the values that were set."""
+    comparisons: dict[str, Comparison] = {}
+    root: Path = Path()
+    """Folder that relative paths of data files start from."""
+    notes: tuple[str, ...] = ()
+    """What is no error and yet worth knowing before a run, a sentence each."""
+
+    def source(self, cell: str) -> Path | None:
+        """File that the data of a cell are read from, if any."""
+        named = self.cells[cell].data.source
+        return None if named is None else self.root / named
+
+
+def load(config: Mapping[str, Any], root: Path) -> Experiment:
+    """Validate a config and expand it.
+
+    Parameters
+    ----------
+    config : mapping
+        What the YAML file holds.
+    root : Path
+        Folder that relative paths of data files start from.
+
+    Raises
+    ------
+    ConfigError
+        With every error found.
+    """
+    mistakes: list[Mistake] = []
+    config = plain(config)
+    for key in config:
+        if key not in ("defaults", "cells", "sweeps", "comparisons"):
+            mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps, comparisons"))
+    defaults = _mapping(config.get("defaults"), "defaults", mistakes)
+    raw = _mapping(config.get("cells"), "cells", mistakes)
+    if not raw and not mistakes:
+        mistakes.append(mistake("config", "cells", config.get("cells"), "at least one cell, such as 'base: {}'"))
+    merged = {}
+    for name, overrides in raw.items():
+        check_name("cell", name, mistakes)
+        merged[str(name)] = overlaid(defaults, _mapping(overrides, f"cells.{name}", mistakes))
+    sweeps = expand(_mapping(config.get("sweeps"), "sweeps", mistakes), merged, mistakes)
+    check_distinct("cell", merged, mistakes)
+    cells: dict[str, Cell] = {}
+    steps: dict[str, dict[str, Steps]] = {}
+    for name, values in merged.items():
+        mistakes += _check_labels(f"cell {name!r}", values)
+        cell = _validate(f"cell {name!r}", values, mistakes)
+        if cell is not None:
+            cells[name] = cell
+            found, steps[name] = check_cell(f"cell {name!r}", cell, Path(root))
+            mistakes += found
+    comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
+    if mistakes:
+        raise ConfigError(list(dict.fromkeys(mistakes)))
+    notes = notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps)
+    return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons, root=Path(root), notes=notes)
+
+
+def load_file(path: Path) -> Experiment:
+    """Read and validate a YAML config; relative paths of data files start from its folder."""
+    return load_files([path])
+
+
+def load_files(paths: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read and validate a config that is spread over files: later ones, and ``overrides`` at last, replace key by key.
+
+    Relative paths of data files start from the folder of the last file, whichever names them.
+    """
+    config: Any = {}
+    for path in paths:
+        config = config_file.merged(config, config_file.read(path))
+    return load(config_file.merged(config, overrides or {}), paths[-1].absolute().parent)
+
+
+def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistakes: list[Mistake]) -> dict[str, Comparison]:
+    """Check comparisons: their cells exist and share what functions must share to be compared."""
+    made = {}
+    check_distinct("comparison", raw, mistakes)
+    for name, values in raw.items():
+        where = f"comparison {name!r}"
+        check_name("comparison", name, mistakes)
+        try:
+            comparison = Comparison.model_validate(values)
+        except ValidationError as error:
+            mistakes += translated(where, error, Comparison)
+            continue
+        if refused := [distance for distance in comparison.distances if distance not in FUNCTION_DISTANCES]:
+            mistakes.append(mistake(where, "distances", refused, f"distances of functions: {WHY_NO_TRANSPORT}"))
+        if len(set(comparison.cells)) < len(comparison.cells):
+            mistakes.append(mistake(where, "cells", list(comparison.cells), "every cell once"))
+        for cell in comparison.cells:
+            if cell not in named:
+                mistakes.append(mistake(where, "cells", cell, f"cells of this file: {', '.join(named)}"))
+        members = {cell: cells[cell].resolved() for cell in comparison.cells if cell in cells}
+        first = next(iter(members.values()), {})
+        for cell, spec in members.items():
+            differing = [key for key in ("seed", "data", "horizon", "save_at") if spec[key] != first[key]]
+            if differing:
+                expected = f"cells with the {', '.join(differing)} of {comparison.cells[0]!r}, so that their functions compare"
+                mistakes.append(mistake(where, "cells", cell, expected))
+        made[str(name)] = comparison
+    return made
+
+
+def _validate(where: str, values: Any, mistakes: list[Mistake]) -> Cell | None:
+    try:
+        return Cell.model_validate(values)
+    except ValidationError as error:
+        mistakes += translated(where, error, Cell)
+        return None
+
+
+def _check_labels(where: str, values: Mapping) -> list[Mistake]:
+    """Check labels and the reference, before anything else can be wrong with the methods."""
+    methods, reference = values.get("methods"), values.get("reference")
+    mistakes: list[Mistake] = []
+    if not isinstance(methods, Mapping):
+        return mistakes
+    for label in methods:
+        if isinstance(label, str):
+            check_name("label", label, mistakes, where)
+    check_distinct("label", methods, mistakes, where)
+    if methods and isinstance(reference, str) and reference not in methods:
+        mistakes.append(mistake(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
+    return mistakes
+
+
+def _mapping(value: Any, key: str, mistakes: list[Mistake]) -> Mapping:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    mistakes.append(mistake("config", key, value, "a mapping"))
+    return {}

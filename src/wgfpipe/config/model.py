@@ -1,0 +1,76 @@
+"""A cell, a sweep and a comparison as pydantic models: the source of truth of the config."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from wgfpipe.config.grid import GridSpec
+from wgfpipe.energies.squared_loss import SquaredLoss
+from wgfpipe.laws.gaussian import Gaussian
+from wgfpipe.plugins import any_of
+from wgfpipe.results.across_cells import FUNCTION_DISTANCES
+from wgfpipe.results.compare import DISTANCES
+from wgfpipe.section import Section
+from wgfpipe.spaces.signed import Signed
+
+AnyDataset = any_of("data")
+AnyParametrization = any_of("parametrization")
+AnyEnergy = any_of("energy")
+AnyMethod = any_of("method")
+AnyInitial = any_of("initial")
+DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
+
+
+class VerdictSpec(Section):
+    """When a trajectory counts as following the reference."""
+
+    tolerance: float = Field(
+        default=0.1,
+        gt=0,
+        description="largest distance to the reference, as a share of what the reference travelled, that counts as following",
+    )
+
+
+class Cell(Section):
+    """One experiment: a network to train, and the methods to compare."""
+
+    seed: int = Field(default=0, ge=0, description="source of all randomness")
+    data: AnyDataset = Field(description="where inputs and labels come from")  # pyright: ignore[reportInvalidTypeForm]
+    parametrization: AnyParametrization = Field(default=Signed(), description="the neuron model")  # pyright: ignore[reportInvalidTypeForm]
+    energy: AnyEnergy = Field(default=SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
+    grid: GridSpec = Field(default=GridSpec(), description="where grid methods live, and the atoms of the initial measure")
+    initial: AnyInitial = Field(default=Gaussian(), description="law of the neurons at time 0")  # pyright: ignore[reportInvalidTypeForm]
+    horizon: float = Field(default=2.0, gt=0, description="flow time to reach")
+    save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(
+        default=21, description="number of saved times, or a list of them"
+    )
+    repetitions: int = Field(default=5, ge=1, description="runs with seeds of their own of whatever is random")
+    reference: str = Field(description="label of the method the others are measured against")
+    methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(
+        default=None, description="what to measure; all distances that exist for the parametrization unless listed"
+    )
+    verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the cell as plain data with every default written out: what jobs receive and files store."""
+        return self.model_dump(mode="json") | {"distances": list(self.distances or DISTANCES)}
+
+
+class Sweep(Section):
+    """Cells made from one by varying some of its values."""
+
+    base: str = Field(description="cell to start from")
+    over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1, description="dotted key -> values")
+    mode: Literal["product", "zip", "ablation"] = Field(
+        "product", description="every combination, values side by side, or one key at a time"
+    )
+
+
+class Comparison(Section):
+    """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
+
+    cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(
+        default=FUNCTION_DISTANCES, description="what to measure: function_gap, data_gap, energy_gap"
+    )

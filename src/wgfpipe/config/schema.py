@@ -1,0 +1,48 @@
+"""The JSON schema of a config file."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from wgfpipe.config.model import Cell, Comparison, Sweep
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a config file, for editors: a cell may leave out what the defaults give."""
+    schema = TypeAdapter(Cell).json_schema(ref_template="#/$defs/{model}")
+    definitions = schema.pop("$defs")
+    sweep = TypeAdapter(Sweep).json_schema()
+    definitions = {name: _partial(definition) for name, definition in definitions.items()}
+    definitions["Cell"] = _partial(schema)
+    definitions["Cell"]["properties"]["methods"]["additionalProperties"] = {
+        "anyOf": [definitions["Cell"]["properties"]["methods"]["additionalProperties"], {"type": "null"}]
+    }
+    definitions["Sweep"] = sweep
+    definitions["Comparison"] = TypeAdapter(Comparison).json_schema()
+    cell = {"anyOf": [{"$ref": "#/$defs/Cell"}, {"type": "null"}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "wgfpipe config",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["cells"],
+        "properties": {
+            "defaults": cell,
+            "cells": {"type": "object", "additionalProperties": cell, "minProperties": 1},
+            "sweeps": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sweep"}},
+            "comparisons": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Comparison"}},
+        },
+        "$defs": definitions,
+    }
+
+
+def _partial(node: Any) -> Any:
+    """Make every key optional and every tagged union open to partial overrides."""
+    if isinstance(node, list):
+        return [_partial(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    partial = {key: _partial(value) for key, value in node.items() if key not in ("required", "discriminator", "oneOf")}
+    if "oneOf" in node:
+        partial["anyOf"] = _partial(node["oneOf"])
+    return partial

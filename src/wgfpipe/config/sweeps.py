@@ -1,0 +1,109 @@
+"""Cells out of cells: overlaying sections key by key, and expanding sweeps."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from pydantic import ValidationError
+
+from wgfpipe.config.errors import Mistake, mistake, translated
+from wgfpipe.config.model import Sweep
+from wgfpipe.config.names import LONGEST_NAME, check_name
+
+
+def overlaid(base: Any, overrides: Any) -> Any:
+    """Overlay mappings key by key; null removes a key, and another ``kind`` starts from nothing."""
+    if not (isinstance(base, Mapping) and isinstance(overrides, Mapping)):
+        return overrides
+    if "kind" in overrides and overrides["kind"] != base.get("kind"):
+        return {key: value for key, value in overrides.items() if value is not None}
+    merged = dict(base)
+    for key, value in overrides.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = overlaid(merged[key], value) if key in merged else overlaid({}, value)
+    return merged
+
+
+def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Add the cells of every sweep to ``cells`` and say which they are."""
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    bases = dict(cells)
+    for name, raw in sweeps.items():
+        where = f"sweep {name!r}"
+        check_name("sweep", name, mistakes)
+        try:
+            sweep = Sweep.model_validate(raw)
+        except ValidationError as error:
+            mistakes += translated(where, error, Sweep)
+            continue
+        if sweep.base not in bases:
+            mistakes.append(mistake(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))
+            continue
+        lengths = {key: len(values) for key, values in sweep.over.items()}
+        if sweep.mode == "zip" and len(set(lengths.values())) > 1:
+            received = " and ".join(f"{length} values of {key}" for key, length in lengths.items())
+            expected = "lists of one length, as mode zip takes them side by side"
+            mistakes.append(Mistake(where=where, key="over", received=received, expected=expected))
+            continue
+        keys = list(sweep.over)
+        match sweep.mode:
+            case "product":
+                settings = [dict(zip(keys, values, strict=True)) for values in itertools.product(*sweep.over.values())]
+            case "zip":
+                settings = [dict(zip(keys, values, strict=True)) for values in zip(*sweep.over.values(), strict=True)]
+            case "ablation":
+                settings = [{key: value} for key in keys for value in sweep.over[key]]
+        made[str(name)] = {}
+        for setting in settings:
+            cell = _cell_name(str(name), setting)
+            if cell in cells:
+                other = made[str(name)].get(cell)
+                whose = "which is in the file" if other is None else f"which is also the name of {other}"
+                mistakes.append(
+                    mistake(where, "over", setting, f"settings with names of their own; this would be cell {cell!r}, {whose}")
+                )
+                continue
+            cells[cell] = bases[sweep.base]
+            for key, value in setting.items():
+                cells[cell] = overlaid(cells[cell], reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
+            made[str(name)][cell] = {key: _plain(value) for key, value in setting.items()}
+    return made
+
+
+def _cell_name(sweep: str, setting: Mapping[str, Any]) -> str:
+    """Name of a swept cell: its settings, cut where they are too long for a file name and told apart by a digest."""
+    name = "-".join([sweep, *(f"{key.rsplit('.', 1)[-1]}={_file_text(value)}" for key, value in setting.items())])
+    if len(name) <= LONGEST_NAME:
+        return name
+    text = json.dumps({key: _plain(value) for key, value in setting.items()}, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}-{digest}"
+
+
+def _file_text(value: Any) -> str:
+    """Text of a swept value that can stand in a file name."""
+    if isinstance(value, Mapping):
+        value = value.get("kind", "-".join(map(str, value.values())))
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", str(_plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    """One way of writing a swept number: 8, 8.0 and "8" are one value and have one name. Whole numbers keep all digits."""
+    if isinstance(value, bool | int):
+        return value
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                return int(value)
+        number = float(value)
+        if math.isfinite(number):
+            return int(number) if number.is_integer() else number
+    return value

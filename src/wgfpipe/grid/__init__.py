@@ -1,0 +1,1 @@
+"""Grids and what is computed on their nodes."""

@@ -1,0 +1,160 @@
+"""The contract of a method: its class variables, its state, and one step."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from wgfpipe import declared
+from wgfpipe.expression import PositiveExpression
+from wgfpipe.measure import Measure
+from wgfpipe.problems import Problem
+from wgfpipe.section import PlugIn
+from wgfpipe.spaces.base import Geometry
+from wgfpipe.status import Info
+
+MAX_SAMPLE_BYTES = 4 * 2**30
+"""Memory for matrices over pairs of samples above which a method does not apply."""
+
+
+class Solved(NamedTuple):
+    """Which flow a run solves: a verdict asks those methods that solve what the reference solves, and no others.
+
+    Attributes
+    ----------
+    entropy : float
+        The D of F + D * entropy, with the steps that were taken; 0 for the flow of F itself.
+    metric : str
+        The metric whose gradient flow it is: ``w2``, or ``sliced``.
+    bias : float
+        Displacement by the end, as a W2, that theory predicts of the scheme itself.
+    caveat : str
+        What a reader must know of these, with numbers; empty where there is nothing to know.
+    """
+
+    entropy: float = 0.0
+    metric: Literal["w2", "sliced"] = "w2"
+    bias: float = 0.0
+    caveat: str = ""
+
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what the method is, in a few words"),
+    declared.Declared("support", declared.one_of("particles", "grid"), "'particles' or 'grid'"),
+    declared.Declared(
+        "family",
+        declared.one_of("gradient descent", "Wasserstein gradient flow"),
+        "'gradient descent' or 'Wasserstein gradient flow'",
+    ),
+    declared.Declared(
+        "geometries",
+        lambda value: isinstance(value, tuple) and bool(value) and set(value) <= set(get_args(Geometry)),
+        f"a tuple of some of {', '.join(get_args(Geometry))}",
+    ),
+    declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
+    declared.Declared("descends", declared.truth, "True or False"),
+    declared.Declared("reports_ascent", declared.truth, "True or False"),
+    declared.Declared("certificate", declared.text, "what the stored residual is, or 'none: ' and why"),
+    declared.Declared(
+        "references", lambda value: declared.texts(value) and bool(value), "a tuple of one work to cite at least"
+    ),
+    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
+    declared.Declared("shortest_resolved_dt", declared.number, "a flow time of at least 0"),
+    declared.Declared(
+        "smooth_order", lambda value: value is None or (declared.number(value) and value > 0), "a positive number"
+    ),
+    declared.Declared("contraction_error", declared.number, "a number of at least 0"),
+)
+"""Class variables of a method, which :class:`Method` describes, and the values they may have."""
+
+
+class Method(PlugIn, ABC):
+    """A way of computing the flow. Its fields are its hyper-parameters; its state is an immutable tuple of arrays.
+
+    To add one: a module in ``methods/`` with a subclass that sets the class variables and writes :meth:`init`,
+    :meth:`step` and :meth:`measure`, and one line in ``methods/__init__.py``.
+    """
+
+    kind: str
+    dt: PositiveExpression
+    """Longest step in flow time; every interval between saved times is divided into equal steps no longer than this."""
+
+    title: ClassVar[str]
+    support: ClassVar[Literal["particles", "grid"]]
+    family: ClassVar[Literal["gradient descent", "Wasserstein gradient flow"]]
+    geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic", "curved")
+    """Geometries of the parameters it works in. A curved model is left for its Euclidean twin where there is none for it."""
+    order: ClassVar[float]
+    """Order in dt of the distance to the exact flow, where the scheme has one."""
+    descends: ClassVar[bool] = False
+    """Whether the energy may never rise in a step, whatever dt is."""
+    n_sample_matrices: ClassVar[int] = 0
+    """Matrices (sample, sample) that a step holds at once, their temporaries included: memory that is counted before a run."""
+    reports_ascent: ClassVar[bool] = False
+    """Whether a rise of the energy means that dt is too long: explicit descent without noise."""
+    transports: ClassVar[bool] = True
+    """Whether a step compares couplings or moves masses, and is more than an Euler step of labelled neurons."""
+    random: ClassVar[bool] = False
+    """Whether a run depends on its seed: such runs are repeated."""
+    certificate: ClassVar[str]
+    """What the stored ``residual`` is."""
+    references: ClassVar[tuple[str, ...]]
+
+    # What examples and tests must know of a method: they ask the class, whatever is registered.
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Hyper-parameters beside dt for small problems: those without default, and those whose defaults would take long."""
+    shortest_resolved_dt: ClassVar[float] = 0.0
+    """Shortest step that moves mass on some 30 nodes an axis: what moves less than half a spacing is pinned without entropy."""
+    smooth_order: ClassVar[float | None] = None
+    """Order in dt where nothing crosses a kink, if that is another than ``order``."""
+    contraction_error: ClassVar[float] = 0.03
+    """In the potential |theta|^2 / 2 the step of a Wasserstein gradient flow contracts at the rate 2 log(1 + dt) / dt: how far
+    that of the method may be from it on 29 nodes an axis, dt 1 and 1/2 or what it resolves. The flow itself is 0.38 away."""
+
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
+
+    @abstractmethod
+    def init(self, problem: Problem, rng: np.random.Generator) -> Any:
+        """State at time 0: a NamedTuple of arrays and numbers."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: Any, dt: float) -> tuple[Any, Info]:
+        """Advance by ``dt`` of flow time."""
+
+    @abstractmethod
+    def measure(self, problem: Problem, state: Any) -> Measure:
+        """Measure that a state stands for."""
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why the method does not apply to a problem, or None if it does."""
+        model = problem.parametrization
+        if model.geometry not in self.geometries and model.twin is None:
+            return (
+                f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
+            )
+        n_samples = len(problem.y)
+        if (size := self.n_sample_matrices * n_samples**2 * 8) > MAX_SAMPLE_BYTES:
+            return (
+                f"a step holds {self.n_sample_matrices} matrices of {n_samples} x {n_samples} samples, {size / 2**30:.3g} GB, "
+                f"and may take {MAX_SAMPLE_BYTES / 2**30:.0f}; take at most "
+                f"{math.isqrt(MAX_SAMPLE_BYTES // (8 * self.n_sample_matrices))} samples (data.subsample), or gd or flow"
+            )
+        if self.support == "grid" and problem.grid is None:
+            return f"it moves masses on a grid and the problem has none{': ' if problem.no_grid else ''}{problem.no_grid}"
+        return None
+
+    def setting(self, problem: Problem) -> Problem:
+        """Return the problem as the method works on it: its own, or that of its parametrization's Euclidean twin."""
+        model = problem.parametrization
+        at_home = model.geometry in self.geometries and (self.support == "particles" or model.chart is model)
+        return problem if at_home else problem.in_twin
+
+    def between(self, problem: Problem, duration: float) -> "Method":
+        """Return the method as it steps between two saved times: where a hyper-parameter depends on how they divide steps."""
+        return self
+
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        """Say which flow ``n_steps`` steps of ``dt``, the length they really have, solve."""
+        return Solved()

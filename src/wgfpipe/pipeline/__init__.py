@@ -1,0 +1,1 @@
+"""The stages of the workflow, and what keeps their files true."""

@@ -1,0 +1,93 @@
+"""Where a result comes from: every NetCDF file stores the spec, the code and the inputs that it was made of.
+
+Snakemake knows that from its own records. Results that were copied without them, or mixed, are judged by what they store.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from wgfpipe.results.schema import as_attributes
+
+
+class OriginError(ValueError):
+    """Files that do not come from where they should."""
+
+
+class Origin(NamedTuple):
+    """What a file stores of where it comes from: the spec, the fingerprint of the code, digests of the files it was made of."""
+
+    spec: dict[str, Any]
+    code: str
+    inputs: dict[str, str]
+
+
+def digest_of_file(path: str | Path) -> str:
+    """Digest of what is in a file: sixteen hexadecimal digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def digest_of_spec(spec: Mapping[str, Any]) -> str:
+    """Digest of a spec, or of any other plain data: sixteen hexadecimal digits."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stamped(dataset: xr.Dataset, spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> xr.Dataset:
+    """Add to a Dataset where it comes from."""
+    origin = {"wgfpipe_spec": dict(spec), "wgfpipe_code": code, "wgfpipe_inputs": dict(inputs), "seed": spec.get("seed", 0)}
+    dataset.attrs.update(as_attributes(origin))
+    return dataset
+
+
+def stored(path: str | Path) -> Origin:
+    """Read where a file says that it comes from.
+
+    Raises
+    ------
+    OriginError
+        If the file cannot be read, or is none of the pipeline: empty, cut, foreign.
+    """
+    from netCDF4 import Dataset
+
+    try:
+        with Dataset(path) as file:
+            texts = {name: str(file.getncattr(f"wgfpipe_{name}")) for name in Origin._fields}
+        origin = Origin(json.loads(texts["spec"]), texts["code"], json.loads(texts["inputs"]))
+    except (OSError, RuntimeError) as error:  # RuntimeError: what the library says of a broken HDF5 file
+        raise OriginError(f"damaged, delete it ({getattr(error, 'strerror', None) or error})") from None
+    except (AttributeError, ValueError):
+        raise OriginError("no file of this pipeline, delete it") from None
+    if not (isinstance(origin.spec, dict) and isinstance(origin.inputs, dict)):
+        raise OriginError("no file of this pipeline, delete it")
+    return origin
+
+
+def objections(path: str | Path, spec_digest: str, inputs: Mapping[str, str]) -> str:
+    """Say why a file is not what was planned, or nothing: it is unreadable, or was made by another spec or of other files.
+
+    Parameters
+    ----------
+    path : path
+    spec_digest : str
+        Digest of the spec it should be made by.
+    inputs : mapping
+        Digests of the files that it should be made of, as they are now.
+    """
+    try:
+        found = stored(path)
+    except OriginError as error:
+        return str(error)
+    if digest_of_spec(found.spec) != spec_digest:
+        return "made by another config"
+    return made_of_others(found, inputs)
+
+
+def made_of_others(found: Origin, inputs: Mapping[str, str]) -> str:
+    """Say of which files, other than those that are there now, something was made, if so."""
+    others = sorted(name for name in inputs if found.inputs.get(name) != inputs[name])
+    return f"made of another {', '.join(others)}" if others else ""

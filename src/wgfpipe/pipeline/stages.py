@@ -1,0 +1,392 @@
+"""The stages of the workflow: typed specs and paths in, files out; the only place with input and output.
+
+A stage takes the part of a cell's resolved spec that it depends on, and nothing else, so that an edit of the config reruns
+what it touches. Its name and the plug-ins its spec names are the entries of its fingerprint (:func:`code_of`), which a job gets
+as ``code`` from whoever planned it: reading the sources again would take a seventh of a second a job.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
+
+from wgfpipe.pipeline import assembly
+from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
+from wgfpipe.pipeline.origin import digest_of_file as _digest
+from wgfpipe.pipeline.provenance import fingerprint
+from wgfpipe.plugins import FAMILIES, class_of, made_from
+from wgfpipe.problems import Problem
+from wgfpipe.results import schema as trajectory
+from wgfpipe.results.schema import atomic
+from wgfpipe.seeds import seed_of
+from wgfpipe.solving import solve
+
+
+def share_with_jobs(source: Path) -> None:
+    """Let the jobs that this process starts import the package from a checkout, whatever environment they run in."""
+    path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+
+
+def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Split a resolved cell into what each stage depends on; ``trajectory`` holds one spec a label.
+
+    Parameters
+    ----------
+    cell : mapping
+        What :meth:`wgfpipe.config.model.Cell.resolved` returns.
+    """
+    model = {key: cell[key] for key in ("parametrization", "energy")}
+    run = model | {key: cell[key] for key in ("seed", "horizon", "save_at")}
+    drawn = cell["initial"]["sampled"] is not None
+
+    def repeated(random: bool) -> dict[str, int]:
+        """How often to run what may be random: what is not must not depend on it."""
+        return {"repetitions": cell["repetitions"]} if random else {}
+
+    made = {
+        "data": {"seed": cell["seed"], "data": cell["data"]},
+        "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")} | repeated(drawn),
+    }
+    runs = {
+        label: run | {"label": label, "method": method} | repeated(drawn or class_of("method", method["kind"]).random)
+        for label, method in cell["methods"].items()
+    }
+    # What a stage that brings files together must find in them: digests of the specs they were made by.
+    parts = {name: digest_of_spec(spec) for name, spec in made.items()}
+    parts |= {f"trajectory/{label}": digest_of_spec(spec) for label, spec in runs.items()}
+    measured = model | {"reference": cell["reference"], "distances": cell["distances"], "parts": parts}
+    return made | {
+        "trajectory": runs,
+        "distances": measured,
+        "figures": {"parametrization": cell["parametrization"], "reference": cell["reference"], "data": cell["data"]},
+        "summary": {
+            "reference": cell["reference"],
+            "tolerance": cell["verdict"]["tolerance"],
+            "groups": {"data": cell["data"]["kind"], "seed": cell["seed"]},
+            "parts": {"distances": digest_of_spec(measured)},
+        },
+    }
+
+
+def comparison_spec(cells: Mapping[str, Mapping[str, Any]], distances: list[str]) -> dict[str, Any]:
+    """What a comparison of some resolved cells depends on."""
+    parts = {name: {key: cell[key] for key in ("parametrization", "energy", "reference")} for name, cell in cells.items()}
+    return {"cells": parts, "distances": distances}
+
+
+def code_of(stage: str, spec: Mapping[str, Any]) -> str:
+    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
+    used = ("parametrization",) if stage == "figures" else FAMILIES  # the data set only says what is drawn
+    plugins = [class_of(section, spec[section]["kind"]) for section in used if section in spec]
+    if stage == "comparison":
+        parts = spec["cells"].values()
+        plugins += [class_of(section, part[section]["kind"]) for part in parts for section in ("parametrization", "energy")]
+    return fingerprint((__name__, stage), *plugins)
+
+
+def data(spec: Mapping[str, Any], out: str, source: str | None = None, *, code: str | None = None) -> None:
+    """Make the training data of a cell."""
+    with work():
+        made = assembly.data_dataset(made_from("data", spec["data"]), spec["seed"], None if source is None else Path(source))
+    inputs = {} if source is None else {"source": _digest(source)}
+    trajectory.write(stamped(made, spec, code or code_of("data", spec), inputs), out, "data")
+
+
+def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None = None) -> None:
+    """Make the grid and the initial measure of a cell."""
+    sizes = trajectory.read(data_path, "data").sizes
+    with work():
+        nodes, start = assembly.GridSpec.model_validate(spec["grid"]), made_from("initial", spec["initial"])
+        parametrization, counts = made_from("parametrization", spec["parametrization"]), (sizes["feature"], sizes["sample"])
+        made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"], spec.get("repetitions", 1))
+    trajectory.write(stamped(made, spec, code or code_of("grid", spec), {}), out, "grid")
+
+
+def run_method(
+    spec: Mapping[str, Any], data_path: str, grid_path: str, out: str, checkpoint: str, *, code: str | None = None
+) -> None:
+    """Run one method of a cell, resuming from its checkpoint if that belongs to this very run."""
+    method, n_runs = made_from("method", spec["method"]), spec.get("repetitions", 1)
+    code = code or code_of("run_method", spec)
+    inputs = {"data": _digest(data_path), "grid": _digest(grid_path)}
+    stamp = json.dumps({"spec": spec, "code": code, "inputs": list(inputs.values())})
+    saved, owner = Path(checkpoint), Path(f"{checkpoint}.json")
+    parts = [saved if number == 0 else saved.with_name(f"{saved.name}.{number}") for number in range(n_runs)]
+    if not owner.exists() or owner.read_bytes() != stamp.encode():
+        for part in parts:
+            part.unlink(missing_ok=True)
+        with atomic(owner) as part:
+            part.write_bytes(stamp.encode())
+    runs = []
+    with work():
+        for number, part in enumerate(parts):
+            what = f"{spec['label']} ({spec['method']['kind']})" + (f", run {number + 1} of {n_runs}" if n_runs > 1 else "")
+            run = solve(
+                _problem(spec, data_path, grid_path, number),
+                method,
+                spec["horizon"],
+                spec["save_at"],
+                seed=seed_of(spec["seed"], "trajectory", spec["label"], number),
+                progress=Progress(what),
+                checkpoint=part,
+            )
+            runs.append(run)
+            print(f"{what}: {run.sizes['step']} steps, status {run.attrs['status']}: {run.attrs['advice']}")
+            if run.attrs["status"] == "unsupported":  # for one reason, whatever the seed is
+                break
+        made = trajectory.stack(runs)
+    if made.attrs["shortened_steps"]:
+        print(made.attrs["shortened_steps"])
+    trajectory.write(stamped(made, spec, code, inputs), out, "trajectory")
+    for part in parts:
+        part.unlink(missing_ok=True)
+    owner.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the folder goes with its last checkpoint
+        owner.parent.rmdir()
+
+
+def distances(
+    spec: Mapping[str, Any],
+    data_path: str,
+    grid_path: str,
+    trajectories: Mapping[str, str],
+    out: str,
+    *,
+    code: str | None = None,
+) -> None:
+    """Measure every trajectory of a cell against the reference.
+
+    Raises
+    ------
+    OriginError
+        If a file was made by another spec than the one planned, or of other data or another grid: named.
+    """
+    import ot  # noqa: F401 - imported here so that the time it takes does not count as work
+
+    from wgfpipe.results.compare import compare
+
+    files = {"data": data_path, "grid": grid_path, **{f"trajectory/{label}": path for label, path in trajectories.items()}}
+    inputs = {name: _digest(path) for name, path in files.items()}
+    made_of = {"data": inputs["data"], "grid": inputs["grid"]}
+    _refuse_others({path: (spec["parts"][name], made_of if "/" in name else {}) for name, path in files.items()})
+    problem = _problem(spec, data_path, grid_path)
+    loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    with work():
+        made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
+    trajectory.write(stamped(made, spec, code or code_of("distances", spec), inputs), out, "distances")
+
+
+def figures(
+    spec: Mapping[str, Any],
+    cell: str,
+    data_path: str,
+    grid_path: str,
+    distances_path: str,
+    trajectories: Mapping[str, str],
+    out: str,
+) -> None:
+    """Draw the figures of a cell into the folder ``out``."""
+    from wgfpipe.report import figures as draw
+
+    data_set, grid_set = trajectory.read(data_path, "data"), trajectory.read(grid_path, "grid")
+    measured = trajectory.read(distances_path, "distances")
+    loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    with work():
+        as_signed = made_from("parametrization", spec["parametrization"]).as_signed
+        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
+
+
+def comparison(
+    spec: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, str]],
+    out: Mapping[str, str],
+    *,
+    code: str | None = None,
+) -> None:
+    """Compare the networks of the references of several cells, whatever their parametrizations, and draw them side by side.
+
+    ``spec`` is ``cells``: cell -> its parametrization, energy and reference, and ``distances``; ``files`` is cell -> its files
+    ``data``, ``grid`` and ``trajectory``; ``out`` names the files ``netcdf``, ``svg`` and ``png``.
+    """
+    from wgfpipe.report.pictures import draw_side_by_side
+    from wgfpipe.report.scene import render_figure, styled
+    from wgfpipe.results.across_cells import compare_functions
+
+    members, inputs = {}, {}
+    for cell, part in spec["cells"].items():
+        inputs |= {f"{cell}/{name}": _digest(path) for name, path in files[cell].items()}
+        problem = _problem(part, files[cell]["data"], files[cell]["grid"])
+        members[cell] = problem, trajectory.read(files[cell]["trajectory"], "trajectory")
+    with work():
+        made = compare_functions(members, tuple(spec["distances"]))
+        data_set = trajectory.read(next(iter(files.values()))["data"], "data")
+        ends = {}
+        for cell, (problem, run) in members.items():
+            run = trajectory.repetitions(run)[0]
+            first, last = (problem.parametrization.as_signed(trajectory.measure_at(run, k)) for k in (0, -1))
+            ends[cell] = first, last
+        with styled():
+            figure = draw_side_by_side(made, data_set, ends)
+            pictures = {kind: render_figure(figure, kind, "comparison") for kind in ("svg", "png")}
+    trajectory.write(stamped(made, spec, code or code_of("comparison", spec), inputs), out["netcdf"], "comparison")
+    for kind, content in pictures.items():
+        with atomic(out[kind]) as part:
+            part.write_bytes(content)
+
+
+def summary(
+    spec: Mapping[str, Any],
+    distances_paths: Mapping[str, str],
+    trajectories: Mapping[str, Mapping[str, str]],
+    out: Mapping[str, str],
+    *,
+    code: str | None = None,
+) -> None:
+    """Sum up all cells: a flat table, a Dataset and the verdict.
+
+    ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
+
+    Raises
+    ------
+    OriginError
+        If distances were made by another spec than the one planned, or of other trajectories: named.
+    """
+    import pandas as pd
+
+    from wgfpipe.results import verdict
+    from wgfpipe.results.summary import summary_dataset, table
+
+    wanted = {}
+    for cell, path in distances_paths.items():
+        made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
+        wanted[path] = spec["cells"][cell]["parts"]["distances"], made_of
+    _refuse_others(wanted)
+    loaded = {
+        cell: (
+            trajectory.read(path, "distances"),
+            {label: trajectory.read(file, "trajectory") for label, file in trajectories[cell].items()},
+        )
+        for cell, path in distances_paths.items()
+    }
+    with work():
+        swept = {cell: values for cells in spec["sweeps"].values() for cell, values in cells.items()}
+        groups = {cell: part["groups"] | _scalars(swept.get(cell, {})) for cell, part in spec["cells"].items()}
+        answers = []
+        for cell, (measured, runs) in loaded.items():
+            part = spec["cells"][cell]
+            labels = [label for label in runs if label != part["reference"]]
+            methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
+            has_caveat = bool(runs[part["reference"]].attrs["caveat"])
+            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
+        rows = pd.DataFrame(table(loaded, answers, groups))
+        dataset = summary_dataset(loaded, answers, groups)
+    with atomic(out["csv"]) as part:
+        rows.to_csv(part, index=False)
+    inputs = {f"{cell}/distances": _digest(path) for cell, path in distances_paths.items()}
+    trajectory.write(stamped(dataset, spec, code or code_of("summary", spec), inputs), out["netcdf"], "summary")
+    with atomic(out["verdict"]) as part:
+        part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
+
+
+def report(
+    spec: Mapping[str, Any],
+    summary_paths: Mapping[str, str],
+    folders: Mapping[str, str],
+    comparisons: Mapping[str, str],
+    out: str,
+) -> None:
+    """Write the self-contained page.
+
+    ``summary_paths`` names the files of the summary, ``folders`` is cell -> its results folder, and ``comparisons`` is
+    comparison -> its NetCDF file, beside which lies its figure.
+    """
+    from wgfpipe.report import page
+
+    with work():
+        text = page.render(spec, summary_paths, folders, comparisons)
+    with atomic(out) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def logged(log: str) -> Iterator[None]:
+    """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph."""
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("w", encoding="utf-8", buffering=1) as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        try:
+            yield
+        except BaseException as error:
+            traceback.print_exc()
+            print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
+            raise
+
+
+@contextlib.contextmanager
+def work() -> Iterator[None]:
+    """Time what a stage is for, without interpreter start and imports, and log it (``wgfpipe overhead`` adds it up)."""
+    start = time.perf_counter()
+    yield
+    print(f"work seconds: {time.perf_counter() - start:.3f}")
+
+
+class Progress:
+    """Progress of a loop: a bar with the time left on a terminal, a readable line now and then in the log."""
+
+    def __init__(self, what: str, every: float = 5.0) -> None:
+        self.what, self.every = what, every
+        self.start = self.last = time.monotonic()
+        self.bar = None
+
+    def __call__(self, done: int, in_all: int) -> None:
+        """Note that ``done`` of ``in_all`` parts are done."""
+        now = time.monotonic()
+        if sys.__stderr__ is not None and sys.__stderr__.isatty():
+            if self.bar is None and now - self.start > 1.0:
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=in_all, desc=self.what, file=sys.__stderr__, leave=False, initial=done)
+            elif self.bar is not None:
+                self.bar.update(done - self.bar.n)
+        if now - self.last >= self.every or done == in_all:
+            elapsed = now - self.start
+            left = elapsed * (in_all - done) / max(done, 1)
+            print(f"{self.what}: {done}/{in_all} ({done / in_all:.0%}), {elapsed:.1f} s, about {left:.0f} s left")
+            self.last = now
+        if done == in_all and self.bar is not None:
+            self.bar.close()
+
+
+def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:
+    return assembly.assemble(
+        trajectory.read(data_path, "data"),
+        trajectory.read(grid_path, "grid"),
+        made_from("parametrization", spec["parametrization"]),
+        made_from("energy", spec["energy"]),
+        repetition,
+    )
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Swept values as numbers and texts: what is neither is written as JSON."""
+    return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
+
+
+def _refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    """Refuse files of other runs: path -> digest of the spec it should be made by, and of the files it should be made of."""
+    found = {path: objections(path, *origin) for path, origin in wanted.items()}
+    if others := [f"{path}: {reason}" for path, reason in found.items() if reason]:
+        told = "\n  ".join(others)
+        raise OriginError(f"results of other runs are mixed with those of this config; delete them and run again:\n  {told}")

@@ -1,0 +1,369 @@
+"""The report: one page that opens offline, with the answer first and its evidence below."""
+
+import base64
+import csv
+import json
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import xarray as xr
+import yaml
+from jinja2 import StrictUndefined
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from wgfpipe.pipeline.provenance import versions
+from wgfpipe.report.figures import DISTANCE_TITLES
+from wgfpipe.report.scene import GREY, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
+
+TONES = {  # verdict -> (tone of its badge, symbol, which tells it without colour)
+    "follows": ("good", "✓"),
+    "follows in function space only": ("mixed", "≈"),
+    "follows in function space; in measure for some methods": ("mixed", "≈"),
+    "undecided": ("none", "±"),
+    "not resolved": ("none", "…"),
+    "methods disagree": ("mixed", "≠"),
+    "does not follow": ("bad", "✗"),
+    "no answer": ("none", "?"),
+}
+FIGURES = {  # file -> (title, caption)
+    "energy": ("Energy", "Energy over flow time, and its relative difference to the reference."),
+    "distances": (
+        "Distances",
+        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
+        "The black line is the reference's own way from its start. Shaded grey, where there are grid methods: the distance of "
+        "the reference to the nearest measure on the grid, below which none of them can come. Shaded in a colour: the range "
+        "over repetitions. Dotted, where it can be told from the distance: the plan that keeps labels, an upper bound.",
+    ),
+    "measures": (
+        "Measures",
+        "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
+        "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
+    ),
+    "fit": ("Fit", "The network at the end, and its difference to the reference's."),
+    "certificates": (
+        "Certificates",
+        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
+        "Steps whose status is not ok are marked at the bottom.",
+    ),
+}
+FUNCTION_DISTANCES = ("function_gap", "data_gap", "energy_gap")
+MEASURE_DISTANCES = ("w1", "w2", "sliced_w2")
+DASH = "\N{EN DASH}"
+
+
+def render(
+    spec: Mapping[str, Any], summary_paths: Mapping[str, str], folders: Mapping[str, str], comparisons: Mapping[str, str]
+) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
+        knowing of the config.
+    summary_paths : mapping
+        Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
+    folders : mapping
+        Cell -> its results folder.
+    comparisons : mapping
+        Comparison -> its NetCDF file, beside which lies its figure.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing from elsewhere.
+    """
+    answers = json.loads(Path(summary_paths["verdict"]).read_text(encoding="utf-8"))["cells"]
+    rows = _rows(Path(summary_paths["csv"]))
+    swept = {cell: sweep for sweep, cells in spec["sweeps"].items() for cell in cells}
+    sweeps: dict[str, dict[str, Any]] = {}  # in the order of the config, which the spec's sorted keys have lost
+    for cell in [answer["cell"] for answer in answers if answer["cell"] in swept]:
+        sweeps.setdefault(swept[cell], {})[cell] = spec["sweeps"][swept[cell]][cell]
+    cells = [
+        _cell(answer, [row for row in rows if row["cell"] == answer["cell"]], Path(folders[answer["cell"]]))
+        for answer in answers
+    ]
+    references = {(answer["cell"], answer["reference"]) for answer in answers}
+    others = [row for row in rows if (row["cell"], row["label"]) not in references]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("wgfpipe"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters |= {"share": _share, "interval": _interval, "number": _number, "seconds": _seconds}
+    return environment.get_template("report.html.j2").render(
+        overall=_overall(answers),
+        cells=cells,
+        swept=swept,
+        sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
+        comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
+        notes=spec.get("notes", ()),
+        troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
+        runtimes={cell: seconds for cell, folder in folders.items() if any((seconds := _runtimes(Path(folder))).values())},
+        versions={"Python": platform.python_version()} | versions(),
+        method_references=_unique(method["references"] for cell in cells for method in cell["methods"]),
+        data_references=_unique(cell["data_references"] for cell in cells),
+        tones=TONES,
+        captions=FIGURES,
+    )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of the summary's table, numbers as numbers; what is empty there is NaN."""
+    numbers = (
+        "final",
+        "travelled",
+        "floor",
+        "final_relative",
+        "largest_relative",
+        "carried_relative",
+        "energy",
+        "largest_residual",
+    )
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            {key: float(text or "nan") if key in numbers else text for key, text in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """All that the page says of a cell."""
+    measured = {row["distance"] for row in rows}
+    function = next((name for name in FUNCTION_DISTANCES if name in measured), "")
+    measure = next((name for name in MEASURE_DISTANCES if name in measured), "")
+    judged = {answer["reference"]: {}} | {method["method"]: method for method in answer["methods"]}
+    methods, specs = [], {}
+    for label, judgement in judged.items():
+        attributes, sizes = _header(folder / "trajectory" / f"{label}.nc")
+        specs[label] = json.loads(attributes.get("wgfpipe_spec", "{}"))
+        of_label = {row["distance"]: row for row in rows if row["label"] == label}
+        answered = judgement.get("verdict", "no answer") != "no answer"
+        at = of_label.get(measure, {}) if answered else {}
+        on_grid = attributes["method_support"] == "grid" and answered
+        methods.append(
+            {
+                "label": label,
+                "title": attributes["method_title"],
+                "references": attributes["references"],
+                "status": attributes["status"].replace("_", " "),
+                "advice": attributes["advice"],
+                "caveat": judgement.get("caveat"),
+                "verdict": judgement.get("verdict"),
+                "function": judgement.get("function"),
+                "function_interval": judgement.get("function_interval"),
+                "measure": at.get("largest_relative"),
+                "measure_interval": None if on_grid else judgement.get("measure_interval"),
+                "floor": judgement.get("floor"),
+                "carried": judgement.get("measure") if on_grid else None,
+                "carried_interval": judgement.get("measure_interval") if on_grid else None,
+                "energy": next(iter(of_label.values()))["energy"] if of_label else None,
+                "residual": next(iter(of_label.values()))["largest_residual"] if of_label else None,
+                "steps": sizes["step"],
+                "seconds": _benchmark(folder.parent / "benchmarks" / folder.name / "trajectory" / f"{label}.tsv"),
+            }
+        )
+    data, _ = _header(folder / "data.nc")
+    path = json.loads(data.get("wgfpipe_spec", "{}")).get("data", {}).get("path")
+    return {
+        "name": answer["cell"],
+        "verdict": answer["verdict"],
+        "sentence": answer["sentence"],
+        "methods": methods,
+        "function_name": function.replace("_", " "),
+        "measure_name": measure.replace("_", " ").upper(),
+        "figures": {name: _uri((folder / "figures" / f"{name}.svg").read_bytes(), "image/svg+xml") for name in FIGURES},
+        "animation": _uri((folder / "figures" / "flow.gif").read_bytes(), "image/gif"),
+        "config": _config(answer, folder, specs),
+        "data_references": data["references"] or (data["title"].partition(": ")[2] + (f" {path}" if path else " (generated)")),
+    }
+
+
+def _config(answer: Mapping[str, Any], folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Spec of a cell, put together from its files, as the YAML that would make it."""
+    known: dict[str, Any] = {}
+    for name in ("data", "grid", "distances"):
+        known |= json.loads(_header(folder / f"{name}.nc")[0].get("wgfpipe_spec", "{}"))
+    known |= next(iter(runs.values()))
+    known["methods"] = {label: run["method"] for label, run in runs.items() if "method" in run}
+    known["verdict"] = {"tolerance": answer["tolerance"]}
+    order = ("seed", "data", "parametrization", "energy", "grid", "initial", "horizon", "save_at", "reference", "methods")
+    chosen = {key: known[key] for key in (*order, "distances", "verdict") if key in known}
+    return yaml.safe_dump(chosen, sort_keys=False, width=100, allow_unicode=True)
+
+
+def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Answer over all cells: a headline, and the cells of each verdict."""
+    groups = {verdict: [a["cell"] for a in answers if a["verdict"] == verdict] for verdict in TONES}
+    groups = {verdict: cells for verdict, cells in groups.items() if cells}
+    silent = ("no answer", "undecided", "not resolved")
+    groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in silent}
+    if not groups_with_answer:
+        headline = "There is no answer."
+    elif set(groups_with_answer) == {"follows"}:
+        headline = "Yes, it follows, in every cell" + ("." if groups == groups_with_answer else " with an answer.")
+    elif set(groups_with_answer) == {"does not follow"}:
+        headline = "No, it does not follow, as computed here."
+    elif all("function space" in verdict or verdict == "follows" for verdict in groups_with_answer):
+        headline = "In function space, yes; in measure, not everywhere."
+    elif "methods disagree" in groups:
+        headline = "It depends on the cell, and on how the flow is discretized."
+    else:
+        headline = "It depends on the cell."
+    return {"headline": headline, "groups": groups}
+
+
+def _comparison(path: Path) -> dict[str, Any]:
+    """Figure of a comparison across cells, and how far each is from the first as a share of what the first travelled."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        made = dataset.load()
+    first = made.attrs["reference"]
+    models = json.loads(made.attrs["parametrizations"])
+    scale = made["travelled"].sel(cell=first).max("time")
+    shares = made["value"].max("time") / scale.where(scale > 0)
+    rows = [
+        {
+            "cell": cell,
+            "model": models[cell],
+            "shares": [float(shares.sel(cell=cell, distance=name)) for name in made["distance"].values],
+        }
+        for cell in models
+    ]
+    names = [str(name).replace("_", " ") for name in made["distance"].values]
+    figure = _uri(path.with_suffix(".svg").read_bytes(), "image/svg+xml")
+    return {"first": first, "names": names, "rows": rows, "figure": figure, "transport": made.attrs["transport"]}
+
+
+def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:
+    """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells."""
+    rows = [row for row in rows if row["cell"] in settings]
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    measured = list(dict.fromkeys(row["distance"] for row in rows))
+    names = [distance for distance in ("function_gap", "w1", "w2") if distance in measured] or measured[:3]
+    groups, looks = _comparable(settings), looks_of(["the reference", *labels])
+    with styled():
+        figure = Figure(figsize=(max(3.2 * len(names), 4.0), (2.7 + 0.2 * len(labels)) * len(groups)), layout="constrained")
+        panels = figure.subplots(len(groups), len(names), squeeze=False, sharey=True)
+        for of_group, (title, key, places) in zip(panels, groups, strict=True):
+            for axes, distance in zip(of_group, names, strict=True):
+                _sweep_panel(
+                    axes, places, [row for row in rows if row["distance"] == distance and row["cell"] in places], looks
+                )
+                axes.set_title("\n".join(filter(None, [DISTANCE_TITLES.get(distance, distance), title])))
+                axes.set_xlabel(key)
+        log_scale(*panels.ravel())
+        figure.supylabel("final distance / largest distance travelled", fontsize=9)
+        return _uri(render_figure(figure, "svg", f"sweep {name}"), "image/svg+xml")
+
+
+def _comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Group a sweep's cells by what differs in one numeric key only: (what they share, that key, cell -> its value).
+
+    Where nothing is comparable, all cells make one group whose values are texts.
+    """
+    groups: list[tuple[str, str, dict[str, Any]]] = []
+    for keys in dict.fromkeys(tuple(values) for values in settings.values()):
+        members = {cell: values for cell, values in settings.items() if tuple(values) == keys}
+        counts = {key: len({str(values[key]) for values in members.values()}) for key in keys}
+        numeric = [key for key in keys if all(_is_positive(values[key]) for values in members.values())]
+        key = max(numeric, key=counts.__getitem__, default="")
+        shared = {cell: ", ".join(f"{k} = {v}" for k, v in values.items() if k != key) for cell, values in members.items()}
+        if key and len(set(shared.values())) < len(members):
+            for title in dict.fromkeys(shared.values()):
+                groups.append((title, key, {cell: float(members[cell][key]) for cell in members if shared[cell] == title}))
+        else:
+            groups.append(("", ", ".join(keys), {c: "\n".join(map(str, values.values())) for c, values in members.items()}))
+    return groups
+
+
+def _sweep_panel(axes: Axes, places: Mapping[str, Any], rows: list[dict[str, Any]], looks: Mapping[str, Any]) -> None:
+    """Draw one distance of one group; a numeric axis is logarithmic and gives each label its slope."""
+    numeric = all(isinstance(place, float) for place in places.values())
+    where = dict(places) if numeric else {cell: float(k) for k, cell in enumerate(places)}
+    for label in dict.fromkeys(row["label"] for row in rows):
+        shares = {where[row["cell"]]: row["final_relative"] for row in rows if row["label"] == label}
+        x = np.array(sorted(place for place, share in shares.items() if share > 0))
+        y = np.array([shares[place] for place in x])
+        slope = f" (slope {np.polyfit(np.log(x), np.log(y), 1)[0]:.2f})" if numeric and len(x) >= 3 else ""
+        axes.plot(x, y, label=label + slope, **looks[label])
+    floors = {where[row["cell"]]: row["floor"] / row["travelled"] for row in rows if row["floor"] > 0}
+    if floors:
+        axes.plot(sorted(floors), [floors[place] for place in sorted(floors)], ":", color=GREY, label="grid floor")
+    if numeric:
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(where.values()), [f"{place:g}" for place in sorted(where.values())])
+    else:
+        axes.set_xticks(list(where.values()), list(places.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1, handlelength=2.6)
+
+
+def _runtimes(folder: Path) -> dict[str, float | None]:
+    """Seconds of each stage of a cell and of all of them, from Snakemake's benchmark files, where there are such."""
+    benchmarks = folder.parent / "benchmarks" / folder.name
+    seconds: dict[str, float | None] = {stage: _benchmark(benchmarks / f"{stage}.tsv") for stage in ("data", "grid")}
+    runs = [_benchmark(path) or 0.0 for path in sorted(benchmarks.glob("trajectory/*.tsv"))]
+    seconds["trajectories"] = sum(runs) if runs else None
+    seconds |= {stage: _benchmark(benchmarks / f"{stage}.tsv") for stage in ("distances", "figures")}
+    return seconds | {"together": sum(filter(None, seconds.values())) or None}
+
+
+def _benchmark(path: Path) -> float | None:
+    """Seconds in a Snakemake benchmark file."""
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as stream:
+        return float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+
+
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Global attributes and sizes of a file, without its data."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return dict(dataset.attrs), {str(name): size for name, size in dataset.sizes.items()}
+
+
+def _uri(content: bytes, media_type: str) -> str:
+    """Content as a data URI, so that the page holds it."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    """The references in ``; ``-separated texts, each once."""
+    return list(dict.fromkeys(part for text in texts for part in text.split("; ") if part))
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    """Format the confidence interval of a share; nothing where there is none."""
+    low, high = (DASH, DASH) if ends is None else map(_share, ends)
+    return "" if low == high else f"{low} to {high}"
+
+
+def _share(value: float | None) -> str:
+    """Format a share as a percentage, at least two digits."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:.1%}" if value >= 0.01 else f"{100 * value:.2g}%"
+
+
+def _number(value: float | None) -> str:
+    """Format a number with three digits; powers of ten as on paper."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    mantissa, _, exponent = (f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}").partition("e")
+    return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
+
+
+def _seconds(value: float | None) -> str:
+    """Format a duration."""
+    if value is None:
+        return DASH
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.1f} min"

@@ -1,0 +1,1 @@
+"""What trajectories are compared by, and what the comparison says."""

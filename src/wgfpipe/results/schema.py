@@ -1,0 +1,335 @@
+"""The files between the stages: their schema, and how they are built, written, read and validated.
+
+NetCDF-4 through the netCDF4 engine. Nothing in a file depends on when or where it was made, so the same input gives the same
+bytes. A file is written under another name and renamed, so it is whole or absent.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from wgfpipe.measure import Array, Measure
+from wgfpipe.status import Status
+
+SCHEMA_VERSION = "2"
+
+STEP_VARIABLES = {
+    "step_energy": ("energy", "energy F after the step", "1"),
+    "inner_iterations": ("inner_iterations", "iterations of the inner solver", "1"),
+    "residual": ("residual", "certificate of the step", "1"),
+    "kernel_applications": ("kernel_applications", "applications of the Gibbs kernel", "1"),
+    "plan_off_diagonal": ("plan_off_diagonal", "mass that the transport plan of the step moves between atoms", "1"),
+    "mass_error": ("mass_error", "largest violation of a sign's mass, relative to the total", "1"),
+    "transport_cost": ("transport_cost", "transport cost of the step, W2^2 / (2 dt)", "1"),
+}
+"""Per-step variable -> (field of Info, long name, units)."""
+
+_ATTRIBUTES = ("Conventions", "title", "source", "references", "wgfpipe_schema", "wgfpipe_version")
+
+REPETITION = "repetition"
+"""First dimension of what was run several times because something in it is random; absent where nothing is."""
+
+# kind of file -> variable -> the dimension tuples allowed, a leading repetition aside
+SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
+    "trajectory": {
+        "time": (("time",),),
+        "points": (("time", "atom", "param"), ("atom", "param")),
+        "weights": (("time", "atom"), ("atom",)),
+        "sign": (("atom",),),
+        "energy": (("time",),),
+        "prediction": (("time", "sample"),),
+        "step_time": (("step",),),
+        **{name: (("step",),) for name in STEP_VARIABLES},
+        "status": (("step",),),
+    },
+    "data": {
+        "x": (("sample", "feature"),),
+        "y": (("sample",),),
+        "shift": (("feature",),),
+        "scale": (("feature",),),
+        "label_shift": ((),),
+        "label_scale": ((),),
+    },
+    "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "sign": (("atom",),)},
+    "distances": {
+        "time": (("time",),),
+        "value": (("label", "distance", "time"),),
+        "gap": (("label", "distance", "time"),),
+        "carried": (("label", "distance", "time"),),
+        "labelled": (("label", "distance", "time"),),
+        "floor": (("distance", "time"),),
+        "travelled": (("distance", "time"),),
+        "size": (("distance",),),
+    },
+    "comparison": {
+        "time": (("time",),),
+        "value": (("cell", "distance", "time"),),
+        "travelled": (("cell", "distance", "time"),),
+        "function": (("cell", "time", "input"),),
+        "inputs": (("input", "feature"),),
+        "prediction": (("cell", "time", "sample"),),
+    },
+    "summary": {
+        "final": (("cell", "label", "distance"),),
+        "largest": (("cell", "label", "distance"),),
+        "floor": (("cell", "distance"),),
+        "travelled": (("cell", "distance"),),
+    },
+}
+
+
+class SchemaError(ValueError):
+    """A file breaks the schema."""
+
+
+@dataclass
+class Recorder:
+    """What :func:`wgfpipe.solving.solve` collects on the way."""
+
+    times: list[float] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
+    predictions: list[Array] = field(default_factory=list)
+    energies: list[float] = field(default_factory=list)
+    infos: list[Any] = field(default_factory=list)
+    step_times: list[float] = field(default_factory=list)
+    solved: list[Any] = field(default_factory=list)
+    shortened: str = ""
+
+
+def build(
+    parametrization: Any, parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None
+) -> xr.Dataset:
+    """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
+    infos = recorder.infos
+    status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
+    first = recorder.measures[0]
+    dataset = xr.Dataset(
+        {
+            "points": _over_time([measure.points for measure in recorder.measures], "param"),
+            "weights": _over_time([measure.weights for measure in recorder.measures]),
+            "sign": ("atom", first.sign.astype(np.int8)),
+            "energy": ("time", np.asarray(recorder.energies, float)),
+            "prediction": (("time", "sample"), np.asarray(recorder.predictions, float)),
+            **{
+                name: ("step", np.asarray([getattr(info, source) for info in infos], float))
+                for name, (source, _, _) in STEP_VARIABLES.items()
+            },
+            "status": ("step", np.asarray([info.status.code for info in infos], np.int8)),
+        },
+        coords={
+            "time": ("time", np.asarray(recorder.times, float)),
+            "step_time": ("step", np.asarray(recorder.step_times, float)),
+            "param": ("param", np.asarray(parameter_names, dtype=object)),
+        },
+    )
+    describe(
+        dataset,
+        time="flow time t",
+        step_time="flow time at the end of the step",
+        param="entry of the neuron parameters theta",
+        points="neuron parameters theta of the atoms",
+        weights="masses of the atoms",
+        sign="fixed output sign of the atoms",
+        energy="energy F of the measure",
+        prediction="outputs of the network on the data",
+        status="outcome of the step",
+        **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
+    )
+    dataset["residual"].attrs["long_name"] = f"certificate of the step: {method.certificate}"
+    dataset["status"].attrs.update(
+        flag_values=np.asarray([status.code for status in Status], np.int8),
+        flag_meanings=" ".join(status.name.lower() for status in Status),
+    )
+    dataset.attrs.update(
+        title=f"Trajectory of {method.title}",
+        references="; ".join(method.references),
+        method_kind=method.kind,
+        method_title=method.title,
+        method_family=method.family,
+        method_support=method.support,
+        method_transports=int(method.transports),
+        parametrization=parametrization.model_dump_json(),
+        status=status.name.lower(),
+        advice=unsupported or status.value,
+        entropy_least=min((solved.entropy for solved in recorder.solved), default=0.0),
+        entropy_most=max((solved.entropy for solved in recorder.solved), default=0.0),
+        metric=next((solved.metric for solved in recorder.solved), "w2"),
+        bias=float(sum(solved.bias for solved in recorder.solved)),
+        caveat="; ".join(dict.fromkeys(solved.caveat for solved in recorder.solved if solved.caveat)),
+        shortened_steps=recorder.shortened,
+    )
+    return dataset
+
+
+def _over_time(values: list[Array], *inner: str) -> tuple[tuple[str, ...], Array]:
+    if all(value is values[0] or np.array_equal(value, values[0]) for value in values[1:]):
+        return ("atom", *inner), np.ascontiguousarray(values[0])
+    return ("time", "atom", *inner), np.stack(values)
+
+
+def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
+    """Give variables their long name and units; everything in the package is dimensionless."""
+    for name, long_name in long_names.items():
+        dataset[name].attrs.update(long_name=long_name, units="1")
+    return dataset
+
+
+def stack(runs: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put the repetitions of a run into one Dataset: what differs along the dimension ``repetition``, NaN after an early end.
+
+    Status and advice are those of the worst. A single run is returned as it is.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    longest = max(runs, key=lambda run: (run.sizes["time"], run.sizes["step"]))
+    moving = {name for run in runs for name in ("points", "weights") if "time" in run[name].dims}
+    padded = []
+    for run in runs:
+        part = run.drop_vars(["time", "step_time"])
+        for name in moving:
+            part[name] = part[name] if "time" in part[name].dims else part[name].expand_dims(time=run.sizes["time"])
+        ahead = {dim: (0, longest.sizes[dim] - run.sizes[dim]) for dim in ("time", "step")}
+        status = part["status"].pad({"step": ahead["step"]}, constant_values=Status.DIVERGED.code).astype(np.int8)
+        padded.append(part.drop_vars("status").pad(ahead, constant_values=np.nan).assign(status=status))
+    differing = [str(name) for name in padded[0].data_vars if not all(part[name].equals(padded[0][name]) for part in padded)]
+    stacked = xr.concat(
+        padded, REPETITION, data_vars=differing, coords="minimal", compat="override", join="exact", combine_attrs="override"
+    )
+    stacked = stacked.assign_coords(time=longest["time"], step_time=longest["step_time"])
+    for name in longest.variables:
+        stacked[name].attrs = dict(longest[name].attrs)
+    stacked.attrs = dict(max(runs, key=lambda run: Status[run.attrs["status"].upper()].code).attrs)
+    return stacked
+
+
+def repetitions(dataset: xr.Dataset) -> list[xr.Dataset]:
+    """Split a trajectory into its repetitions, each as it would be alone; one that ended early has its own times only."""
+    if REPETITION not in dataset.dims:
+        return [dataset]
+    parts = []
+    for number in range(dataset.sizes[REPETITION]):
+        part = dataset.isel({REPETITION: number}, drop=True)
+        worst = list(Status)[int(part["status"].values.max(initial=0))]
+        n_times, n_steps = (int(np.isfinite(part[name].values).sum()) for name in ("energy", "step_energy"))
+        part = part.isel(time=slice(0, n_times), step=slice(0, n_steps))
+        part.attrs = dict(dataset.attrs) | {"status": worst.name.lower(), "advice": worst.value}
+        parts.append(part)
+    return parts
+
+
+def measure_at(dataset: xr.Dataset, index: int) -> Measure:
+    """Measure of a trajectory at one saved time, an index into ``time``."""
+    points, weights = dataset["points"], dataset["weights"]
+    return Measure(
+        (points.isel(time=index) if "time" in points.dims else points).values,
+        (weights.isel(time=index) if "time" in weights.dims else weights).values,
+        dataset["sign"].values,
+    )
+
+
+def as_attributes(values: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Turn a mapping into what NetCDF can hold: what is no text and no number of 64 bits becomes canonical JSON text."""
+
+    def fits(value: Any) -> bool:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, str | float) or (whole and -(2**63) <= value < 2**63)
+
+    return {
+        key: value if fits(value) else json.dumps(value, sort_keys=True, separators=(",", ":")) for key, value in values.items()
+    }
+
+
+def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.Dataset:
+    """Check a Dataset against the schema of its kind and return it.
+
+    Raises
+    ------
+    SchemaError
+        Naming the file, every rule broken, and what was found instead.
+    """
+    broken = []
+    for name, allowed in SCHEMAS[kind].items():
+        if name not in dataset.variables:
+            broken.append(f"variable {name!r} is missing")
+            continue
+        variable = dataset[name]
+        if variable.dims[variable.dims[:1] == (REPETITION,) :] not in allowed:
+            expected = " or ".join(str(dims) for dims in allowed)
+            broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
+        wanted = "int8" if name in ("sign", "status") else "float64"
+        if variable.dtype != wanted:
+            broken.append(f"variable {name!r} is {variable.dtype}, expected {wanted}")
+    for name, variable in dataset.variables.items():
+        missing = [attribute for attribute in ("long_name", "units") if attribute not in variable.attrs]
+        if missing:
+            broken.append(f"variable {name!r} has no {' and no '.join(missing)}")
+    broken += [f"global attribute {name!r} is missing" for name in _ATTRIBUTES if name not in dataset.attrs]
+    found = dataset.attrs.get("wgfpipe_schema", SCHEMA_VERSION)
+    if found != SCHEMA_VERSION:
+        broken.append(f"schema version is {found}, this wgfpipe reads {SCHEMA_VERSION}")
+    if broken:
+        raise SchemaError(
+            f"{where} is not a {kind} file of wgfpipe: " + "; ".join(broken) + ". Delete it and let the workflow make it anew."
+        )
+    return dataset
+
+
+def write(dataset: xr.Dataset, path: str | Path, kind: str) -> None:
+    """Validate a Dataset and write it: first to ``PATH.*.part``, then renamed, so the file is whole or absent."""
+    import wgfpipe
+
+    dataset = dataset.copy()
+    dataset.attrs = {
+        "Conventions": "CF-1.11",
+        "source": "wgfpipe",
+        "references": "",
+        **dataset.attrs,
+        "wgfpipe_schema": SCHEMA_VERSION,
+        "wgfpipe_version": wgfpipe.__version__,
+    }
+    validate(dataset, kind, str(path))
+    encoding = {name: {"_FillValue": None} for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"}
+    with atomic(path) as part:
+        dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=encoding)
+
+
+def read(path: str | Path, kind: str) -> xr.Dataset:
+    """Read a file whole and validate it.
+
+    Raises
+    ------
+    SchemaError
+        If the file breaks the schema.
+    """
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return validate(dataset.load(), kind, str(path))
+
+
+class atomic:  # noqa: N801 - reads as a verb
+    """Context manager: a path to write to that becomes ``path`` when the block ends well and vanishes when it does not."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in self.path.parent.glob("*.part"):  # left by a killed run
+            if re.fullmatch(re.escape(self.path.name) + r"\.\d+\.part", stale.name):
+                stale.unlink(missing_ok=True)
+        return self.part
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            with self.part.open("rb+") as stream:
+                os.fsync(stream.fileno())  # or a power failure may keep the new name and lose what the file holds
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)

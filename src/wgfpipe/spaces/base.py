@@ -1,0 +1,170 @@
+"""The contract of a parametrization: how a neuron's parameters make its output."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from wgfpipe import declared
+from wgfpipe.grid.grid import equally_spaced
+from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.section import PlugIn
+
+NOTHING = np.empty((0, 0))
+"""The empty memory of :meth:`Parametrization.advance`."""
+
+
+Geometry = Literal["euclidean", "periodic", "curved"]
+"""How distances between neurons are measured: |theta - theta'|, the same with periodic parameters, or otherwise."""
+
+
+class Loss(NamedTuple):
+    """Quadratic loss of the outputs, ``(curvature / 2) |f - y|^2``: inputs x (sample, feature), labels y (sample,)."""
+
+    x: Array
+    y: Array
+    curvature: float
+
+
+DECLARED = (
+    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
+    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
+)
+"""Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
+
+
+class Parametrization(PlugIn, ABC):
+    """A neuron model ``m(theta; x)``.
+
+    Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
+    potential slope ``slope`` (sample,), the derivative of the loss with respect to the network's outputs. The potential
+    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0. Gradients and
+    distances are those of the parametrization's metric, Euclidean unless ``geometry`` says otherwise.
+    """
+
+    kind: str
+    title: ClassVar[str]
+    signs: ClassVar[tuple[int, ...]] = (1,)
+    """Signs between which no mass moves; (1,) when the sign is a parameter."""
+    references: ClassVar[tuple[str, ...]] = ()
+
+    declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
+
+    @abstractmethod
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:
+        """Names of the entries of ``theta`` for inputs of ``n_features`` features, the constant included."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Geometry of the parameters; barycentres and lines between neurons need one that is not curved."""
+        return "euclidean"
+
+    @property
+    def twin(self) -> "Parametrization | None":
+        """Parametrization with Euclidean parameters that has the same flow, if this one is curved."""
+        return None
+
+    @property
+    def chart(self) -> "Parametrization":
+        """Parametrization in whose parameters the grid and the initial measure are laid out: itself, or an isometric twin."""
+        return self
+
+    def to_twin(self, measure: Measure) -> Measure:
+        """Write a measure as one of the twin, atom by atom."""
+        raise TypeError(f"{self.kind} has no twin")
+
+    def from_twin(self, measure: Measure) -> Measure:
+        """Write a measure of the twin as one of this parametrization that has the same outputs, atom by atom."""
+        raise TypeError(f"{self.kind} has no twin")
+
+    def periods(self, n_features: int) -> tuple[float | None, ...]:
+        """Period of each parameter that has one."""
+        return (None,) * len(self.parameter_names(n_features))
+
+    def squared_distance(self, first: Array, second: Array) -> Array:
+        """Squared distance between neurons: (..., param) and (..., param) are broadcast to (...)."""
+        return ((first - second) ** 2).sum(axis=-1)
+
+    def embed(self, points: Array) -> Array:
+        """Places in a Euclidean space in which the parameters lie with their metric, (..., param) to (..., dimension)."""
+        return points
+
+    def volume_element(self, points: Array) -> Array:
+        """Volume in the parametrization's metric for one of the parameters, (..., param) to (...)."""
+        return np.ones(points.shape[:-1])
+
+    def nodes(self, parameter: int, half_width: float, count: int, n_features: int) -> Array:
+        """Nodes of a grid's axis on [-half_width, half_width], or on one period: equally spaced, as far as can be; (count,).
+
+        Raises
+        ------
+        ValueError
+            If so many nodes do not make a grid.
+        """
+        return equally_spaced(half_width, count, self.periods(n_features)[parameter])
+
+    def law(self, points: Array) -> tuple[Array, Array]:
+        """Where an initial law takes its density for neurons, (atom, param), and the volume element there, (atom,)."""
+        return points, np.ones(len(points))
+
+    @abstractmethod
+    def as_signed(self, measure: Measure) -> Measure:
+        """Write a measure as one of the signed model, neurons (w, b) with a sign, that has the same outputs."""
+
+    @abstractmethod
+    def from_signed(self, measure: Measure) -> Measure:
+        """Write a measure of the signed model as one of this parametrization that has the same outputs."""
+
+    @abstractmethod
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:
+        """Outputs ``m(theta_i; x_j)`` of every neuron, shape (sample, atom)."""
+
+    @abstractmethod
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
+        """Gradient of V at every neuron in the parametrization's metric, shape (atom, param)."""
+
+    @abstractmethod
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
+        """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
+
+    def retract(self, moved: Array, points: Array) -> Array:
+        """Name neurons that a step took from ``points`` out of the coordinates' range by coordinates in it, (atom, param)."""
+        return moved
+
+    def advance(
+        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+    ) -> tuple[Array, Array, float, Array]:
+        """Return ``base - dt grad V(points)``, the outputs of the network there, their loss, and a memory.
+
+        What every explicit scheme asks for, and a parametrization may compute it in one pass: shapes (atom, param), (sample,),
+        a number, any. ``outputs`` (sample,) are those at ``points``. ``memory`` is what the call that made ``points`` returned,
+        or NOTHING: a parametrization may leave itself there what it knows of these neurons.
+        """
+        moved = self.retract(base - dt * self.gradient(points, sign, loss.x, loss.curvature * (outputs - loss.y)), points)
+        after = self.activations(moved, sign, loss.x) @ weights
+        error = after - loss.y
+        return moved, after, 0.5 * loss.curvature * float(error @ error), memory
+
+    def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
+        """Global minimizers of ``distance(theta, anchor)^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).
+
+        None where no finite list of candidates is known.
+        """
+        return None
+
+    def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
+        """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).
+
+        The general case is a damped fixed-point iteration, a contraction where dt times the local Lipschitz constant of
+        grad V is below 1; what it leaves is part of the residual its caller stores.
+        """
+        points = start
+        for iteration in range(100):
+            target = anchor - dt * self.gradient(points, sign, x, slope)
+            damping = 1.0 if iteration < 5 else 0.5
+            change = damping * (target - points)
+            points = points + change
+            if np.abs(change).max() <= 1e-14 * max(np.abs(anchor).max(), np.abs(target).max()):
+                break
+        return points

@@ -1,0 +1,1 @@
+"""Optimal transport between measures: plans, sparse plans, and transport on lines."""
