@@ -93,7 +93,11 @@ def render(
     references = {(answer["cell"], answer["reference"]) for answer in answers}
     others = [row for row in rows if (row["cell"], row["label"]) not in references]
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("wgfpipe"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=jinja2.PackageLoader("wgfpipe.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
     environment.filters |= {"share": _share, "interval": _interval, "number": _number, "seconds": _seconds}
     return environment.get_template("report.html.j2").render(
