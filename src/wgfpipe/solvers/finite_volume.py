@@ -6,17 +6,19 @@ Along the edge between neighbours i and j, a distance h apart, mass flows at the
 
     (D / h^2) (B(u) p_i - B(-u) p_j),  u = (V_j - V_i) / D,  B(u) = u / (e^u - 1);  D = 0 leaves the upwind flux.
 
-B(-u) = e^u B(u): the flux of exp(-V / D) vanishes on every edge. In time, d_t p = G p is solved by the two-stage L-stable method of order 2 that
-needs one matrix: with the resolvent x = (1 - g dt G)^-1, g = 1 - 1/sqrt 2, of one sparse LU a step length,
+B(-u) = e^u B(u): the flux of exp(-V / D) vanishes on every edge. In time, d_t p = G p is solved by the two-stage L-stable
+method of order 2 that needs one matrix. With the resolvent x = (1 - g dt G)^-1, g = 1 - 1/sqrt 2, one sparse LU a step length:
 
-    second order:  (1 + sqrt 2) x^2 p - sqrt 2 x p        positive:  (2 - sqrt 2) x^3 p + (sqrt 2 - 1) x^4 p   (first order).
+    second order  (1 + sqrt 2) x^2 p - sqrt 2 x p        positive  (2 - sqrt 2) x^3 p + (sqrt 2 - 1) x^4 p  (first order).
 
 No linear method of order 2 is positive at every dt (Bolley and Crouzeix). A step that makes a negative mass is therefore the
-positive one, plus the flux that both differ by, cut on the edges out of any node that would lose more than half its mass (Zalesak).
-The mass so withheld is returned: 0 says that the step was linear, its share of the mass bounds half of what the cuts changed.
+positive one plus the fluxes that both differ by, cut on edges out of a node that would lose more than half its mass (Zalesak).
+The mass so withheld is returned: 0 says that the step was linear, and it bounds the total variation distance to that step.
 
-Order 2 in h (1 without diffusion) and in dt. Cost a step: two solves, four where masses are cut. Pitfall: the LU fills up in
-three dimensions (32^3) and more (12^4).
+Order 2 in h (1 without diffusion) and in dt. Cost a step: two solves, four where masses are cut. Measured, Ornstein-Uhlenbeck
+at T = 1 in 40 steps: W2 of moments .0262, .0064, .0016 for 32, 64, 128^2 nodes on [-5, 5]^2, of which time makes 2e-5 (total
+variation); 5 ms a step at 128^2; mass kept to 2e-14. A start in one node, or flat, is cut until dt resolves it (20 to 160 steps).
+Pitfall: the LU fills up in more dimensions: 190 MB and 3.5 s at 32^3, 280 MB and 9 s at 12^4.
 Source: Scharfetter and Gummel, IEEE Trans. Electron Devices 16 (1969); Alexander, SIAM J. Numer. Anal. 14 (1977), the SDIRK
 method; Bolley and Crouzeix, RAIRO Anal. Numer. 12 (1978); Zalesak, J. Comput. Phys. 31 (1979).
 """
@@ -87,7 +89,7 @@ class FiniteVolume:
         if np.shape(potential) != (math.prod(shape),) or not np.isfinite(potential).all():
             raise ValueError(
                 f"expected a finite potential at every node, shape ({math.prod(shape)},) in C order, got shape "
-                f"{np.shape(potential)}: np.ravel flattens an array of the grid's shape, +inf is a large number here"
+                f"{np.shape(potential)}: np.ravel flattens an array of the grid's shape, and a wall is a large number"
             )
         if not 0.0 <= diffusion < math.inf:
             raise ValueError(f"expected a finite diffusion >= 0, got {diffusion}")
@@ -134,8 +136,13 @@ class FiniteVolume:
             Masses, not negative; rows do not mix.
         dt : float
             Time step > 0.
+
+        Raises
+        ------
+        ValueError
+            Where masses or the time step are not as said.
         """
-        if np.shape(masses)[-1:] != self.potential.shape or not np.min(masses) >= 0.0:
+        if np.ndim(masses) > 2 or np.shape(masses)[-1:] != self.potential.shape or not np.min(masses) >= 0.0:
             raise ValueError(
                 f"expected masses >= 0 of {len(self.potential)} nodes along the last axis, got shape {np.shape(masses)} "
                 f"and a smallest mass of {np.min(masses)}"
@@ -171,8 +178,8 @@ class FiniteVolume:
     def _resolve(self, masses: Array, dt: float) -> Array:
         """Return (1 - g dt G)^-1 p, shape (..., node).
 
-        The matrix is an M-matrix whose columns are dominated by the diagonal. It needs no pivots, and without them its factors are
-        M-matrices, too: a solve adds numbers of one sign, so that rounding makes no mass negative.
+        The matrix is an M-matrix, its columns dominated by the diagonal: it needs no pivots. Without them its factors are
+        M-matrices, too. A solve then adds numbers of one sign, so that rounding makes no mass negative.
         """
         if dt not in self._factors:
             if not 0.0 < dt < math.inf:
@@ -201,7 +208,7 @@ class FiniteVolume:
 def _spacing(axis: Array, period: float | None, k: int) -> float:
     """Spacing of the nodes of axis k, once they are equally spaced, over the period where there is one."""
     gaps = np.diff(axis)
-    if np.ndim(axis) != 1 or len(axis) < 2 or not gaps.min() > 0.0 or np.ptp(gaps) > UNIFORM * gaps.max():
+    if np.ndim(axis) != 1 or len(axis) < 2 or not gaps.min() > 0.0 or not np.ptp(gaps) <= UNIFORM * gaps.max():
         raise ValueError(f"axis {k} needs at least two increasing, equally spaced nodes, got {axis}")
     spacing = float(axis[-1] - axis[0]) / (len(axis) - 1)
     if period is not None and abs(len(axis) * spacing - period) > UNIFORM * period:
