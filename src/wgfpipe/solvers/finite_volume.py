@@ -17,7 +17,7 @@ The mass so withheld is returned: 0 says that the step was linear, and it bounds
 
 Order 2 in h (1 without diffusion) and in dt. Cost a step: two solves, four where masses are cut. Measured, Ornstein-Uhlenbeck
 at T = 1 in 40 steps: W2 of moments .0262, .0064, .0016 for 32, 64, 128^2 nodes on [-5, 5]^2, of which time makes 2e-5 (total
-variation); 5 ms a step at 128^2; mass kept to 2e-14. A start in one node, or flat, is cut until dt resolves it (20 to 160 steps).
+variation); 5 ms a step at 128^2; mass kept to 2e-14. A start in one node, or flat, is cut until dt resolves it (20-160 steps).
 Pitfall: the LU fills up in more dimensions: 190 MB and 3.5 s at 32^3, 280 MB and 9 s at 12^4.
 Source: Scharfetter and Gummel, IEEE Trans. Electron Devices 16 (1969); Alexander, SIAM J. Numer. Anal. 14 (1977), the SDIRK
 method; Bolley and Crouzeix, RAIRO Anal. Numer. 12 (1978); Zalesak, J. Comput. Phys. 31 (1979).
