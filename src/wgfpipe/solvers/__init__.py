@@ -1,0 +1,1 @@
+"""Inner solvers and closed forms: numerics that know no problem, no config and no method."""
