@@ -287,11 +287,10 @@ def _components(
         precisions = np.eye(dimension) / variances[:, None, None]
     else:
         precisions = np.array([_inverse(covariance) for covariance in covariances])
-    log_weights = np.log(weights) if weights else np.zeros(count)
+    masses = np.ones(count) if weights is None else np.array(weights)
     log_volumes = -0.5 * np.linalg.slogdet(precisions / (2.0 * math.pi))[1]
-    return _Components(
-        _read_only(np.array(means)), _read_only(precisions), log_weights - float(logsumexp(log_weights)) - log_volumes
-    )
+    log_heights = np.log(masses) - np.log(masses.sum()) - log_volumes
+    return _Components(_read_only(np.array(means)), _read_only(precisions), _read_only(log_heights))
 
 
 class Expression(Shape):
@@ -350,7 +349,8 @@ def _inverse(rows: Matrix) -> Array:
         fix = "covariances have positive ones; for a direction without force give stiffness, which may vanish"
         raise ValueError(f"expected a positive definite matrix, but its smallest eigenvalue is {values[0]:.3g}; {fix}")
     factor = np.linalg.inv(np.linalg.cholesky(matrix))
-    return _read_only(factor.T @ factor)
+    inverse = factor.T @ factor
+    return _read_only(0.5 * (inverse + inverse.T))
 
 
 def _read_only(array: Array) -> Array:
