@@ -119,7 +119,7 @@ def test_the_classical_double_well():
 
 @pytest.mark.parametrize("name", ["one mode", "mixture", "round mixture"])
 def test_a_mixture_is_a_density(name):
-    """exp(-V) has mass 1: the sum on a lattice of spacing 0.1, where a Gaussian of deviation s = 0.42 or more is summed exactly.
+    """exp(-V) has mass 1: its sum on a lattice of spacing 0.1, which is exact for a Gaussian of deviation s = 0.42 or more.
 
     Its error is exp(-2 (pi s / h)^2) < 1e-100 and beyond 16 there is less than exp(-60) of each: what is left is rounding of V,
     100 eps where there is mass.

@@ -92,11 +92,7 @@ class Formula:
     dimension: int
 
     def __post_init__(self) -> None:
-        places = _places(self.text, self.dimension)
-        point = {name: 1.0 + 1.0 / (place + math.e) for name, place in places.items()}
-        where = "".join(f" at {name} = {coordinate:.3g}" for name, coordinate in list(point.items())[:1])
-        found = f"divides by zero or overflows{where}; take smaller numbers"
-        _meaning(self.text, _Algebra(complex, point | {"pi": math.pi}, _COMPLEX, cmath.isfinite, "numbers of float64", found))
+        _check(self.text, self.dimension)
 
     def value(self, points: Array) -> Array:
         """Values at points of shape (atom, dimension), shape (atom,)."""
@@ -249,6 +245,16 @@ def _meaning(text: str, algebra: _Algebra) -> Any:
         return value(_parsed(text), LARGEST_POWER, DEEPEST)
     except ArithmeticError:  # also what complex numbers raise
         raise _refusal(text, algebra.expected, algebra.found) from None
+
+
+@cache
+def _check(text: str, dimension: int) -> None:
+    """Evaluate a formula in complex numbers at one point, which refuses what sympy would compute with for long."""
+    places = _places(text, dimension)
+    point = {name: 1.0 + 1.0 / (place + math.e) for name, place in places.items()}
+    where = "".join(f" at {name} = {coordinate:.3g}" for name, coordinate in list(point.items())[:1])
+    found = f"divides by zero or overflows{where}; take smaller numbers"
+    _meaning(text, _Algebra(complex, point | {"pi": math.pi}, _COMPLEX, cmath.isfinite, "numbers of float64", found))
 
 
 @cache

@@ -23,7 +23,6 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
-from scipy.special import logsumexp, softmax
 
 from wgfpipe.coordinates import Formula, dimension_needed
 from wgfpipe.measure import Array
@@ -246,26 +245,29 @@ class GaussianMixture(Shape):
     def _components(self) -> "_Components":
         return _components(self.means, self.std, self.covariances, self.weights)
 
-    def _parts(self, points: Array) -> tuple[Array, Array]:
-        """Log density of every component, shape (component, atom), and its pull, shape (component, atom, d)."""
+    def _parts(self, points: Array) -> tuple[Array, Array, Array]:
+        """V, shape (atom,), responsibilities, shape (component, atom), and pulls, shape (component, d, atom)."""
         self.check(points.shape[1])
         means, precisions, log_heights = self._components()
-        offsets = points - means[:, None, :]
-        pulls = offsets @ precisions
-        return log_heights[:, None] - 0.5 * np.einsum("kai,kai->ka", offsets, pulls), pulls
+        offsets = points.T - means[:, :, None]
+        pulls = precisions @ offsets
+        logs = log_heights[:, None] - 0.5 * (offsets * pulls).sum(axis=1)
+        largest = logs.max(axis=0)
+        heights = np.exp(logs - largest)  # the largest is 1: what underflows beside it is below its rounding
+        total = heights.sum(axis=0)
+        return -largest - np.log(total), heights / total, pulls
 
     def value(self, points: Array) -> Array:
-        return -logsumexp(self._parts(points)[0], axis=0)
+        return self._parts(points)[0]
 
     def gradient(self, points: Array) -> Array:
-        logs, pulls = self._parts(points)
-        return np.einsum("ka,kai->ai", softmax(logs, axis=0), pulls)
+        _, shares, pulls = self._parts(points)
+        return np.ascontiguousarray((shares[:, None, :] * pulls).sum(axis=0).T)
 
     def hessian(self, points: Array) -> Array:
-        logs, pulls = self._parts(points)
-        shares = softmax(logs, axis=0)
-        spread = np.sqrt(shares)[:, :, None] * (pulls - np.einsum("ka,kai->ai", shares, pulls))
-        return np.einsum("ka,kij->aij", shares, self._components().precisions) - np.einsum("kai,kaj->aij", spread, spread)
+        _, shares, pulls = self._parts(points)
+        spread = np.sqrt(shares)[:, None, :] * (pulls - (shares[:, None, :] * pulls).sum(axis=0))
+        return np.einsum("ka,kij->aij", shares, self._components().precisions) - np.einsum("kia,kja->aij", spread, spread)
 
 
 class _Components(NamedTuple):
