@@ -1,0 +1,370 @@
+"""Shapes of a potential V on R^d: values, gradients, Hessians, and what is known of them beforehand.
+
+=================  =====================================================================  =============  ===================
+shape              V(x)                                                                   cost a point   closed forms
+=================  =====================================================================  =============  ===================
+quadratic          (x - m)' A (x - m) / 2                                                 d^2            Ornstein-Uhlenbeck
+double_well        height (x_1^2 / width^2 - 1)^2 + stiffness (x_2^2 + ... + x_d^2) / 2   d              none
+gaussian_mixture   -log sum_k w_k N(x; m_k, S_k)                                          k d^2          stationary at D = 1
+expression         a formula in the coordinates                                           its length     none
+=================  =====================================================================  =============  ===================
+
+With diffusion D the flow of V comes to rest at exp(-V / D), where that has a finite integral.
+
+Pitfalls. A mixture is its own target at D = 1 only: at another D its modes have about the covariances D S_k, and other shares.
+Its Hessian is at most the largest S_k^-1, so explicit steps are stable for dt below twice the smallest eigenvalue of any S_k.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from wgfpipe.coordinates import Formula, dimension_needed
+from wgfpipe.measure import Array
+from wgfpipe.section import Section
+
+Vector = Annotated[tuple[float, ...], Field(min_length=1)]
+Matrix = Annotated[tuple[Vector, ...], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Shape(Section, ABC):
+    """A potential of a point; ``points`` have the shape (atom, d)."""
+
+    shape: str
+
+    @property
+    def dimension(self) -> int | None:
+        """The only dimension that the shape fits, None where it fits several; see :meth:`check`."""
+        return None
+
+    @property
+    def convex(self) -> bool | None:
+        """Whether V is convex; None where that is unknown."""
+        return None
+
+    def check(self, dimension: int) -> None:
+        """Raise ValueError if the shape is none of a space of this dimension."""
+        if self.dimension not in (None, dimension):
+            expected = f"a potential on R^{dimension}, the space of the points"
+            raise ValueError(f"expected {expected}, but {self.shape} is one on R^{self.dimension}; change it or the space")
+
+    def quadratic_form(self, dimension: int) -> tuple[Array, Array] | None:
+        """Return A, shape (d, d), and m, shape (d,), where V is (x - m)' A (x - m) / 2 and a constant; None elsewhere."""
+        return None
+
+    @abstractmethod
+    def value(self, points: Array) -> Array:
+        """V at points, shape (atom,)."""
+
+    @abstractmethod
+    def gradient(self, points: Array) -> Array:
+        """Gradients of V, shape (atom, d)."""
+
+    @abstractmethod
+    def hessian(self, points: Array) -> Array:
+        """Second derivatives of V, shape (atom, d, d)."""
+
+
+class Quadratic(Shape):
+    """A bowl, a valley or a saddle; by its stiffness, or by the Gaussian that it has at rest with D = 1."""
+
+    shape: Literal["quadratic"] = "quadratic"
+    stiffness: float | Matrix | None = Field(
+        default=None, description="A of (x - m)' A (x - m) / 2: a number, or a symmetric matrix, which may be indefinite"
+    )
+    covariance: Positive | Matrix | None = Field(
+        default=None, description="instead of stiffness: covariance at rest with D = 1, whose inverse is A"
+    )
+    mean: float | Vector = Field(default=0.0, description="the point m, or the number that all its coordinates are")
+
+    @field_validator("stiffness")
+    @classmethod
+    def _is_symmetric(cls, given: float | Matrix | None) -> float | Matrix | None:
+        if isinstance(given, tuple):
+            _symmetric(given)
+        return given
+
+    @field_validator("covariance")
+    @classmethod
+    def _is_definite(cls, given: float | Matrix | None) -> float | Matrix | None:
+        if isinstance(given, tuple):
+            _inverse(given)
+        return given
+
+    @model_validator(mode="after")
+    def _is_one_form(self) -> "Quadratic":
+        if (self.stiffness is None) == (self.covariance is None):
+            count = "neither" if self.stiffness is None else "both; set the other to null"
+            raise ValueError(f"expected either stiffness or covariance, but there are {count}")
+        sizes = {len(given) for given in (self.stiffness, self.covariance, self.mean) if isinstance(given, tuple)}
+        if len(sizes) > 1:
+            raise ValueError(f"expected a matrix and a mean of one size, but they have {sorted(sizes)}")
+        return self
+
+    @property
+    def dimension(self) -> int | None:
+        sizes = [len(given) for given in (self.stiffness, self.covariance, self.mean) if isinstance(given, tuple)]
+        return sizes[0] if sizes else None
+
+    @property
+    def convex(self) -> bool:
+        values = np.linalg.eigvalsh(self.quadratic_form(self.dimension or 1)[0])
+        return bool(values[0] >= -_rounding(values))
+
+    def quadratic_form(self, dimension: int) -> tuple[Array, Array]:
+        self.check(dimension)
+        mean = np.broadcast_to(np.asarray(self.mean, dtype=float), (dimension,))
+        match self.stiffness, self.covariance:
+            case (tuple() as stiffness, _):
+                return _symmetric(stiffness), mean
+            case (_, tuple() as covariance):
+                return _inverse(covariance), mean
+            case (None, float() as covariance):
+                return np.eye(dimension) / covariance, mean
+            case (float() as stiffness, _):
+                return stiffness * np.eye(dimension), mean
+            case _:
+                raise AssertionError("a quadratic has a stiffness or a covariance")
+
+    def value(self, points: Array) -> Array:
+        matrix, mean = self.quadratic_form(points.shape[1])
+        offsets = points - mean
+        return 0.5 * np.einsum("ai,ai->a", offsets @ matrix, offsets)
+
+    def gradient(self, points: Array) -> Array:
+        matrix, mean = self.quadratic_form(points.shape[1])
+        return (points - mean) @ matrix
+
+    def hessian(self, points: Array) -> Array:
+        matrix, _ = self.quadratic_form(points.shape[1])
+        return np.tile(matrix, (len(points), 1, 1))
+
+
+class DoubleWell(Shape):
+    """Two wells at x_1 = -width and x_1 = width, a barrier between them, and a bowl in the other directions.
+
+    The curvature in x_1 is 8 height / width^2 at the wells and -4 height / width^2 at the barrier; with height 1/4 and width 1
+    V is the classical x^4 / 4 - x^2 / 2 and a constant.
+    """
+
+    shape: Literal["double_well"] = "double_well"
+    height: float = Field(default=1.0, gt=0, description="height of the barrier at x_1 = 0 over the wells")
+    width: float = Field(default=1.0, gt=0, description="distance of either well from the barrier")
+    stiffness: float = Field(default=1.0, ge=0, description="the k of k (x_2^2 + ... + x_d^2) / 2")
+
+    @property
+    def convex(self) -> bool:
+        return False
+
+    def value(self, points: Array) -> Array:
+        first = (points[:, 0] / self.width) ** 2
+        return self.height * (first - 1.0) ** 2 + 0.5 * self.stiffness * (points[:, 1:] ** 2).sum(axis=1)
+
+    def gradient(self, points: Array) -> Array:
+        first = points[:, 0] / self.width
+        gradient = self.stiffness * points
+        gradient[:, 0] = 4.0 * self.height / self.width * first * (first**2 - 1.0)
+        return gradient
+
+    def hessian(self, points: Array) -> Array:
+        hessian = np.tile(self.stiffness * np.eye(points.shape[1]), (len(points), 1, 1))
+        hessian[:, 0, 0] = 4.0 * self.height / self.width**2 * (3.0 * (points[:, 0] / self.width) ** 2 - 1.0)
+        return hessian
+
+
+class GaussianMixture(Shape):
+    """Minus the log density of a mixture of Gaussians, which is its state at rest with D = 1.
+
+    Everything comes from the responsibilities r_k(x), the share of component k in the density at x, and its pull
+    p_k = S_k^-1 (x - m_k): the gradient is p = sum_k r_k p_k and the Hessian sum_k r_k (S_k^-1 - (p_k - p)(p_k - p)').
+    Memory is k d numbers a point.
+    """
+
+    shape: Literal["gaussian_mixture"] = "gaussian_mixture"
+    means: Matrix = Field(description="means of the components: a list of points")
+    std: Positive | Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
+        default=None, description="standard deviation of every component, or a list with that of each"
+    )
+    covariances: Annotated[tuple[Matrix, ...], Field(min_length=1)] | None = Field(
+        default=None, description="instead of std: a covariance matrix for each component"
+    )
+    weights: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
+        default=None, description="masses of the components, whose ratios matter; equal unless given"
+    )
+
+    @field_validator("means")
+    @classmethod
+    def _are_points(cls, means: Matrix) -> Matrix:
+        if len(sizes := sorted({len(mean) for mean in means})) > 1:
+            raise ValueError(f"expected points of one dimension, but they have {' and '.join(map(str, sizes))} coordinates")
+        return means
+
+    @field_validator("covariances")
+    @classmethod
+    def _are_definite(cls, covariances: tuple[Matrix, ...] | None) -> tuple[Matrix, ...] | None:
+        for covariance in covariances or ():
+            _inverse(covariance)
+        return covariances
+
+    @model_validator(mode="after")
+    def _is_one_mixture(self) -> "GaussianMixture":
+        if (self.std is None) == (self.covariances is None):
+            count = "neither" if self.std is None else "both; set the other to null"
+            raise ValueError(f"expected either std or covariances, but there are {count}")
+        count = len(self.means)
+        for name in ("std", "covariances", "weights"):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and len(given) != count:
+                raise ValueError(f"expected {name} for {count} components, as there are means, but there are {len(given)}")
+        if wrong := [len(matrix) for matrix in self.covariances or () if len(matrix) != self.dimension]:
+            size = self.dimension
+            raise ValueError(
+                f"expected covariances of {size} x {size}, as means have {size} coordinates, but one has {wrong[0]}"
+            )
+        return self
+
+    @property
+    def dimension(self) -> int:
+        return len(self.means[0])
+
+    @property
+    def convex(self) -> bool | None:
+        return True if len(self.means) == 1 else None
+
+    def quadratic_form(self, dimension: int) -> tuple[Array, Array] | None:
+        self.check(dimension)
+        means, precisions, _ = self._components()
+        return (precisions[0], means[0]) if len(means) == 1 else None
+
+    def _components(self) -> "_Components":
+        return _components(self.means, self.std, self.covariances, self.weights)
+
+    def _parts(self, points: Array) -> tuple[Array, Array, Array]:
+        """V, shape (atom,), responsibilities, shape (component, atom), and pulls, shape (component, d, atom)."""
+        self.check(points.shape[1])
+        means, precisions, log_heights = self._components()
+        offsets = points.T - means[:, :, None]
+        pulls = precisions @ offsets
+        logs = log_heights[:, None] - 0.5 * (offsets * pulls).sum(axis=1)
+        largest = logs.max(axis=0)
+        heights = np.exp(logs - largest)  # the largest is 1: what underflows beside it is below its rounding
+        total = heights.sum(axis=0)
+        return -largest - np.log(total), heights / total, pulls
+
+    def value(self, points: Array) -> Array:
+        return self._parts(points)[0]
+
+    def gradient(self, points: Array) -> Array:
+        _, shares, pulls = self._parts(points)
+        return np.ascontiguousarray((shares[:, None, :] * pulls).sum(axis=0).T)
+
+    def hessian(self, points: Array) -> Array:
+        _, shares, pulls = self._parts(points)
+        spread = np.sqrt(shares)[:, None, :] * (pulls - (shares[:, None, :] * pulls).sum(axis=0))
+        return np.einsum("ka,kij->aij", shares, self._components().precisions) - np.einsum("kia,kja->aij", spread, spread)
+
+
+class _Components(NamedTuple):
+    """Gaussians: means (component, d), precisions (component, d, d), and logs of w_k / sqrt(det 2 pi S_k) (component,)."""
+
+    means: Array
+    precisions: Array
+    log_heights: Array
+
+
+@cache
+def _components(
+    means: Matrix, std: float | Vector | None, covariances: tuple[Matrix, ...] | None, weights: Vector | None
+) -> _Components:
+    """Write the components of a mixture as arrays."""
+    count, dimension = len(means), len(means[0])
+    if covariances is None:
+        variances = np.broadcast_to(np.asarray(std, dtype=float) ** 2, (count,))
+        precisions = np.eye(dimension) / variances[:, None, None]
+    else:
+        precisions = np.array([_inverse(covariance) for covariance in covariances])
+    masses = np.ones(count) if weights is None else np.array(weights)
+    log_volumes = -0.5 * np.linalg.slogdet(precisions / (2.0 * math.pi))[1]
+    log_heights = np.log(masses) - np.log(masses.sum()) - log_volumes
+    return _Components(_read_only(np.array(means)), _read_only(precisions), _read_only(log_heights))
+
+
+class Expression(Shape):
+    """A formula in the coordinates, such as ``x^4/4 - x^2/2 + y^2/2``; see :mod:`wgfpipe.coordinates`.
+
+    It fits every dimension in which its coordinates exist, and is constant along those that it does not name.
+    """
+
+    shape: Literal["expression"] = "expression"
+    expression: str = Field(description="V in the coordinates x, y, z, or x1, ..., xd in any dimension")
+
+    @field_validator("expression")
+    @classmethod
+    def _is_a_formula(cls, text: str) -> str:
+        dimension_needed(text)
+        return text
+
+    def check(self, dimension: int) -> None:
+        Formula(self.expression, dimension).compiled()
+
+    def value(self, points: Array) -> Array:
+        return Formula(self.expression, points.shape[1]).value(points)
+
+    def gradient(self, points: Array) -> Array:
+        return Formula(self.expression, points.shape[1]).gradient(points)
+
+    def hessian(self, points: Array) -> Array:
+        return Formula(self.expression, points.shape[1]).hessian(points)
+
+
+@cache
+def _symmetric(rows: Matrix) -> Array:
+    """Return a matrix whose two halves differ by rounding at most, as their mean, shape (d, d).
+
+    Two orders of summation of a Gram matrix differ by d eps times its largest entry (Higham, Accuracy and Stability of
+    Numerical Algorithms, 2002, equation 3.5, twice); a product of three, as of eigenvectors and eigenvalues, by twice that.
+    """
+    size = len(rows)
+    if wrong := [len(row) for row in rows if len(row) != size]:
+        raise ValueError(f"expected a square matrix, but with {size} rows one has {wrong[0]} entries")
+    matrix = np.array(rows)
+    differences = np.abs(matrix - matrix.T)
+    if differences.max() > 2.0 * size * np.finfo(float).eps * np.abs(matrix).max():
+        i, j = (int(index) for index in np.unravel_index(differences.argmax(), matrix.shape))
+        found = f"row {i + 1} has {matrix[i, j]:g} in column {j + 1}, row {j + 1} has {matrix[j, i]:g} in column {i + 1}"
+        raise ValueError(f"expected a symmetric matrix, but {found}; (A + A') / 2 is symmetric and has the same V")
+    return _read_only(0.5 * (matrix + matrix.T))
+
+
+@cache
+def _inverse(rows: Matrix) -> Array:
+    """Inverse of a symmetric matrix that is positive definite by more than rounding, shape (d, d)."""
+    matrix = _symmetric(rows)
+    values = np.linalg.eigvalsh(matrix)
+    if values[0] <= _rounding(values):
+        fix = "covariances have positive ones; for a direction without force give stiffness, which may vanish"
+        raise ValueError(f"expected a positive definite matrix, but its smallest eigenvalue is {values[0]:.3g}; {fix}")
+    factor = np.linalg.inv(np.linalg.cholesky(matrix))
+    inverse = factor.T @ factor
+    return _read_only(0.5 * (inverse + inverse.T))
+
+
+def _read_only(array: Array) -> Array:
+    """Refuse writing to an array that is cached."""
+    array.flags.writeable = False
+    return array
+
+
+def _rounding(eigenvalues: NDArray[np.floating]) -> float:
+    """Bound of the rounding of computed eigenvalues of a symmetric matrix: d eps times the largest."""
+    return len(eigenvalues) * float(np.finfo(float).eps) * float(np.abs(eigenvalues).max())
+
+
+AnyShape = Annotated[Quadratic | DoubleWell | GaussianMixture | Expression, Field(discriminator="shape")]
+"""The shape of a potential, told apart by its ``shape``."""
