@@ -36,7 +36,7 @@ def test_a_debiased_or_plain_entropic_step_lowers_its_own_objective(sine):
     after, _ = (method := wgfpipe.JKOEntropic(dt=dt, epsilon=epsilon, debias=False)).step(
         sine, method.init(sine, np.random.default_rng(0)), dt
     )
-    potential = sine.slope(sine.grid_activations @ after.weights) @ sine.grid_activations
+    potential = sine.on_grid.potential(sine.on_grid.outputs(after.weights) - sine.y)
 
     def objective(plans):
         total = np.concatenate([plan.sum(axis=1) for plan in plans])
@@ -75,5 +75,5 @@ def test_the_rate_of_descent_is_the_squared_speed():
     run = wgfpipe.solve(sine, wgfpipe.Flow(dt=dt / 4), 2 * dt, 3)
     rate = float(run["energy"][2] - run["energy"][0]) / (2 * dt)
     middle = wgfpipe.Measure(run["points"].isel(time=1).values, run["weights"].values, run["sign"].values)
-    speed = sine.velocity(middle, sine.slope(sine.predict(middle)))
+    speed = sine.functional.gradient(middle, middle.points, middle.sign)
     assert rate == pytest.approx(-float(middle.weights @ (speed**2).sum(axis=1)), rel=1e-3)

@@ -114,7 +114,7 @@ def test_scalings_beyond_float64_give_the_masses_of_logarithms(debias, caplog, m
     assert float(run["mass_error"].max()) < 1e-14
     monkeypatch.setattr(jko_entropic, "numbers_for", lambda problem, gibbs, *_: Logarithms(gibbs))
     again = wgfpipe.solve(problem, method, 0.44, 2)
-    potential = 2.0 * (2e-12 * problem.outputs_size) * np.abs(problem.grid_activations).max()
+    potential = 2.0 * (2e-12 * problem.outputs_size) * np.abs(problem.on_grid.push).max()
     factor = 2.0 * (2.0 * method.dt / problem.evaluate(method.epsilon)) * potential * 2  # two steps
     assert factor < 1e-6
     np.testing.assert_allclose(run["weights"], again["weights"], rtol=0, atol=factor * float(again["weights"].max()))

@@ -55,8 +55,7 @@ def test_the_debiased_step_solves_its_optimality_conditions(sine):
     after, _ = method.step(sine, state, dt)
     nodes = sine.grid.nodes
     dense = np.exp(-((nodes[:, None] - nodes[None]) ** 2).sum(axis=2) / epsilon)
-    outputs = sine.grid_activations @ after.weights
-    potential = sine.slope(outputs) @ sine.grid_activations
+    potential = sine.on_grid.potential(sine.on_grid.outputs(after.weights) - sine.y)
     half = sine.grid.n_nodes
     for sign in range(2):
         part = slice(sign * half, (sign + 1) * half)
@@ -136,8 +135,9 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 
 
 def test_the_compiled_pass_equals_the_matrix_form(sine):
-    """Signed.advance equals base - dt grad V computed plainly: compiled for two parameters, products with memory for more."""
-    from wgfpipe.spaces.base import NOTHING, Loss, Parametrization
+    """Signed.advance is base - dt grad V: compiled for two parameters, products for more, half of them known from the last."""
+    from wgfpipe.losses import Squared
+    from wgfpipe.spaces.base import Parametrization
     from wgfpipe.spaces.signed import Signed
 
     rng = np.random.default_rng(0)
@@ -145,17 +145,17 @@ def test_the_compiled_pass_equals_the_matrix_form(sine):
         points, base = rng.standard_normal((2, 1300, n_parameters))
         weights, sign = rng.uniform(size=1300), rng.choice(np.array([-1, 1], np.int8), 1300)
         x = np.column_stack([rng.standard_normal((7, n_parameters - 1)), np.full(7, 2.0)])
-        loss, outputs = Loss(x, rng.standard_normal(7), 2 / 7), rng.standard_normal(7)
+        loss, outputs = Squared(rng.standard_normal(7), 2 / 7), rng.standard_normal(7)
         model = Signed()
-        ours = model.advance(points, base, weights, sign, loss, outputs, 0.3, NOTHING)
-        plain = Parametrization.advance(model, points, base, weights, sign, loss, outputs, 0.3, NOTHING)
+        ours = model.advance(points, base, weights, sign, x, loss, outputs, 0.3)
+        plain = Parametrization.advance(model, points, base, weights, sign, x, loss, outputs, 0.3)
         np.testing.assert_allclose(ours[0], plain[0], rtol=0, atol=1e-13)
         np.testing.assert_allclose(ours[1], plain[1], rtol=0, atol=1e-11)
         assert ours[2] == pytest.approx(plain[2], rel=1e-13)
-    again, after, _, memory = model.advance(points, points, weights, sign, loss, outputs, 0.3, NOTHING)
-    with_memory = model.advance(again, again, weights, sign, loss, after, 0.3, memory.copy())
-    without = model.advance(again, again, weights, sign, loss, after, 0.3, NOTHING)
-    np.testing.assert_array_equal(with_memory[0], without[0])
+    again, after, _, known = model.advance(points, points, weights, sign, x, loss, outputs, 0.3)
+    knowing = model.advance(again, again, weights, sign, x, loss, after, 0.3, known.copy())
+    without = model.advance(again, again, weights, sign, x, loss, after, 0.3)
+    np.testing.assert_array_equal(knowing[0], without[0])
 
 
 @pytest.mark.parametrize("dt", [0.25, 1.0, 4.0])
@@ -325,8 +325,8 @@ def test_a_step_of_both_layers_is_found_where_the_first_slope_has_no_answer(seed
     """
     problem, dt = few_neurons(seed), 1.1
     start = problem.initial
-    slope = problem.slope(problem.predict(start))
-    assert np.isnan(problem.parametrization.global_prox(start.points, start.sign, problem.x, slope, dt)[0]).all()
+    v = problem.predict(start) - problem.y
+    assert np.isnan(problem.outputs.global_prox(start.points, start.sign, v, dt)[0]).all()
     run, local = (wgfpipe.solve(problem, cls(dt=dt), dt, 2) for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox))
     assert run.attrs["status"] == local.attrs["status"] == "ok"
     before = float(run["energy"][0])
@@ -563,7 +563,7 @@ def brute_force(problem, directions, dt):
         blocks.append([*pad[:k], rows, *pad[k + 1 :], -identity(n)])
         blocks.append([*pad[:k], columns, *pad[k + 1 :], csr_matrix((n, n))])
     right = np.concatenate([part for _ in directions for part in (np.zeros(n), problem.grid_weights)])
-    answer = linprog(np.concatenate([*costs, problem.grid_potential]), A_eq=bmat(blocks), b_eq=right, method="highs")
+    answer = linprog(np.concatenate([*costs, problem.on_grid.fixed]), A_eq=bmat(blocks), b_eq=right, method="highs")
     return answer.fun
 
 

@@ -174,7 +174,7 @@ def test_a_network_is_the_same_in_every_parametrization(model):
 def test_the_notes_gradient_has_its_factor_two(sine):
     """The slope of (1/n) sum (f - y)^2 is (2/n) (f - y)."""
     outputs = sine.predict(sine.initial)
-    np.testing.assert_allclose(sine.slope(outputs), 2 / 6 * (outputs - sine.y))
+    np.testing.assert_allclose(sine.outputs.loss.slope(outputs - sine.y), 2 / 6 * (outputs - sine.y))
 
 
 def known_to(problem, dt, n_steps):

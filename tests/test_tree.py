@@ -14,7 +14,20 @@ from wgfpipe._moved import MOVED
 SOURCE = Path(wgfpipe.__file__).parent
 
 LAYERS = (
-    {"declared", "expression", "section", "measure", "status", "memory", "compiled", "coordinates", "seeds", "times", "_moved"},
+    {
+        "declared",
+        "expression",
+        "section",
+        "measure",
+        "status",
+        "memory",
+        "compiled",
+        "coordinates",
+        "losses",
+        "seeds",
+        "times",
+        "_moved",
+    },
     {"grid", "transport", "spaces", "solvers"},
     {"laws", "energies", "datasets"},
     {"problems"},

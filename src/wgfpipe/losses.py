@@ -9,8 +9,6 @@ The conjugate is only ever asked for at a slope ``u = Phi'(v)``, where Fenchel a
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -65,7 +63,7 @@ class Squared(Loss):
         self.size = np.abs(y)
 
     def value(self, v: Array) -> float:
-        return 0.5 * self.bend * float(np.square(v).sum())
+        return 0.5 * self.bend * float(v @ v)
 
     def slope(self, v: Array, scale: float = 1.0) -> Array:
         return (scale * self.bend) * v
@@ -74,7 +72,7 @@ class Squared(Loss):
         return np.full(len(v), self.bend)
 
     def conjugate(self, v: Array) -> float:
-        return self.bend * float(v @ self.centre) + 0.5 * self.bend * float(np.square(v).sum())
+        return self.bend * float(v @ self.centre) + 0.5 * self.bend * float(v @ v)
 
 
 class Huber(Loss):
@@ -92,7 +90,8 @@ class Huber(Loss):
         return 0.5 * self.bend * float((inner * (2.0 * np.abs(v) - inner)).sum())
 
     def slope(self, v: Array, scale: float = 1.0) -> Array:
-        return (scale * self.bend) * np.clip(v, -self.width, self.width)  # what the loss is, not a bound put on it
+        inner: Array = np.sign(v) * np.minimum(np.abs(v), self.width)
+        return (scale * self.bend) * inner
 
     def second(self, v: Array) -> Array:
         return self.bend * (np.abs(v) < self.width)

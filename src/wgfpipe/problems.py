@@ -1,4 +1,4 @@
-"""The problem, the contract of a method, and the one loop that turns a method into a trajectory.
+"""The problem: an energy on a space, an initial measure, and the grid that carries it.
 
 Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A method maps the symbols of its paper to it.
 """
@@ -10,14 +10,56 @@ from functools import cached_property
 import numpy as np
 
 from wgfpipe.energies.base import Energy
+from wgfpipe.energies.functional import Functional, Outputs
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
+from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import NOTHING, Loss, Parametrization
+from wgfpipe.spaces.base import NOTHING, Parametrization
 
 ROUNDINGS = 64.0
 """Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
 for the terms themselves."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p)`` for masses p (atom,).
+
+    Attributes
+    ----------
+    fixed : Array or None, shape (atom,)
+        Potential at the nodes; None for none.
+    push : Array, shape (sample, atom)
+        Outputs of the nodes.
+    loss : Loss
+        Phi.
+    """
+
+    fixed: Array | None
+    push: Array
+    loss: Loss
+
+    def outputs(self, masses: Array) -> Array:
+        """Outputs of masses, (sample,)."""
+        return self.push @ masses
+
+    def value(self, masses: Array, f: Array | None = None) -> float:
+        """Energy of masses; pass their outputs where they are known."""
+        outputs = self.outputs(masses) if f is None else f
+        loss = self.loss.value(outputs - self.loss.centre)
+        return loss if self.fixed is None else loss + float(self.fixed @ masses)
+
+    def linear(self, masses: Array) -> float:
+        """Part of the energy that is linear in the masses."""
+        return 0.0 if self.fixed is None else float(self.fixed @ masses)
+
+    def potential(self, v: Array, scale: float = 1.0, out: Array | None = None) -> Array:
+        """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,)."""
+        result = np.matmul(self.loss.slope(v, scale), self.push, out=out)
+        if self.fixed is not None:
+            result += scale * self.fixed
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,62 +94,61 @@ class Problem:
     no_grid: str = ""
 
     def __post_init__(self) -> None:
-        if self.parametrization.geometry != "euclidean" and self.stiffness != 0.0:
-            raise ValueError(
-                f"a potential of |theta|^2 needs Euclidean parameters, and those of {self.parametrization.kind} are "
-                f"{self.parametrization.geometry}: set the weight decay to 0"
-            )
         constant = self.x[:, -1]
         if not (constant[0] > 0 and np.all(constant == constant[0])):
             raise ValueError(f"the last feature of the inputs x is the constant 1 that carries the bias; got {constant[:5]}")
+        _ = self.functional  # or why the energy has no meaning here
 
     @cached_property
-    def curvature(self) -> float:
-        """Curvature of the loss in one output; its slope is ``curvature * (f - y)``."""
-        return self.energy.curvature(len(self.y))
+    def functional(self) -> Functional:
+        """The energy, bound to the space and the data."""
+        return self.energy.on(self.parametrization, self.x, self.y)
+
+    @property
+    def outputs(self) -> Outputs:
+        """The energy as a function of the outputs.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be seen so.
+        """
+        outputs = self.functional.outputs
+        if outputs is None:
+            raise ValueError(f"the energy {self.energy.kind} is no function of the outputs of a network")
+        return outputs
 
     @cached_property
-    def loss(self) -> Loss:
-        """Loss of the outputs."""
-        return Loss(self.x, self.y, self.curvature)
-
-    @cached_property
-    def stiffness(self) -> float:
-        """Stiffness k of the potential ``k |theta|^2 / 2``."""
-        return self.energy.potential_stiffness
+    def on_grid(self) -> Coupling:
+        """The energy as grid methods see it."""
+        grid, outputs = self.require_grid(), self.outputs
+        fixed = None if outputs.decay == 0.0 else 0.5 * outputs.decay * (grid.points**2).sum(axis=1)
+        push = np.ascontiguousarray(outputs.of_atoms(grid.points, grid.sign))
+        return Coupling(fixed, push, outputs.loss)
 
     @cached_property
     def outputs_size(self) -> float:
         """Size of the outputs that this problem is about, root mean square over the data: what tolerances are shares of.
 
-        ``|y_j| + sum_i weights_i |m(theta_i; x_j)|`` at the start. Rescaling labels, parameters and grid rescales it alike.
+        What the labels ask for, and ``sum_i weights_i |m(theta_i; x_j)|`` at the start. Rescaling labels, parameters and grid
+        rescales it alike.
         """
         start = self.initial
         absolute = np.abs(self.parametrization.activations(start.points, start.sign, self.x)) @ start.weights
-        return float(np.sqrt(np.mean((np.abs(self.y) + absolute) ** 2)))
+        return float(np.sqrt(np.mean((self.outputs.loss.size + absolute) ** 2)))
 
     def energy_rounding(self, energy: float) -> float:
         """Bound on what rounding does to a computed energy: differences below it mean nothing.
 
         An output is a sum of many terms whose absolute values add up to about ``outputs_size``; numpy adds them pairwise, so
-        ROUNDINGS units of the last place of that sum bound its error e. The loss ``c n / 2 * mean (f - y)^2`` moves by at most
-        ``c n (r e + e^2 / 2)``, r the root mean square of f - y; the potential moves by as many units of itself.
+        ROUNDINGS units of the last place of that sum bound its error e. A loss of n samples whose second derivatives are at
+        most c has slopes of at most ``sqrt(2 c F)`` together, and moves by at most ``sqrt(2 c n F) e + c n e^2 / 2``; the
+        potential moves by as many units of itself.
         """
         error = ROUNDINGS * np.finfo(float).eps * self.outputs_size
-        strength = self.curvature * len(self.y)
+        strength = self.outputs.loss.bend * len(self.outputs)
         residual = math.sqrt(2.0 * max(energy, 0.0) / strength) if strength > 0.0 else 0.0
         return strength * (residual * error + 0.5 * error**2) + ROUNDINGS * np.finfo(float).eps * abs(energy)
-
-    @cached_property
-    def grid_activations(self) -> Array:
-        """Outputs of the neuron at every grid atom, shape (sample, atom)."""
-        grid = self.require_grid()
-        return np.ascontiguousarray(self.parametrization.activations(grid.points, grid.sign, self.x))
-
-    @cached_property
-    def grid_potential(self) -> Array:
-        """Potential at every grid atom, shape (atom,)."""
-        return 0.5 * self.stiffness * (self.require_grid().points ** 2).sum(axis=1)
 
     @cached_property
     def in_twin(self) -> "Problem":
@@ -153,45 +194,25 @@ class Problem:
         inputs = self.x if x is None else x
         return self.parametrization.activations(measure.points, measure.sign, inputs) @ measure.weights
 
-    def slope(self, prediction: Array) -> Array:
-        """Derivative of the loss with respect to the outputs, shape (sample,)."""
-        return self.curvature * (prediction - self.y)
-
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known."""
-        outputs = self.predict(measure) if prediction is None else prediction
-        return self.energy_at(measure.points, measure.weights, outputs)
-
-    def energy_at(self, points: Array, weights: Array, prediction: Array) -> float:
-        """Energy of neurons whose outputs on the data are known."""
-        error = prediction - self.y
-        loss = 0.5 * self.curvature * float(error @ error)
-        if self.stiffness == 0.0:
-            return loss
-        return loss + 0.5 * self.stiffness * float(weights @ (points**2).sum(axis=1))
-
-    def velocity(self, measure: Measure, slope: Array) -> Array:
-        """Velocity ``-grad V`` of every atom for a slope of the loss, shape (atom, param)."""
-        force = self.parametrization.gradient(measure.points, measure.sign, self.x, slope)
-        return -force - self.stiffness * measure.points
+        if prediction is None:
+            return self.functional.value(measure)
+        return self.outputs.value(measure.points, measure.weights, prediction)
 
     def advance(
         self,
         points: Array,
         base: Array,
-        outputs: Array,
+        f: Array,
         dt: float,
-        memory: Array = NOTHING,
+        preactivations: Array = NOTHING,
         carried: tuple[Array, Sign] | None = None,
     ) -> tuple[Array, Array, float, Array]:
-        """Move neurons with known outputs: ``base + dt velocity(points)``, the outputs there, their energy, and a memory.
+        """Move neurons with known outputs f: ``base - dt grad V(points)``, the outputs there, their energy, preactivations.
 
         The building block of explicit schemes; see :meth:`wgfpipe.spaces.base.Parametrization.advance`. The masses
         and signs are those of the initial measure unless others are ``carried``.
         """
         weights, sign = (self.initial.weights, self.initial.sign) if carried is None else carried
-        if self.stiffness == 0.0:
-            return self.parametrization.advance(points, base, weights, sign, self.loss, outputs, dt, memory)
-        base = base - dt * self.stiffness * points
-        moved, after, loss, memory = self.parametrization.advance(points, base, weights, sign, self.loss, outputs, dt, memory)
-        return moved, after, loss + 0.5 * self.stiffness * float(weights @ (moved**2).sum(axis=1)), memory
+        return self.outputs.advance(points, base, weights, sign, f, dt, preactivations)

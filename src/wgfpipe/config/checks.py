@@ -41,18 +41,23 @@ def check_cell(where: str, cell: "Cell", root: Path) -> tuple[list[Mistake], dic
     except ValueError as error:
         mistakes.append(mistake(where, "save_at", cell.resolved()["save_at"], str(error)))
     n_samples = 0
+    x = y = None
     try:
         source = None if cell.data.source is None else root / cell.data.source
-        x, _ = cell.data.generate(np.random.default_rng(seed_of(cell.seed, "data")), source)
+        x, y = cell.data.generate(np.random.default_rng(seed_of(cell.seed, "data")), source)
         n_samples = len(x)
     except DataError as error:
         mistakes.append(mistake(where, f"data.{error.key}", error.value, error.expected))
-    mistakes += _check_geometry(where, cell)
     n_features = cell.data.dimension + 1
     try:
         cell.parametrization.parameter_names(n_features)
     except ValueError as error:
         return [*mistakes, mistake(where, "parametrization.kind", cell.parametrization.kind, str(error))], {}
+    if x is not None and y is not None:
+        try:
+            cell.energy.on(cell.parametrization, x, y)
+        except ValueError as error:
+            mistakes.append(mistake(where, "energy.kind", cell.energy.kind, f"an energy that has a meaning here: {error}"))
     try:
         too_large = cell.grid.too_large(cell.parametrization.chart, n_features, n_samples)
     except DataError as error:
@@ -73,15 +78,6 @@ def check_cell(where: str, cell: "Cell", root: Path) -> tuple[list[Mistake], dic
     spacing = grid.spacing if isinstance(grid, Grid) else 1.0  # where there is none, no particle method may ask for it
     longest = {label: evaluate(method.dt, spacing) for label, method in cell.methods.items()}
     return [], {label: Steps(dt, times, step_counts(times, dt)) for label, dt in longest.items()}
-
-
-def _check_geometry(where: str, cell: "Cell") -> list[Mistake]:
-    """Whether what is asked for exists in the geometry of the parameters."""
-    model, mistakes = cell.parametrization, []
-    if model.geometry != "euclidean" and cell.energy.potential_stiffness != 0.0:
-        expected = f"no potential of |theta|^2 (weight_decay: 0): the parameters of {model.kind} are {model.geometry}"
-        mistakes.append(mistake(where, "energy.kind", cell.energy.kind, expected))
-    return mistakes
 
 
 def _check_initial(where: str, cell: "Cell", grid: Grid) -> list[Mistake]:

@@ -4,7 +4,8 @@ from wgfpipe.datasets.csv import CSV
 from wgfpipe.datasets.linear import Linear
 from wgfpipe.datasets.orthogonal import Orthogonal
 from wgfpipe.datasets.random import Random
+from wgfpipe.datasets.signs import Signs
 from wgfpipe.datasets.sinus import Sinus
 from wgfpipe.datasets.teacher import Teacher
 
-DATASETS = (Sinus, Linear, Random, Teacher, Orthogonal, CSV)
+DATASETS = (Sinus, Signs, Linear, Random, Teacher, Orthogonal, CSV)

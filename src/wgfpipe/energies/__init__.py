@@ -1,6 +1,8 @@
 """Energies of a measure; adding one is a file here and a line in this list."""
 
+from wgfpipe.energies.huber import HuberLoss
+from wgfpipe.energies.logistic import LogisticLoss
 from wgfpipe.energies.quadratic import Quadratic
 from wgfpipe.energies.squared_loss import SquaredLoss
 
-ENERGIES = (SquaredLoss, Quadratic)
+ENERGIES = (SquaredLoss, HuberLoss, LogisticLoss, Quadratic)

@@ -1,35 +1,70 @@
-"""The contract of an energy: a convex quadratic loss of the outputs plus a quadratic potential of the neurons."""
+"""The contract of an energy, or of a term of one, as it stands in a config."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from wgfpipe import declared
+from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.losses import Loss
+from wgfpipe.measure import Array
 from wgfpipe.section import PlugIn
+from wgfpipe.spaces.base import Parametrization
 
 DECLARED = (
     declared.Declared("title", declared.text, "what the energy is, in a few words"),
     declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
+    declared.Declared("example_data", declared.mapping, "the section data of a cell"),
 )
 """Class variables of an energy, which :class:`Energy` describes, and the values they may have."""
 
 
 class Energy(PlugIn, ABC):
-    """``F(mu) = (curvature / 2) |f_mu - y|^2 + (stiffness / 2) int |theta|^2 dmu``.
-
-    This family is what every implicit step reduces to as many unknowns as there are samples (see ``methods/dual.py``): the
-    slope of the loss is ``curvature * (f - y)`` and the potential completes the square of a transport cost.
-    """
+    """A functional of measures before it is bound to a space and to data."""
 
     title: ClassVar[str]
     references: ClassVar[tuple[str, ...]] = ()
 
+    # What examples and tests must know of an energy: they ask the class, whatever is registered.
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Values of those fields that have no default."""
+    example_data: ClassVar[Mapping[str, Any]] = {"kind": "sinus", "n": 6}
+    """Section ``data`` of a problem that it has a meaning for."""
+
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
-    def curvature(self, n_samples: int) -> float:
-        """Second derivative of the loss with respect to one output; zero without data term."""
+    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+        """Bind the energy to a space, inputs x (sample, feature) and labels y (sample,).
 
-    @property
+        Raises
+        ------
+        ValueError
+            If it has no meaning there, with the reason.
+        """
+
+
+class LossEnergy(Energy):
+    """A loss of a network's outputs, ``Phi(f_mu) + (weight_decay / 2) int |theta|^2 dmu``."""
+
+    weight_decay: float = Field(default=0.0, ge=0, description="strength of (weight_decay / 2) int |theta|^2 dmu")
+
     @abstractmethod
-    def potential_stiffness(self) -> float:
-        """The k of the potential ``k |theta|^2 / 2``; at least zero."""
+    def loss(self, y: Array) -> Loss:
+        """Phi for labels (sample,)."""
+
+    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+        return Network(Outputs(space, x, self.loss(y), checked_decay(self.weight_decay, space)))
+
+
+def checked_decay(stiffness: float, space: Parametrization) -> float:
+    """Return the stiffness of a potential of ``|theta|^2``; ValueError where these parameters have none."""
+    if stiffness != 0.0 and space.geometry != "euclidean":
+        raise ValueError(
+            f"a potential of |theta|^2 needs Euclidean parameters, and those of {space.kind} are {space.geometry}: "
+            "set the weight decay to 0"
+        )
+    return stiffness

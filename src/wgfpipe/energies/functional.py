@@ -1,20 +1,157 @@
 """What an energy says of itself once it is bound to a space and to the data it reads.
 
-An energy is a sum of terms, ``F = Phi(int a dmu) + int V dmu + ...``. A term says its value, its first variation, and the
-gradient of that; and the views that implicit steps need, where it has them: outputs, in which a step is an equation in as many
-unknowns as there are samples, and a potential. A sum has a view only where all of its terms allow it.
+An energy is a sum of terms, ``F(mu) = Phi(int a dmu) + int V dmu + ...``. A term says its value, its first variation, and the
+gradient of that; and the views that implicit steps need, where it has them. A sum claims nothing that one of its terms lacks.
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from wgfpipe.energies.losses import Loss, Squared
+from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
+from wgfpipe.solvers.dual import first_matrix
 from wgfpipe.spaces.base import NOTHING, Parametrization
 
-ROUNDINGS = 64.0
-"""Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
-for the terms themselves."""
+NO_LOSS = Squared(np.zeros(0), 0.0)
+"""The loss of what has no outputs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """The view ``F(mu) = Phi(int a dmu) + (decay / 2) int |theta|^2 dmu`` of an energy, a (sample,) the outputs of an atom.
+
+    With it an implicit step is an equation in as many unknowns as there are samples. The quadratic potential completes the
+    square of the transport cost, here and nowhere else.
+
+    Attributes
+    ----------
+    space : Parametrization
+    x : Array, shape (sample, feature)
+        Inputs.
+    loss : Loss
+        Phi.
+    decay : float
+        Stiffness of the potential.
+    """
+
+    space: Parametrization
+    x: Array
+    loss: Loss
+    decay: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def of_atoms(self, points: Array, sign: Sign) -> Array:
+        """Outputs a of single atoms, (sample, atom)."""
+        return self.space.activations(points, sign, self.x)
+
+    def of(self, points: Array, weights: Array, sign: Sign) -> Array:
+        """Outputs ``f = int a dmu`` of a measure, (sample,)."""
+        return self.of_atoms(points, sign) @ weights
+
+    def value(self, points: Array, weights: Array, f: Array) -> float:
+        """Energy of a measure whose outputs are known."""
+        loss = self.loss.value(f - self.loss.centre)
+        return loss if self.decay == 0.0 else loss + 0.5 * self.decay * float(weights @ (points**2).sum(axis=1))
+
+    def first_variation(self, points: Array, sign: Sign, v: Array) -> Array:
+        """First variation at some points for the outputs ``centre + v``, (atom,)."""
+        potential = self.loss.slope(v) @ self.of_atoms(points, sign)
+        return potential if self.decay == 0.0 else potential + 0.5 * self.decay * (points**2).sum(axis=1)
+
+    def gradient(self, points: Array, sign: Sign, v: Array) -> Array:
+        """Gradient of the first variation, in the metric of the space, (atom, param)."""
+        force = self.space.gradient(points, sign, self.x, self.loss.slope(v))
+        return force if self.decay == 0.0 else force + self.decay * points
+
+    def advance(
+        self,
+        points: Array,
+        base: Array,
+        weights: Array,
+        sign: Sign,
+        f: Array,
+        dt: float,
+        preactivations: Array = NOTHING,
+    ) -> tuple[Array, Array, float, Array]:
+        """Return ``base - dt grad V(points)``, the outputs there, their energy, and the preactivations there or NOTHING."""
+        if self.decay == 0.0:
+            return self.space.advance(points, base, weights, sign, self.x, self.loss, f, dt, preactivations)
+        base = base - dt * self.decay * points
+        moved, f, loss, preactivations = self.space.advance(
+            points, base, weights, sign, self.x, self.loss, f, dt, preactivations
+        )
+        return moved, f, loss + 0.5 * self.decay * float(weights @ (moved**2).sum(axis=1)), preactivations
+
+    def prox(self, anchor: Array, start: Array, sign: Sign, v: Array, dt: float) -> Array:
+        """Minimize ``|theta - anchor|^2 / (2 dt) + first variation`` for every atom near ``start``, (atom, param)."""
+        shrink = 1.0 + dt * self.decay
+        return self.space.prox(anchor / shrink, start, sign, self.x, self.loss.slope(v), dt / shrink)
+
+    def global_prox(self, anchor: Array, sign: Sign, v: Array, dt: float) -> tuple[Array, Array] | None:
+        """Global minimizers of that and the minima, (atom, param) and (atom,); None where no finite list is known."""
+        shrink = 1.0 + dt * self.decay
+        found = self.space.global_prox(anchor / shrink, sign, self.x, self.loss.slope(v), dt / shrink)
+        if found is None or self.decay == 0.0:
+            return found
+        points, minima = found
+        return points, minima + 0.5 * self.decay / shrink * (anchor**2).sum(axis=1)
+
+    def tangent(self, points: Array, weights: Array, sign: Sign) -> Array:
+        """Tangent kernel ``int <grad a_j, grad a_k> dmu``, (sample, sample)."""
+        return self.space.tangent_kernel(points, weights, sign, self.x)
+
+    def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
+        """What an implicit step knows of its Jacobian at the start: see :func:`wgfpipe.solvers.dual.first_matrix`."""
+        return first_matrix(self.loss, self.tangent(points, weights, sign), dt, 1.0 + self.decay * dt)
+
+
+class Functional(ABC):
+    """A term of an energy, or their sum, bound to what it reads.
+
+    Attributes
+    ----------
+    convex : bool
+        Whether it is convex along straight lines of masses, which a duality gap needs.
+    outputs : Outputs or None
+        The view in outputs, where all of the energy can be seen so.
+    """
+
+    convex: bool
+    outputs: Outputs | None = None
+
+    @abstractmethod
+    def value(self, measure: Measure) -> float:
+        """Energy of a measure."""
+
+    @abstractmethod
+    def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        """First variation V of the energy at a measure, at any points, (atom,)."""
+
+    @abstractmethod
+    def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        """Gradient of V at any points, in the metric of the space, (atom, param)."""
+
+
+class Network(Functional):
+    """A loss of the outputs, and a quadratic potential."""
+
+    convex = True
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs: Outputs = outputs
+
+    def value(self, measure: Measure) -> float:
+        return self.outputs.value(measure.points, measure.weights, self._of(measure))
+
+    def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return self.outputs.first_variation(points, sign, self._of(measure) - self.outputs.loss.centre)
+
+    def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return self.outputs.gradient(points, sign, self._of(measure) - self.outputs.loss.centre)
+
+    def _of(self, measure: Measure) -> Array:
+        return self.outputs.of(measure.points, measure.weights, measure.sign)

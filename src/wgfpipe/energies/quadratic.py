@@ -8,7 +8,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from wgfpipe.energies.base import Energy
+from wgfpipe.energies.base import Energy, checked_decay
+from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.losses import Squared
+from wgfpipe.measure import Array
+from wgfpipe.spaces.base import Parametrization
 
 
 class Quadratic(Energy):
@@ -18,9 +22,5 @@ class Quadratic(Energy):
     title: ClassVar[str] = "quadratic potential"
     stiffness: float = Field(default=1.0, ge=0, description="the k of k |theta|^2 / 2")
 
-    def curvature(self, n_samples: int) -> float:
-        return 0.0
-
-    @property
-    def potential_stiffness(self) -> float:
-        return self.stiffness
+    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+        return Network(Outputs(space, x, Squared(y, 0.0), checked_decay(self.stiffness, space)))

@@ -6,21 +6,16 @@ Its slope is ``(2/n) (f - y)``, factor 2 included, so the flow is
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from wgfpipe.energies.base import LossEnergy
+from wgfpipe.losses import Loss, Squared
+from wgfpipe.measure import Array
 
-from wgfpipe.energies.base import Energy
 
-
-class SquaredLoss(Energy):
+class SquaredLoss(LossEnergy):
     """Mean squared error with optional weight decay."""
 
     kind: Literal["squared_loss"] = "squared_loss"
     title: ClassVar[str] = "mean squared error"
-    weight_decay: float = Field(default=0.0, ge=0, description="strength of (weight_decay / 2) int |theta|^2 dmu")
 
-    def curvature(self, n_samples: int) -> float:
-        return 2.0 / n_samples
-
-    @property
-    def potential_stiffness(self) -> float:
-        return self.weight_decay
+    def loss(self, y: Array) -> Loss:
+        return Squared(y, 2.0 / len(y))

@@ -1,7 +1,7 @@
 """The energy of neurons as torch sees it: values and gradients are those of the parametrization, torch does the rest.
 
 The derivative of the outputs along a slope is ``weights * grad V`` for the potential that this slope makes, which every
-parametrization has in closed form; so torch needs no second copy of the neuron model.
+parametrization has in closed form, and so has every loss; torch needs no second copy of the neuron model.
 """
 
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from wgfpipe.measure import Array, Measure, Sign, power_of_two
+from wgfpipe.energies.functional import Outputs
+from wgfpipe.losses import Loss
+from wgfpipe.measure import Array, Sign, power_of_two
 from wgfpipe.problems import Problem
 
 
@@ -17,15 +19,29 @@ class _Outputs(torch.autograd.Function):
     """Outputs of the network, (sample,), as a function of its neurons."""
 
     @staticmethod
-    def forward(ctx: Any, points: Any, problem: Problem, weights: Array, sign: Sign) -> Any:
-        ctx.given = points.detach().numpy(), problem, weights, sign
-        return torch.from_numpy(problem.parametrization.activations(ctx.given[0], sign, problem.x) @ weights)
+    def forward(ctx: Any, points: Any, outputs: Outputs, weights: Array, sign: Sign) -> Any:
+        ctx.given = points.detach().numpy(), outputs, weights, sign
+        return torch.from_numpy(outputs.of(ctx.given[0], weights, sign))
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        points, problem, weights, sign = ctx.given
-        force = problem.parametrization.gradient(points, sign, problem.x, grad_outputs[0].numpy())
+        points, outputs, weights, sign = ctx.given
+        force = outputs.space.gradient(points, sign, outputs.x, grad_outputs[0].numpy())
         return torch.from_numpy(weights[:, None] * force), None, None, None
+
+
+class _Loss(torch.autograd.Function):
+    """Loss, a number, as a function of the distance of the outputs from its centre."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Any, loss: Loss) -> Any:
+        ctx.given = v.detach().numpy(), loss
+        return torch.tensor(loss.value(ctx.given[0]), dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        v, loss = ctx.given
+        return torch.from_numpy(loss.slope(v, float(grad_outputs[0]))), None
 
 
 def length_of_step(problem: Problem, points: Array, root: Array, dt: float) -> float:
@@ -34,8 +50,9 @@ def length_of_step(problem: Problem, points: Array, root: Array, dt: float) -> f
     L-BFGS starts with a step of length one in the sum of absolute values, and takes curvatures below 1e-10 for none: in this
     unit the displacements of an explicit step add up to one half to one.
     """
-    start = Measure(points, problem.initial.weights, problem.initial.sign)
-    way = dt * problem.velocity(start, problem.slope(problem.predict(start)))
+    start = problem.initial
+    v = problem.outputs.of(points, start.weights, start.sign) - problem.outputs.loss.centre
+    way = dt * problem.outputs.gradient(points, start.sign, v)
     return power_of_two(float(np.abs(root * way).sum()))
 
 
@@ -44,8 +61,9 @@ def energy_of(problem: Problem, points: Any, weights: Array, sign: Sign) -> Any:
 
     Coordinates are Euclidean or periodic: where a metric is not the identity, the gradient would be that of the metric.
     """
-    error = _Outputs.apply(points, problem, weights, sign) - torch.from_numpy(problem.y)
-    energy = 0.5 * problem.curvature * (error**2).sum()
-    if problem.stiffness != 0.0:
-        energy = energy + 0.5 * problem.stiffness * (torch.from_numpy(weights) @ (points**2).sum(dim=1))
+    outputs = problem.outputs
+    v = _Outputs.apply(points, outputs, weights, sign) - torch.from_numpy(outputs.loss.centre)
+    energy = _Loss.apply(v, outputs.loss)
+    if outputs.decay != 0.0:
+        energy = energy + 0.5 * outputs.decay * (torch.from_numpy(weights) @ (points**2).sum(dim=1))
     return energy

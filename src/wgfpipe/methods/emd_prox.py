@@ -138,9 +138,8 @@ class EMDProx(Method):
         Zero exactly at a minimum, on an activation line too, where no gradient vanishes.
         """
         weights, sign = problem.initial.weights, problem.initial.sign
-        slope = problem.slope(problem.predict(Measure(points, weights, sign)))
-        shrink = 1.0 + dt * problem.stiffness
-        answer = problem.parametrization.prox(anchor / shrink, points, sign, problem.x, slope, dt / shrink)
+        v = problem.outputs.of(points, weights, sign) - problem.outputs.loss.centre
+        answer = problem.outputs.prox(anchor, points, sign, v, dt)
         return math.sqrt(weights @ ((answer - points) ** 2).sum(axis=1) / weights.sum())
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:

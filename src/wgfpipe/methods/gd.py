@@ -19,11 +19,11 @@ from wgfpipe.status import Info
 
 
 class ParticleState(NamedTuple):
-    """Neurons, (atom, param), the outputs of their network, (sample,), and what the parametrization remembers of them."""
+    """Neurons, (atom, param), the outputs of their network, (sample,), and the preactivations that the last pass left."""
 
     points: Array
     prediction: Array
-    memory: Array = NOTHING
+    preactivations: Array = NOTHING
 
 
 class GradientDescent(Method):
@@ -45,8 +45,10 @@ class GradientDescent(Method):
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        points, prediction, energy, memory = problem.advance(state.points, state.points, state.prediction, dt, state.memory)
-        return ParticleState(points, prediction, memory), Info(energy)
+        points, prediction, energy, inner = problem.advance(
+            state.points, state.points, state.prediction, dt, state.preactivations
+        )
+        return ParticleState(points, prediction, inner), Info(energy)
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

@@ -35,7 +35,7 @@ def kernel_of(grid: Grid, epsilon: float, debias: bool) -> GibbsKernel:
 
 
 def extrapolated(history: Array) -> Array:
-    """Guess the next v = f - y from those of up to three steps before, newest first, (step, sample): (sample,).
+    """Guess the next v = f - centre from those of up to three steps before, newest first, (step, sample): (sample,).
 
     The polynomial through them. Where the steps had other lengths it is still a guess.
     """
@@ -43,33 +43,24 @@ def extrapolated(history: Array) -> Array:
     return np.asarray(coefficients) @ history
 
 
-def remembered(history: Array, outputs_error: Array) -> Array:
-    """Put the v = f - y of a step before those of the last two, (step, sample)."""
-    return np.concatenate([outputs_error[None], history[:2]])
+def remembered(history: Array, v: Array) -> Array:
+    """Put the v of a step before those of the last two, (step, sample)."""
+    return np.concatenate([v[None], history[:2]])
 
 
-def potential_at_nodes(problem: Problem, outputs_error: Array, scale: float = 1.0, out: Array | None = None) -> Array:
-    """First variation ``V = curvature A^T v + potential`` of the energy at every grid atom, times ``scale``; (atom,)."""
-    result = np.matmul((scale * problem.curvature) * outputs_error, problem.grid_activations, out=out)
-    if problem.stiffness != 0.0:
-        result += scale * problem.grid_potential
-    return result
-
-
-def numbers_for(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scale: float, dt: float) -> PlainNumbers:
+def numbers_for(problem: Problem, gibbs: GibbsKernel, v: Array, scale: float, dt: float) -> PlainNumbers:
     """Return the fastest arithmetic in which scalings exp(scale V) and a drift of dt |grad V| are exact.
 
     Two bounds that need no pass over the nodes answer the common case; the exact values are computed where they do not.
     """
-    grid = problem.require_grid()
-    spread, slope = _activation_bounds(problem)
-    force = problem.curvature * np.abs(outputs_error)
-    stiffness, farthest = problem.stiffness, float(np.abs(grid.nodes).max())
-    spread_bound = force @ spread + 0.5 * stiffness * grid.n_parameters * farthest**2
-    slope_bound = force @ slope + stiffness * farthest
+    grid, coupling = problem.require_grid(), problem.on_grid
+    spread, slope, fixed_spread, fixed_slope = _bounds(problem)
+    force = np.abs(coupling.loss.slope(v))
+    spread_bound = force @ spread + fixed_spread
+    slope_bound = force @ slope + fixed_slope
     if scale * spread_bound <= MAX_EXPONENT_RANGE and dt * slope_bound <= gibbs.reach():
         return PlainNumbers(gibbs)
-    potential = potential_at_nodes(problem, outputs_error)
+    potential = coupling.potential(v)
     exact = float(np.ptp(by_sign(grid, potential), axis=1).max())
     if dt * steepest(grid, potential) > gibbs.reach() or scale * exact > MAX_LEVELS * MAX_EXPONENT_RANGE:
         return Logarithms(gibbs)
@@ -77,15 +68,18 @@ def numbers_for(problem: Problem, gibbs: GibbsKernel, outputs_error: Array, scal
 
 
 @lru_cache(maxsize=8)
-def _activation_bounds(problem: Problem) -> tuple[Array, Array]:
-    """Range over a sign's nodes, and steepest slope, of every data point's activation; two of shape (sample,)."""
-    grid, activations = problem.require_grid(), problem.grid_activations
-    spread = np.array([np.ptp(by_sign(grid, row), axis=1).max() for row in activations])
-    return spread, np.array([steepest(grid, row) for row in activations])
+def _bounds(problem: Problem) -> tuple[Array, Array, float, float]:
+    """Range over a sign's nodes, and steepest slope, of every data point's outputs, (sample,), and of the fixed potential."""
+    grid, coupling = problem.require_grid(), problem.on_grid
+    fixed = np.zeros((0, 1)) if coupling.fixed is None else coupling.fixed[None]
+    rows = [np.ptp(by_sign(grid, row), axis=1).max() for row in (*coupling.push, *fixed)]
+    slopes = [steepest(grid, row) for row in (*coupling.push, *fixed)]
+    n = len(coupling.push)
+    return np.array(rows[:n]), np.array(slopes[:n]), float(sum(rows[n:])), float(sum(slopes[n:]))
 
 
 def lattice_status(
-    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, outputs_error: Array, dt: float
+    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, v: Array, dt: float
 ) -> Status:
     """Status of what the lattice does to a step: mass at the edge, mass locked to nodes.
 
@@ -103,7 +97,7 @@ def lattice_status(
     status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
     if min(gibbs.mobility) >= PINNED_MOBILITY:
         return status
-    potential = potential_at_nodes(problem, outputs_error)
+    potential = problem.on_grid.potential(v)
     at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
     moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
     falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)

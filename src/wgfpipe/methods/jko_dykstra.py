@@ -7,9 +7,9 @@
 stopped when ``|b * gibbs a - q|_1 / |q|_1`` for the a of one iteration and the b of the one before is below the tolerance.
 Symbols: epsilon = gamma of the notes, 2 dt = their tau, gibbs = their xi. The extra Dykstra variables cancel here: the
 second constraint is affine, and the first prox is taken of gibbs b itself. The KL-prox of the loss,
-``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - y in R^n, found by Newton with the
-Hessian ``I + curvature (2 dt/epsilon) Cov_p(A)`` (2-3 iterations). The start is ``b = q / (gibbs a)`` with the a of a v
-extrapolated from the steps before; with b = 1 the first prox is badly scaled. Cost a step: linear convergence, tens of
+``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - centre in R^n, found by Newton
+with the Jacobian ``I + (2 dt/epsilon) Cov_p(A) Phi''(v)`` (2-3 iterations). The start is ``b = q / (gibbs a)`` with the a
+of a v extrapolated from the steps before; with b = 1 the first prox is badly scaled. Cost a step: linear convergence, tens of
 iterations of two kernel applications and 2-3 Newton iterations each; kept to check :mod:`wgfpipe.methods.jko_entropic`, which
 has the same minimizer (plain form).
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM J. Imaging Sci. 8 (2015), Algorithm 1;
@@ -28,9 +28,9 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.dual import DUAL_MATRICES
-from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, potential_at_nodes, remembered
+from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, remembered
 from wgfpipe.problems import Problem
+from wgfpipe.solvers.dual import DUAL_MATRICES
 from wgfpipe.status import Info, Status
 
 MAX_NEWTON = 50
@@ -38,7 +38,7 @@ MAX_NEWTON = 50
 
 
 class DykstraState(NamedTuple):
-    """Masses (atom,), and v = f - y of up to three last steps, newest first (step, sample)."""
+    """Masses (atom,), and v = f - centre of up to three last steps, newest first (step, sample)."""
 
     weights: Array
     history: Array
@@ -64,19 +64,19 @@ class JKODykstra(Method):
 
     def init(self, problem: Problem, rng: np.random.Generator) -> DykstraState:
         weights = problem.grid_start().weights
-        return DykstraState(weights, (problem.grid_activations @ weights - problem.y)[None])
+        return DykstraState(weights, (problem.on_grid.outputs(weights) - problem.on_grid.loss.centre)[None])
 
     def step(self, problem: Problem, state: DykstraState, dt: float) -> tuple[DykstraState, Info]:
         grid, before = problem.require_grid(), state.weights
         gibbs = PlainNumbers(kernel_of(grid, problem.evaluate(self.epsilon), False))
         scale = 2.0 * dt / gibbs.gibbs.epsilon
-        total, error_of_outputs = before.sum(), extrapolated(state.history)
-        b = _start(problem, gibbs, before, error_of_outputs, scale)
+        total, v = before.sum(), extrapolated(state.history)
+        b = _start(problem, gibbs, before, v, scale)
         a, weights = np.empty_like(before), np.empty_like(before)
         violation, status = np.inf, Status.OK
         for _ in range(self.max_iterations):
             smooth = gibbs.apply(b)
-            error_of_outputs = _kl_prox(problem, smooth, before, error_of_outputs, scale, a, weights)
+            v = _kl_prox(problem, smooth, before, v, scale, a, weights)
             marginal = gibbs.apply(a)
             b *= marginal
             b -= before
@@ -86,11 +86,10 @@ class JKODykstra(Method):
                 break
         if not violation <= self.tolerance:
             status = Status.NOT_CONVERGED
-        after = grid.measure(weights)
         stayed = gibbs.gibbs.left_in_place(a * b)
-        lattice = lattice_status(problem, gibbs.gibbs, before, weights, stayed, error_of_outputs, dt)
+        lattice = lattice_status(problem, gibbs.gibbs, before, weights, stayed, v, dt)
         info = Info(
-            energy=problem.energy_of(after, problem.grid_activations @ weights),
+            energy=problem.on_grid.value(weights),
             inner_iterations=gibbs.applications // 2,
             residual=violation,
             kernel_applications=gibbs.applications,
@@ -98,7 +97,7 @@ class JKODykstra(Method):
             mass_error=mass_error(grid, before, weights),
             status=Status.worst(status, lattice),
         )
-        return DykstraState(weights, remembered(state.history, error_of_outputs)), info
+        return DykstraState(weights, remembered(state.history, v)), info
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return diffused(problem.evaluate(self.epsilon), dt)
@@ -107,9 +106,9 @@ class JKODykstra(Method):
         return problem.require_grid().measure(state.weights)
 
 
-def _start(problem: Problem, gibbs: PlainNumbers, before: Array, outputs_error: Array, scale: float) -> Array:
+def _start(problem: Problem, gibbs: PlainNumbers, before: Array, v: Array, scale: float) -> Array:
     """Scaling b that answers a guess of v, or, where that leaves the range of float64, no potential at all; (atom,)."""
-    exponent = centre(problem.require_grid(), potential_at_nodes(problem, outputs_error, -scale))
+    exponent = centre(problem.require_grid(), problem.on_grid.potential(v, -scale))
     b = _scaling(before, gibbs.apply(np.exp(exponent)))
     return b if np.isfinite(b).all() else _scaling(before, gibbs.apply(np.ones_like(before)))
 
@@ -121,17 +120,17 @@ def _scaling(before: Array, image: Array) -> Array:
 
 
 def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, scale: float, tilt: Array, out: Array) -> Array:
-    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given; return A p - y, shape (sample,).
+    """Minimize KL(p | reference) + scale F(p) with the mass of each sign given; return A p - centre, shape (sample,).
 
     Writes p to ``out`` and a = p / reference to ``tilt``, which is positive where the reference underflows to zero, too.
     """
-    grid, activations = problem.require_grid(), problem.grid_activations
-    strength = problem.curvature * scale
+    grid, coupling = problem.require_grid(), problem.on_grid
+    loss = coupling.loss
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
 
     def dual(point: Array) -> tuple[float, Array]:
-        """Convex function of v, its gradient ``strength (v + y - A p(v))``; return it and A p, leaving p and a in place."""
-        view = by_sign(grid, potential_at_nodes(problem, point, -scale, tilt))
+        """Convex function of the slope, ``scale Phi* + log Z``; return it and A p, leaving p and a in place."""
+        view = by_sign(grid, coupling.potential(point, -scale, tilt))
         largest = view.max(axis=1, keepdims=True)
         view -= largest
         np.multiply(reference, np.exp(tilt, out=tilt), out=out)
@@ -141,17 +140,18 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
         tilted *= share
         view *= share
         log_partition = float((masses * (largest + np.log(np.where(masses > 0.0, total, 1.0)))).sum())
-        return strength * (0.5 * float(point @ point) + float(point @ problem.y)) + log_partition, activations @ out
+        return scale * loss.conjugate(point) + log_partition, coupling.outputs(out)
 
     point = start
     value, outputs = dual(point)
     for _ in range(MAX_NEWTON):
-        residual = point + problem.y - outputs
+        residual = point + loss.centre - outputs
         if np.abs(residual).max() <= 1e-14 * (problem.outputs_size + np.abs(outputs).max()):
             break
-        hessian = np.eye(len(residual)) + strength * _covariance(grid, activations, out, masses)
-        move = -np.linalg.solve(hessian, residual)
-        slope, length = strength * float(residual @ move), 1.0
+        second = loss.second(point)
+        jacobian = np.eye(len(residual)) + (second * scale) * _covariance(grid, coupling.push, out, masses)
+        move = -np.linalg.solve(jacobian, residual)
+        slope, length = scale * float((second * residual) @ move), 1.0
         while True:
             new_value, outputs = dual(point + length * move)
             # Armijo's rule; the last term is the rounding of the value, below which there is nothing to compare.
@@ -159,7 +159,7 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
                 break
             length *= 0.5
         point, value = point + length * move, new_value
-    return outputs - problem.y
+    return outputs - loss.centre
 
 
 def _covariance(grid: Grid, activations: Array, weights: Array, masses: Array) -> Array:

@@ -31,7 +31,7 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
+from wgfpipe.methods.grid_steps import EDGE_MASS
 from wgfpipe.methods.jko_exact import ExactState
 from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
 from wgfpipe.problems import Problem
@@ -87,15 +87,15 @@ class JKOEMD(Method):
 
     def init(self, problem: Problem, rng: np.random.Generator) -> ExactState:
         weights = problem.grid_start().weights
-        return ExactState(weights, problem.grid_activations @ weights - problem.y)
+        return ExactState(weights, problem.on_grid.outputs(weights) - problem.on_grid.loss.centre)
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
         mass = by_sign(grid, before).sum(axis=1, keepdims=True)
-        energy = problem.energy_at(grid.points, before, state.outputs_error + problem.y)
+        energy = problem.on_grid.value(before, state.v + problem.on_grid.loss.centre)
         rounding = problem.energy_rounding(energy)
-        best = _Met(before, state.outputs_error, energy, 0.0, 0.0, np.zeros_like(before))  # staying
-        bound, wanted = _bound(problem, before, state.outputs_error, dt)
+        best = _Met(before, state.v, energy, 0.0, 0.0, np.zeros_like(before))  # staying
+        bound, wanted = _bound(problem, before, state.v, dt)
         masses = (1.0 - OPENING) * wanted + OPENING * before
         velocity = np.zeros_like(by_sign(grid, before))
         plans = 0
@@ -106,7 +106,7 @@ class JKOEMD(Method):
                 break
             met, gradient = _evaluate(problem, masses, before, dt)
             plans += 1
-            new_bound, wanted = _bound(problem, before, met.outputs_error, dt)
+            new_bound, wanted = _bound(problem, before, met.v, dt)
             bound = max(bound, new_bound)
             if met.objective < best.objective:
                 best = met
@@ -126,10 +126,10 @@ class JKOEMD(Method):
         status = Status.OK if reached else Status.NOT_CONVERGED
         if grid.boundary @ best.masses > EDGE_MASS * best.masses.sum():
             status = Status.worst(status, Status.EDGE)
-        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, best.outputs_error, dt, best.distance))
+        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, best.v, dt, best.distance))
         if lost > PINNED_SHARE * wanted:
             status = Status.worst(status, Status.PINNED)
-        energy_after = problem.energy_at(grid.points, best.masses, best.outputs_error + problem.y)
+        energy_after = problem.on_grid.value(best.masses, best.v + problem.on_grid.loss.centre)
         info = Info(
             energy=energy_after,
             inner_iterations=plans,
@@ -140,20 +140,20 @@ class JKOEMD(Method):
             status=status,
         )
         released = state.released + energy - energy_after
-        return ExactState(best.masses, best.outputs_error, released, float(wanted), float(lost)), info
+        return ExactState(best.masses, best.v, released, float(wanted), float(lost)), info
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
 
 
 class _Met(NamedTuple):
-    """Masses (atom,) met on the way, f - y (sample,), the objective, its transport part, and the mass that the plan moves.
+    """Masses (atom,) met on the way, v = f - centre (sample,), the objective and its transport part.
 
-    And the mean distances that it moves the mass of atoms, (atom,).
+    And the mass that the plan moves, and the mean distances that it moves the mass of atoms, (atom,).
     """
 
     masses: Array
-    outputs_error: Array
+    v: Array
     objective: float
     travel: float
     moved: float
@@ -182,10 +182,11 @@ def _evaluate(problem: Problem, masses: Array, before: Array, dt: float) -> tupl
         way[columns] = (plan * np.sqrt(costs)).sum(axis=0) / plan.sum(axis=0)
         _, here, there = np.intersect1d(rows, columns, return_indices=True)
         moved += mass * float(1.0 - plan[here, there].sum())
-    error = problem.grid_activations @ masses - problem.y
-    gradient += potential_at_nodes(problem, error)
-    energy = problem.energy_at(grid.points, masses, error + problem.y)
-    return _Met(masses, error, travel + energy, travel, max(moved, 0.0), distance), gradient
+    coupling = problem.on_grid
+    v = coupling.outputs(masses) - coupling.loss.centre
+    gradient += coupling.potential(v)
+    energy = coupling.value(masses, v + coupling.loss.centre)
+    return _Met(masses, v, travel + energy, travel, max(moved, 0.0), distance), gradient
 
 
 def _per_mass(values: Array, mass: Array) -> Array:
@@ -193,11 +194,10 @@ def _per_mass(values: Array, mass: Array) -> Array:
     return np.divide(values, mass, out=np.zeros_like(values), where=mass > 0.0)
 
 
-def _bound(problem: Problem, before: Array, error: Array, dt: float) -> tuple[float, Array]:
-    """Lower bound D(u) of the step's minimum at the slope of the loss for f - y = ``error``, and the masses of its map."""
-    curvature = problem.curvature
-    image, value = best_map(problem.require_grid(), potential_at_nodes(problem, error), dt)
-    bound = float(before @ value) - curvature * float(error @ problem.y) - 0.5 * curvature * float(error @ error)
+def _bound(problem: Problem, before: Array, v: Array, dt: float) -> tuple[float, Array]:
+    """Lower bound D(u) of the step's minimum at the slope of the loss for v, and the masses of its map."""
+    image, value = best_map(problem.require_grid(), problem.on_grid.potential(v), dt)
+    bound = float(before @ value) - problem.on_grid.loss.conjugate(v)
     return bound, np.bincount(image, weights=before, minlength=len(before)).astype(float)
 
 

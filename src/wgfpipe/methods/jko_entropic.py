@@ -5,9 +5,9 @@
 Masses are compared per volume of the nodes, where these differ, by what gibbs holds (:mod:`wgfpipe.grid.gibbs`).
 
 Symbols: q ``weights`` before, p after; epsilon = gamma of the notes, 2 dt = their tau; gibbs = their xi;
-v = f - y and V = curvature A^T v + potential, with A (sample x atom) the activations. For a fixed v,
+v = f - centre and V = A^T Phi'(v) + potential, with A (sample x atom) the outputs of the nodes. For a fixed v,
 ``a = exp(-(2 dt/epsilon) V)``, ``b = q / gibbs a``, ``p = a * gibbs b``: two kernel applications, and ``p`` has the mass of q
-exactly. The root of v = A p(v) - y is found by :mod:`wgfpipe.methods.dual` in 3-9 responses.
+exactly. The root of v = A p(v) - centre is found by :mod:`wgfpipe.solvers.dual` in 3-9 responses.
 
 With ``debias`` the step subtracts ``(epsilon/2) sum p log p``: then ``p = E^2 (gibbs b)^2`` with E = exp(-(2 dt/epsilon) V) and
 b solves ``b * S b = q``, S = gibbs E^2 gibbs: in z = log b, the root of z + log S e^z - log q, whose Jacobian I + P has
@@ -37,18 +37,17 @@ from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.grid_steps import (
     diffused,
     extrapolated,
     kernel_of,
     lattice_status,
     numbers_for,
-    potential_at_nodes,
     remembered,
     spread_of_debiasing,
 )
 from wgfpipe.problems import Problem
+from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.status import Info, Status
 
 RELAXATION = (2.0 / (1.0 + math.sqrt(2.0))) ** 2
@@ -78,14 +77,14 @@ _ENTERED = {
 class EntropicState(NamedTuple):
     """What the next step needs.
 
-    Masses (atom,), v = f - y of up to three last steps, newest first (step, sample), the approximate inverse Jacobian of the
+    Masses (atom,), v = f - centre of up to three last steps, newest first (step, sample), what is known of the Jacobian of the
     dual equation (sample, sample), a guess of log(b E), b the debiased scaling (atom,), and the rank of the arithmetic
     that the last step needed.
     """
 
     weights: Array
     history: Array
-    inverse: Array
+    matrix: Array
     log_scaling: Array
     rank: int
 
@@ -126,24 +125,24 @@ class JKOEntropic(Method):
 
     def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:
         weights = problem.grid_start().weights
-        error = problem.grid_activations @ weights - problem.y
+        v = problem.on_grid.outputs(weights) - problem.on_grid.loss.centre
         log_scaling = 0.5 * np.log(np.maximum(weights, TINY)) if self.debias else np.zeros(0)
-        return EntropicState(weights, error[None], np.zeros((0, 0)), log_scaling, 0)
+        return EntropicState(weights, v[None], np.zeros((0, 0)), log_scaling, 0)
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
         epsilon, size = problem.evaluate(self.epsilon), problem.outputs_size
         gibbs = kernel_of(grid, epsilon, self.debias)
-        inverse = state.inverse
-        if len(inverse) == 0:
-            inverse = tangent_inverse(problem, grid.points, before, grid.sign, dt)
+        outputs, matrix = problem.outputs, state.matrix
+        if len(matrix) == 0:
+            matrix = outputs.first_matrix(grid.points, before, grid.sign, dt)
         guess = extrapolated(state.history)
         numbers, applications = self._numbers(problem, gibbs, guess, dt), 0
         while True:
             respond = (_Debiased if self.debias else _Regularized)(problem, numbers, state, dt, self.tolerance)
-            solution = solve_dual(problem.y, respond, guess, inverse, self.tolerance * size, self.max_iterations)
+            solution = solve_dual(outputs.loss, respond, guess, matrix, self.tolerance * size, self.max_iterations)
             applications += numbers.applications
-            needed = self._numbers(problem, gibbs, solution.outputs_error, dt)
+            needed = self._numbers(problem, gibbs, solution.v, dt)
             if needed.rank <= numbers.rank:
                 break
             numbers = needed  # the solution left the range of the arithmetic it was found in
@@ -152,9 +151,9 @@ class JKOEntropic(Method):
         answer: Answer = solution.payload
         weights = answer.weights
         residual = max(solution.residual / size if size > 0.0 else 0.0, answer.misplaced * respond.lever)
-        lattice = lattice_status(problem, gibbs, before, weights, answer.stayed, solution.outputs_error, dt)
+        lattice = lattice_status(problem, gibbs, before, weights, answer.stayed, solution.v, dt)
         info = Info(
-            energy=problem.energy_of(grid.measure(weights), solution.outputs),
+            energy=problem.on_grid.value(weights, solution.outputs),
             inner_iterations=solution.iterations,
             residual=residual,
             kernel_applications=applications,
@@ -162,17 +161,17 @@ class JKOEntropic(Method):
             mass_error=mass_error(grid, before, weights),
             status=Status.worst(Status.OK if residual <= self.tolerance else Status.NOT_CONVERGED, lattice),
         )
-        inverse = solution.inverse
+        matrix = solution.matrix
         if solution.iterations > REFRESH_AFTER:
-            inverse = tangent_inverse(problem, grid.points, weights, grid.sign, dt)
-        history = remembered(state.history, solution.outputs_error)
-        return EntropicState(weights, history, inverse, respond.next_scaling(weights), numbers.rank), info
+            matrix = outputs.first_matrix(grid.points, weights, grid.sign, dt)
+        history = remembered(state.history, solution.v)
+        return EntropicState(weights, history, matrix, respond.next_scaling(weights), numbers.rank), info
 
-    def _numbers(self, problem: Problem, gibbs: GibbsKernel, outputs_error: Array, dt: float) -> PlainNumbers:
+    def _numbers(self, problem: Problem, gibbs: GibbsKernel, v: Array, dt: float) -> PlainNumbers:
         """Return the arithmetic that a potential needs, or the one that was asked for."""
         if self.domain == "plain":
             return PlainNumbers(gibbs)
-        numbers = numbers_for(problem, gibbs, outputs_error, 2.0 * dt / gibbs.epsilon, dt)
+        numbers = numbers_for(problem, gibbs, v, 2.0 * dt / gibbs.epsilon, dt)
         return WideNumbers(gibbs) if self.domain == "log" and numbers.rank == 0 else numbers
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
@@ -195,19 +194,19 @@ class _Regularized:
 
     def __init__(self, problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float) -> None:
         self.problem, self.numbers, self.dt, self.tolerance = problem, numbers, dt, tolerance
-        self.grid = problem.require_grid()
+        self.grid, self.coupling = problem.require_grid(), problem.on_grid
         self.before = state.weights
         self.goal = by_sign(self.grid, self.before).sum(axis=1, keepdims=True)
         self.total = float(self.goal.sum())
         self.lever = max(self.total * _lever(problem), 1.0)  # misplaced mass counts in outputs, and as such
 
-    def _set_exponent(self, outputs_error: Array) -> None:
+    def _set_exponent(self, v: Array) -> None:
         """Log E = -(2 dt / epsilon) V, centred in each sign."""
-        self.exponent = potential_at_nodes(self.problem, outputs_error, -2.0 * self.dt / self.numbers.gibbs.epsilon)
+        self.exponent = self.coupling.potential(v, -2.0 * self.dt / self.numbers.gibbs.epsilon)
         centre(self.grid, self.exponent)
 
-    def __call__(self, outputs_error: Array) -> tuple[Array, Answer]:
-        self._set_exponent(outputs_error)
+    def __call__(self, v: Array) -> tuple[Array, Answer]:
+        self._set_exponent(v)
         numbers = self.numbers
         a = numbers.exponential(self.exponent)
         b = numbers.quotient(numbers.number(self.before), numbers.apply(a))
@@ -217,7 +216,7 @@ class _Regularized:
         weights = numbers.narrow(image, log_share)
         by_sign(self.grid, weights)[:] *= self._correction(weights)
         stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(a, b), log_share))
-        return self.problem.grid_activations @ weights, Answer(weights, stayed, misplaced)
+        return self.coupling.outputs(weights), Answer(weights, stayed, misplaced)
 
     def _log_share(self, masses: Any) -> Array:
         """Logarithm of the factor that gives each sign its mass, (sign, 1); of 1 for a sign without mass."""
@@ -249,9 +248,9 @@ class _Debiased(_Regularized):
         self.log_before = np.log(np.where(self.occupied > 0, self.before, 1.0))
         self.smooth = np.ones_like(self.before)
 
-    def __call__(self, outputs_error: Array) -> tuple[Array, Answer]:
-        self._set_exponent(outputs_error)
-        numbers, size, target = self.numbers, self.problem.outputs_size, self.problem.y + outputs_error
+    def __call__(self, v: Array) -> tuple[Array, Answer]:
+        self._set_exponent(v)
+        numbers, size, target = self.numbers, self.problem.outputs_size, self.coupling.loss.centre + v
         tilt = numbers.exponential(self.exponent)
         log_b = self.log_scaling.copy()  # of b E, here and below
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
@@ -274,7 +273,7 @@ class _Debiased(_Regularized):
             by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
             marginal -= self.before
             misplaced = float(np.abs(marginal, out=marginal).sum() / self.total)
-            outputs = self.problem.grid_activations @ weights
+            outputs = self.coupling.outputs(weights)
             gap = target - outputs
             goal = max(FORCING * math.sqrt(gap @ gap / max(len(gap), 1)), self.tolerance / 3 * size)
             if misplaced * self.lever * size <= goal or iteration == MAX_SCALINGS or not math.isfinite(misplaced):
@@ -301,6 +300,6 @@ class _Debiased(_Regularized):
 @lru_cache(maxsize=8)
 def _lever(problem: Problem) -> float:
     """What a unit of misplaced mass can do to the outputs, root mean square, as a multiple of their size."""
-    largest = np.abs(problem.grid_activations).max(axis=1)
+    largest = np.abs(problem.on_grid.push).max(axis=1)
     size = problem.outputs_size
     return float(np.sqrt(np.mean(largest**2))) / size if size > 0.0 else 0.0

@@ -2,7 +2,7 @@
 
 ``min over p of  W2^2(p, q) / (2 dt) + F(p)``  (no transport between signs). Its dual in R^n, u the slope of the loss,
 
-    D(u) = sum_j q_j min_i (|x_i - x_j|^2 / (2 dt) + V_u(x_i)) - <u, y> - |u|^2 / (2 curvature),  V_u = A^T u + potential,
+    D(u) = sum_j q_j min_i (|x_i - x_j|^2 / (2 dt) + V_u(x_i)) - Phi*(u),  V_u = A^T u + potential,
 
 needs for every u only a map T_u: j -> argmin_i, a separable lower-envelope transform of O(N) operations. The primal is solved
 by fully-corrective Frank-Wolfe over such maps: p = sum_k lambda_k (T_k)#q with lambda the minimizer over the simplex of
@@ -28,17 +28,17 @@ from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.lattice import mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
+from wgfpipe.methods.grid_steps import EDGE_MASS
 from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 
 
 class ExactState(NamedTuple):
-    """Masses (atom,), v = f - y (sample,), and of all steps the energy released and the mean displacements wanted and lost."""
+    """Masses (atom,), v = f - centre (sample,), and of all steps the energy released, mean displacements wanted and lost."""
 
     weights: Array
-    outputs_error: Array
+    v: Array
     released: float = 0.0
     wanted: float = 0.0
     lost: float = 0.0
@@ -65,33 +65,41 @@ class JKOExact(Method):
     shortest_resolved_dt: ClassVar[float] = 1.0
     contraction_error: ClassVar[float] = 0.1  # measured 0.052: of the lattice
 
+    def unsupported(self, problem: Problem) -> str | None:
+        reason = super().unsupported(problem)
+        if reason is None and problem.outputs.loss.quadratic is None:
+            return (
+                f"its maps are mixed by a quadratic program, and the {problem.energy.title} is not quadratic; jko_emd takes "
+                "the same step for any convex loss"
+            )
+        return reason
+
     def init(self, problem: Problem, rng: np.random.Generator) -> ExactState:
         weights = problem.grid_start().weights
-        return ExactState(weights, problem.grid_activations @ weights - problem.y)
+        return ExactState(weights, problem.on_grid.outputs(weights) - problem.on_grid.loss.centre)
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
-        curvature, y = problem.curvature, problem.y
+        coupling, loss = problem.on_grid, problem.on_grid.loss
+        assert loss.quadratic is not None  # see unsupported
         stay = _push(problem, before, np.arange(len(before)), dt)
-        energy_before = problem.energy_at(grid.points, before, stay.outputs)
+        energy_before = coupling.value(before, stay.outputs)
         rounding = problem.energy_rounding(energy_before)
         maps, share = [stay], np.ones(1)
         iterations = 0
         while True:
             iterations += 1
             outputs, costs = np.array([one.outputs for one in maps]), np.array([one.cost for one in maps])
-            error = share @ outputs - y
-            primal = float(share @ costs) + 0.5 * curvature * float(error @ error)
-            image, value = best_map(grid, potential_at_nodes(problem, error), dt)
-            # D at u = curvature * v, with |u|^2 / (2 curvature) written so that it holds without data, too.
-            dual = float(before @ value) - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
-            gap = primal - dual
+            v = share @ outputs - loss.centre
+            primal = float(share @ costs) + loss.value(v)
+            image, value = best_map(grid, coupling.potential(v), dt)
+            gap = primal - (float(before @ value) - loss.conjugate(v))
             goal = max(self.tolerance * (state.released + energy_before - primal), rounding)
             if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
             maps.append(_push(problem, before, image, dt))
             outputs, costs = np.vstack([outputs, maps[-1].outputs]), np.append(costs, maps[-1].cost)
-            share = _mix(outputs, costs, y, curvature, np.append(share, 0.0))
+            share = _mix(outputs, costs, loss.centre, loss.quadratic, np.append(share, 0.0))
             maps = [one for one, part in zip(maps, share, strict=True) if part > 0.0]
             share = share[share > 0.0]
         weights = share @ np.array([one.masses for one in maps])
@@ -100,10 +108,10 @@ class JKOExact(Method):
             status = Status.worst(status, Status.EDGE)
         off_diagonal = float(share @ np.array([one.moved for one in maps])) / float(before.sum())
         moved = share @ np.array([one.distance for one in maps])
-        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, error, dt, moved))
+        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, v, dt, moved))
         if lost > PINNED_SHARE * wanted:
             status = Status.worst(status, Status.PINNED)
-        energy = problem.energy_at(grid.points, weights, error + y)
+        energy = coupling.value(weights, v + loss.centre)
         info = Info(
             energy=energy,
             inner_iterations=iterations,
@@ -113,7 +121,7 @@ class JKOExact(Method):
             transport_cost=float(share @ np.array([one.travel for one in maps])),
             status=status,
         )
-        return ExactState(weights, error, state.released + energy_before - energy, float(wanted), float(lost)), info
+        return ExactState(weights, v, state.released + energy_before - energy, float(wanted), float(lost)), info
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
@@ -140,8 +148,8 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     squared = grid.squared_distance(grid.points, grid.points[image])
     travel = float(before @ squared) / (2.0 * dt)
     moved = float(before[image != np.arange(len(before))].sum())
-    cost = travel + float(problem.grid_potential @ masses)
-    return _Map(masses, problem.grid_activations @ masses, travel, cost, moved, np.sqrt(squared))
+    cost = travel + problem.on_grid.linear(masses)
+    return _Map(masses, problem.on_grid.outputs(masses), travel, cost, moved, np.sqrt(squared))
 
 
 def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array) -> Array:

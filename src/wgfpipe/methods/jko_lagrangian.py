@@ -2,7 +2,7 @@
 
 ``theta_{k+1} = argmin_theta sum_i weights_i |theta_i - theta_i^k|^2 / (2 dt) + F(theta)``, over all neurons: the energy is
 invariant under permutations, so the identity coupling is optimal and this is the JKO step (W2 in place of labels). Its dual
-in R^n (see :mod:`wgfpipe.methods.dual`) asks every neuron for the global minimum of its own proximal problem; for ReLU
+in R^n (see :mod:`wgfpipe.solvers.dual`) asks every neuron for the global minimum of its own proximal problem; for ReLU
 neurons with weights (w, b) in the plane that is a minimum over 4 n + 1 candidates, one more parameter alpha or not.
 ``residual`` is the duality gap of the step in units of the energy: the best neurons met, staying among them, less the best
 bound. Zero proves that no measure has a lower objective. It differs from :mod:`wgfpipe.methods.prox` where a neuron tunnels: a
@@ -24,9 +24,9 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.problems import Problem
+from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 
@@ -56,7 +56,7 @@ class JKOLagrangian(Method):
             return reason
         own = self.setting(problem)
         start = own.initial
-        if own.parametrization.global_prox(start.points[:1], start.sign[:1], own.x, np.zeros(len(own.y)), 1.0) is None:
+        if own.outputs.global_prox(start.points[:1], start.sign[:1], np.zeros(len(own.outputs)), 1.0) is None:
             return (
                 "the global proximal point is known for data with one feature, whose neurons (w, b) lie in a plane, and these "
                 f"have {own.x.shape[1] - 1}; use prox, its local form"
@@ -67,37 +67,33 @@ class JKOLagrangian(Method):
         return ParticleState(np.ascontiguousarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        weights, sign, curvature = problem.initial.weights, problem.initial.sign, problem.curvature
-        shrink = 1.0 + dt * problem.stiffness  # the potential completes the square
-        anchor, reach = state.points / shrink, dt / shrink
-        square = 0.5 * problem.stiffness / shrink * float(weights @ (state.points**2).sum(axis=1))
-        before = problem.energy_at(state.points, weights, state.prediction)
+        weights, sign, outputs = problem.initial.weights, problem.initial.sign, problem.outputs
+        before = outputs.value(state.points, weights, state.prediction)
         best = _Met(before, 0.0, state.points, state.prediction)  # staying
         bound = -math.inf
 
-        def response(outputs_error: Array) -> tuple[Array, None]:
+        def response(v: Array) -> tuple[Array, None]:
             nonlocal best, bound
-            answer = problem.parametrization.global_prox(anchor, sign, problem.x, curvature * outputs_error, reach)
+            answer = outputs.global_prox(state.points, sign, v, dt)
             assert answer is not None  # see unsupported
             points, minima = answer
-            outputs = problem.parametrization.activations(points, sign, problem.x) @ weights
+            f = outputs.of(points, weights, sign)
             met = _Met(
-                problem.energy_at(points, weights, outputs),
+                outputs.value(points, weights, f),
                 float(weights @ problem.parametrization.squared_distance(points, state.points)) / (2.0 * dt),
                 points,
-                outputs,
+                f,
             )
             if met.energy + met.travel < best.energy + best.travel:
                 best = met
-            lost = curvature * float(outputs_error @ problem.y) + 0.5 * curvature * float(outputs_error @ outputs_error)
-            bound = max(bound, float(weights @ minima) + square - lost)  # NaN is not larger
-            return outputs, None
+            bound = max(bound, float(weights @ minima) - outputs.loss.conjugate(v))  # NaN is not larger
+            return f, None
 
         solution = solve_dual(
-            problem.y,
+            outputs.loss,
             response,
-            state.prediction - problem.y,
-            tangent_inverse(problem, state.points, weights, sign, dt),
+            state.prediction - outputs.loss.centre,
+            outputs.first_matrix(state.points, weights, sign, dt),
             # A neuron that tunnels while the slope is adjusted makes the residual jump: iterate to rounding, judge by the gap.
             1e-14 * problem.outputs_size,
             self.max_iterations,

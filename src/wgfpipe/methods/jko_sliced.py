@@ -27,9 +27,9 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.dual import DUAL_MATRICES, solve_dual, tangent_inverse
 from wgfpipe.methods.sliced import sliced_flow
 from wgfpipe.problems import Problem
+from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.sliced import SlicedTransport, lines
@@ -154,19 +154,17 @@ class JKOSliced(Method):
 
 def _proximal_step(problem: Problem, anchor: Array, start: Array, dt: float) -> Array:
     """Minimize ``sum_i weights_i |theta_i - anchor_i|^2 / (2 dt) + F`` from ``start``: the step of the module ``prox``."""
-    weights, sign, parametrization = problem.initial.weights, problem.initial.sign, problem.parametrization
-    shrink = 1.0 + dt * problem.stiffness
+    weights, sign, outputs = problem.initial.weights, problem.initial.sign, problem.outputs
     current = start
 
-    def response(outputs_error: Array) -> tuple[Array, Array]:
+    def response(v: Array) -> tuple[Array, Array]:
         nonlocal current
-        slope = problem.curvature * outputs_error
-        current = parametrization.prox(anchor / shrink, current, sign, problem.x, slope, dt / shrink)
-        return parametrization.activations(current, sign, problem.x) @ weights, current
+        current = outputs.prox(anchor, current, sign, v, dt)
+        return outputs.of(current, weights, sign), current
 
-    outputs_error = problem.predict(Measure(start, weights, sign)) - problem.y
-    inverse = tangent_inverse(problem, start, weights, sign, dt)
-    return solve_dual(problem.y, response, outputs_error, inverse, 1e-10 * problem.outputs_size, 200).payload
+    v = outputs.of(start, weights, sign) - outputs.loss.centre
+    matrix = outputs.first_matrix(start, weights, sign, dt)
+    return solve_dual(outputs.loss, response, v, matrix, 1e-10 * problem.outputs_size, 200).payload
 
 
 def _distance(first: Array, second: Array, weights: Array) -> float:

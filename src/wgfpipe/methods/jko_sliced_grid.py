@@ -39,7 +39,7 @@ from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.lattice import by_sign, mass_error
 from wgfpipe.measure import Array, Measure, power_of_two
 from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.grid_steps import EDGE_MASS, potential_at_nodes
+from wgfpipe.methods.grid_steps import EDGE_MASS
 from wgfpipe.methods.lattice_maps import PINNED_SHARE, proximal_points
 from wgfpipe.methods.sliced import sliced_flow
 from wgfpipe.problems import Problem
@@ -119,12 +119,12 @@ class JKOSlicedGrid(Method):
         status = Status.OK if reached else Status.NOT_CONVERGED
         if grid.boundary @ best > EDGE_MASS * best.sum():
             status = Status.worst(status, Status.EDGE)
-        prediction = problem.grid_activations @ best
-        should, does = self._displacements(problem, state, prediction - problem.y, best_travel, dt)
+        prediction = problem.on_grid.outputs(best)
+        should, does = self._displacements(problem, state, prediction - problem.on_grid.loss.centre, best_travel, dt)
         wanted, lost = state.wanted + should, state.lost + max(should - does, 0.0)
         if lost > PINNED_SHARE * wanted:
             status = Status.worst(status, Status.PINNED)
-        energy = problem.energy_at(grid.points, best, prediction)
+        energy = problem.on_grid.value(best, prediction)
         info = Info(
             energy=energy,
             inner_iterations=evaluations,
@@ -136,11 +136,11 @@ class JKOSlicedGrid(Method):
         return SlicedGridState(best, state.seed, state.released + start_energy - energy, wanted, lost), info
 
     def _displacements(
-        self, problem: Problem, state: SlicedGridState, outputs_error: Array, travel: float, dt: float
+        self, problem: Problem, state: SlicedGridState, v: Array, travel: float, dt: float
     ) -> tuple[float, float]:
         """Mean displacements, in the sliced distance, of a step off the lattice and of the step that was taken."""
         grid, embed = problem.require_grid(), problem.parametrization.embed
-        start, goal = embed(grid.points), embed(proximal_points(problem, outputs_error, dt))
+        start, goal = embed(grid.points), embed(proximal_points(problem, v, dt))
         directions = lines(start.shape[1], self.n_projections, state.seed)
         transport = SlicedTransport(Measure(start, state.weights, grid.sign), directions)
         off_lattice = transport.pull(Measure(goal, state.weights, grid.sign))[0]
@@ -172,18 +172,18 @@ class _Objective:
 
     def __init__(self, problem: Problem, before: Array, sorted_lines: _Lines, dt: float) -> None:
         self.problem, self.before, self.lines = problem, before, sorted_lines
-        self.grid = problem.require_grid()
+        self.grid, self.coupling = problem.require_grid(), problem.on_grid
         self.scale = sorted_lines.dimension / len(sorted_lines.positions) / (2.0 * dt)
         self.mass = by_sign(self.grid, before).sum(axis=1)
         self.core = self._without_tails(before)
-        self.start_energy = problem.energy_at(self.grid.points, before, problem.grid_activations @ before)
+        self.start_energy = self.coupling.value(before)
 
     def value(self, masses: Array) -> tuple[float, float, Array]:
         """J, its transport part, and a subgradient."""
-        error = self.problem.grid_activations @ masses - self.problem.y
+        v = self._v(masses)
         gradient, travel, _, _ = self._transport(masses, self.before)
-        gradient += potential_at_nodes(self.problem, error)
-        value = travel + self.problem.energy_at(self.grid.points, masses, error + self.problem.y)
+        gradient += self.coupling.potential(v)
+        value = travel + self.coupling.value(masses, v + self.coupling.loss.centre)
         return value, travel, gradient
 
     def descend(self, start: Array, n_evaluations: int) -> list[tuple[float, float, Array]]:
@@ -211,8 +211,12 @@ class _Objective:
 
     def first_bounds(self) -> list[tuple[Array, float]]:
         """Bounds from the pair of potentials that is zero, at the slope of the loss before the step and at none: F >= 0."""
-        error, nothing = self.problem.grid_activations @ self.before - self.problem.y, np.zeros_like(self.before)
-        return [self._bound(nothing, 0.0, error), self._bound(nothing, 0.0, np.zeros_like(error))]
+        v, nothing = self._v(self.before), np.zeros_like(self.before)
+        return [self._bound(nothing, 0.0, v), self._bound(nothing, 0.0, np.zeros_like(v))]
+
+    def _v(self, masses: Array) -> Array:
+        """Distance of the outputs from the loss's centre, (sample,)."""
+        return self.coupling.outputs(masses) - self.coupling.loss.centre
 
     def bound_at(self, masses: Array) -> tuple[Array, float]:
         """Bound from the potentials and the slope at some masses.
@@ -223,12 +227,12 @@ class _Objective:
             J(p) >= <gradient, p> + constant for all masses p.
         """
         core = self._without_tails(masses)
-        error = self.problem.grid_activations @ core - self.problem.y
+        v = self._v(core)
         gradient, _, value, top = self._transport(core, self.core)
         # What is left out of q gets the feasible potential -max phi; the rest was scaled up to the whole mass.
         kept = float((self.before * (self.core > 0.0)).sum()) / float(self.mass.sum())
         constant = value * kept - top * (1.0 - kept) * float(self.mass.sum())
-        return self._bound(gradient, constant, error)
+        return self._bound(gradient, constant, v)
 
     def best_bound(self, cuts: list[tuple[Array, float]]) -> tuple[float, list[tuple[Array, float]]]:
         """Largest lower bound on the minimum of J that a convex combination of bounds gives, and those that take part in it."""
@@ -272,11 +276,9 @@ class _Objective:
         travel, value, top = self.scale * sums
         return gradient, float(travel), float(value), float(top)
 
-    def _bound(self, gradient: Array, constant: float, error: Array) -> tuple[Array, float]:
-        """Add to a bound on the transport part the tangent of F at the outputs y + error."""
-        curvature, y = self.problem.curvature, self.problem.y
-        gradient = gradient + potential_at_nodes(self.problem, error)
-        return gradient, constant - curvature * float(error @ y) - 0.5 * curvature * float(error @ error)
+    def _bound(self, gradient: Array, constant: float, v: Array) -> tuple[Array, float]:
+        """Add to a bound on the transport part the tangent of F at the outputs ``centre + v``."""
+        return gradient + self.coupling.potential(v), constant - self.coupling.loss.conjugate(v)
 
     def _without_tails(self, masses: Array) -> Array:
         """Leave out the lightest nodes of each sign, TAIL of its mass together, and restore the mass."""
@@ -293,7 +295,7 @@ class _Objective:
 def _split_start(problem: Problem, before: Array, dt: float) -> Array:
     """Masses to start from: a step that the lattice holds is a longer one for a share of the mass."""
     grid = problem.require_grid()
-    potential = potential_at_nodes(problem, problem.grid_activations @ before - problem.y)
+    potential = problem.on_grid.potential(problem.on_grid.outputs(before) - problem.on_grid.loss.centre)
     doubling = 0
     while True:
         image, _ = best_map(grid, potential, dt * 2.0**doubling)

@@ -98,7 +98,7 @@ class Langevin(Method):
         points, prediction, energy, _ = problem.advance(
             state.points, state.points + noise, state.prediction, dt, carried=carried
         )
-        before = problem.energy_at(state.points, carried[0], state.prediction)
+        before = problem.outputs.value(state.points, carried[0], state.prediction)
         without = problem.energy_of(Measure(points - noise, *carried))
         status = Status.ASCENT if without > before + problem.energy_rounding(before) else Status.OK
         return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy, status=status)

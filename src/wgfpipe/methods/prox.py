@@ -4,7 +4,7 @@ The proximal point algorithm in the weighted Frobenius norm. For a permutation-i
 JKO step on particles, where the identity coupling is optimal, so this is the JKO scheme without transport, as long as the local
 minimum is the global one. No coupling is computed; ``plan_off_diagonal`` is 0 where the first variation, as a potential of
 the dual of transport, proves that the identity is optimal, and NaN where it does not (long steps, neurons held at activation
-lines). The step is the dual equation of ``methods/dual.py``: for a fixed slope of the loss every neuron solves its own
+lines). The step is the dual equation of :mod:`wgfpipe.solvers.dual`: for a fixed slope of the loss every neuron solves its own
 small proximal problem, started where it is, so neurons stay in the basin of the flow and do not tunnel as a global
 minimizer may. Symbols: gamma or lambda of the notes = dt. Cost a step: 3-8 responses of O(sample x atom x param), and one
 search of nearest neighbours for the proof.
@@ -20,9 +20,9 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.dual import DUAL_MATRICES, DualSolution, solve_dual, tangent_inverse
 from wgfpipe.methods.gd import ParticleState
 from wgfpipe.problems import ROUNDINGS, Problem
+from wgfpipe.solvers.dual import DUAL_MATRICES, DualSolution, solve_dual
 from wgfpipe.status import Info, Status
 
 
@@ -52,14 +52,15 @@ class Prox(Method):
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         weights = problem.initial.weights
-        before = problem.energy_at(state.points, weights, state.prediction)
+        outputs = problem.outputs
+        before = outputs.value(state.points, weights, state.prediction)
         best = Info(before, status=Status.NOT_CONVERGED, residual=math.inf, plan_off_diagonal=0.0, transport_cost=0.0)
         best_state, allowed = state, before + problem.energy_rounding(before)
         for follow in (True, False):
             solution = _solve(problem, state, dt, follow, self.tolerance * problem.outputs_size, self.max_iterations)
             points: Array = solution.payload
             moved = float(weights @ problem.parametrization.squared_distance(points, state.points))
-            energy = problem.energy_at(points, weights, solution.outputs)
+            energy = outputs.value(points, weights, solution.outputs)
             if energy + moved / (2 * dt) <= allowed:
                 allowed = energy + moved / (2 * dt)
                 best_state = ParticleState(points, solution.outputs)
@@ -67,7 +68,7 @@ class Prox(Method):
                     energy=energy,
                     inner_iterations=solution.iterations,
                     residual=solution.residual,
-                    plan_off_diagonal=_off_diagonal(problem, state.points, points, solution.outputs_error, dt),
+                    plan_off_diagonal=_off_diagonal(problem, state.points, points, solution.v, dt),
                     transport_cost=moved / (2 * dt),
                     status=Status.OK if solution.converged else Status.NOT_CONVERGED,
                 )
@@ -87,38 +88,36 @@ def _solve(problem: Problem, state: ParticleState, dt: float, follow: bool, tole
     Every response starts where the last one ended, if it is to ``follow``: a neuron keeps its branch while the slope changes.
     Long steps try slopes so wrong that this takes neurons far away, and then every response starts from where they are.
     """
-    weights, sign, parametrization = problem.initial.weights, problem.initial.sign, problem.parametrization
-    shrink = 1.0 + dt * problem.stiffness  # the potential completes the square
-    anchor, reach = state.points / shrink, dt / shrink
+    weights, sign, outputs = problem.initial.weights, problem.initial.sign, problem.outputs
     current = state.points
 
-    def response(outputs_error: Array) -> tuple[Array, Array]:
+    def response(v: Array) -> tuple[Array, Array]:
         nonlocal current
-        points = parametrization.prox(anchor, current, sign, problem.x, problem.curvature * outputs_error, reach)
-        outputs = parametrization.activations(points, sign, problem.x) @ weights
-        if follow and np.isfinite(outputs).all():
+        points = outputs.prox(state.points, current, sign, v, dt)
+        f = outputs.of(points, weights, sign)
+        if follow and np.isfinite(f).all():
             current = points
-        return outputs, points
+        return f, points
 
-    start, inverse = state.prediction - problem.y, tangent_inverse(problem, state.points, weights, sign, dt)
-    return solve_dual(problem.y, response, start, inverse, tolerance, limit)
+    start = state.prediction - outputs.loss.centre
+    matrix = outputs.first_matrix(state.points, weights, sign, dt)
+    return solve_dual(outputs.loss, response, start, matrix, tolerance, limit)
 
 
-def _off_diagonal(problem: Problem, before: Array, after: Array, outputs_error: Array, dt: float) -> float:
+def _off_diagonal(problem: Problem, before: Array, after: Array, v: Array, dt: float) -> float:
     """0 where labels are proved to be an optimal plan between neurons ``before`` and ``after`` (atom, param), NaN where not.
 
-    V, the first variation at the outputs' error, is a potential for the dual of transport: the plan that keeps labels is
-    optimal if no neuron i has |y_j - x_i|^2 / (2 dt) + V(y_j) below |y_i - x_i|^2 / (2 dt) + V(y_i) for another y_j of its
+    V, the first variation at ``centre + v``, is a potential for the dual of transport: the plan that keeps labels is optimal
+    if no neuron i has |y_j - x_i|^2 / (2 dt) + V(y_j) below |y_i - x_i|^2 / (2 dt) + V(y_i) for another y_j of its
     sign. Heights sqrt(2 dt (V - min V)) beside the parameters make that sum a squared distance: the nearest point has the
     lowest.
     """
     from scipy.spatial import KDTree
 
-    parametrization, sign = problem.parametrization, problem.initial.sign
-    if parametrization.geometry != "euclidean" or not np.isfinite(after).all():
+    sign = problem.initial.sign
+    if problem.parametrization.geometry != "euclidean" or not np.isfinite(after).all():
         return math.nan
-    potential = (problem.curvature * outputs_error) @ parametrization.activations(after, sign, problem.x)
-    potential += 0.5 * problem.stiffness * (after**2).sum(axis=1)
+    potential = problem.outputs.first_variation(after, sign, v)
     for one in np.unique(sign):
         chosen = sign == one
         heights = 2.0 * dt * (potential[chosen] - potential[chosen].min())

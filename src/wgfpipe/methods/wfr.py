@@ -62,7 +62,7 @@ class WassersteinFisherRao(Method):
         model, problem = problem.parametrization, self.setting(problem)
         if problem.parametrization.kind != "weight_alpha":
             return f"it is a view of weight_alpha, whose neurons are 2-homogeneous, and this is {model.kind}"
-        if problem.stiffness != 0.0:
+        if problem.outputs.decay != 0.0:
             return "with weight decay both layers shrink and the projected flow has another equation; set weight_decay to 0"
         squares = problem.initial.points**2
         imbalance = np.abs(squares[:, -1] - squares[:, :-1].sum(axis=1)).max()
@@ -80,7 +80,8 @@ class WassersteinFisherRao(Method):
         return ConicState(directions, alpha * width, problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ConicState, dt: float) -> tuple[ConicState, Info]:
-        x, slope = problem.x, problem.slope(state.prediction)
+        x, loss = problem.x, problem.outputs.loss
+        slope = loss.slope(state.prediction - loss.centre)
         inner = x @ state.directions.T  # (sample, atom)
         growth = slope @ np.maximum(inner, 0.0)  # G, (atom,)
         force = ((inner > 0.0) * slope[:, None]).T @ x  # grad G, (atom, feature), of which <d, grad G> = G
@@ -89,8 +90,7 @@ class WassersteinFisherRao(Method):
         directions = np.divide(moved, length, out=np.zeros_like(moved), where=length > 0.0)
         masses = state.masses * np.exp(-2.0 * dt * np.sign(state.masses) * growth)
         prediction = np.maximum(x @ directions.T, 0.0) @ (problem.initial.weights * masses)
-        error = prediction - problem.y
-        return ConicState(directions, masses, prediction), Info(energy=0.5 * problem.curvature * float(error @ error))
+        return ConicState(directions, masses, prediction), Info(energy=loss.value(prediction - loss.centre))
 
     def measure(self, problem: Problem, state: ConicState) -> Measure:
         """Balanced neurons of these directions and masses."""

@@ -127,11 +127,12 @@ def _extent(power: int) -> Callable[[Problem, Array, Measure], float]:
 
 
 def _outputs_size(problem: Problem, inputs: Array, measure: Measure) -> float:
-    return float(np.sqrt(np.mean(problem.predict(measure) ** 2)) + np.sqrt(np.mean(problem.y**2)))
+    return float(np.sqrt(np.mean(problem.predict(measure) ** 2)) + np.sqrt(np.mean(problem.outputs.loss.size**2)))
 
 
 def _energy_size(problem: Problem, inputs: Array, measure: Measure) -> float:
-    return abs(problem.energy_of(measure)) + 0.5 * problem.curvature * float(problem.y @ problem.y)
+    loss = problem.outputs.loss
+    return abs(problem.energy_of(measure)) + loss.value(-loss.centre)
 
 
 # A cost is a sum of squares, rounded at 1e-16 of the squared diameter: the root leaves 1e-8 of the size. Outputs and energies

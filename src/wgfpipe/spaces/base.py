@@ -1,29 +1,22 @@
 """The contract of a parametrization: how a neuron's parameters make its output."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from wgfpipe import declared
 from wgfpipe.grid.grid import equally_spaced
+from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.section import PlugIn
 
 NOTHING = np.empty((0, 0))
-"""The empty memory of :meth:`Parametrization.advance`."""
+"""No preactivations: see :meth:`Parametrization.advance`."""
 
 
 Geometry = Literal["euclidean", "periodic", "curved"]
 """How distances between neurons are measured: |theta - theta'|, the same with periodic parameters, or otherwise."""
-
-
-class Loss(NamedTuple):
-    """Quadratic loss of the outputs, ``(curvature / 2) |f - y|^2``: inputs x (sample, feature), labels y (sample,)."""
-
-    x: Array
-    y: Array
-    curvature: float
 
 
 DECLARED = (
@@ -133,18 +126,27 @@ class Parametrization(PlugIn, ABC):
         return moved
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+        self,
+        points: Array,
+        base: Array,
+        weights: Array,
+        sign: Sign,
+        x: Array,
+        loss: Loss,
+        outputs: Array,
+        dt: float,
+        preactivations: Array = NOTHING,
     ) -> tuple[Array, Array, float, Array]:
-        """Return ``base - dt grad V(points)``, the outputs of the network there, their loss, and a memory.
+        """Return ``base - dt grad V(points)``, the outputs of the network there, their loss, and the preactivations there.
 
         What every explicit scheme asks for, and a parametrization may compute it in one pass: shapes (atom, param), (sample,),
-        a number, any. ``outputs`` (sample,) are those at ``points``. ``memory`` is what the call that made ``points`` returned,
-        or NOTHING: a parametrization may leave itself there what it knows of these neurons.
+        a number, (sample, atom). ``outputs`` (sample,) are those at ``points``. Preactivations ``<theta_i, x_j>`` are what the
+        call that made ``points`` returned, or NOTHING: where matrices are large, half of the next pass is known.
         """
-        moved = self.retract(base - dt * self.gradient(points, sign, loss.x, loss.curvature * (outputs - loss.y)), points)
-        after = self.activations(moved, sign, loss.x) @ weights
-        error = after - loss.y
-        return moved, after, 0.5 * loss.curvature * float(error @ error), memory
+        v = outputs - loss.centre
+        moved = self.retract(base - dt * self.gradient(points, sign, x, loss.slope(v)), points)
+        after = self.activations(moved, sign, x) @ weights
+        return moved, after, loss.value(after - loss.centre), NOTHING
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         """Global minimizers of ``distance(theta, anchor)^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).

@@ -11,8 +11,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import Loss, Parametrization
+from wgfpipe.spaces.base import NOTHING, Parametrization
 
 
 class Signed(Parametrization):
@@ -50,21 +51,29 @@ class Signed(Parametrization):
         return (x @ x.T) * ((active * weights[present]) @ active.T)
 
     def advance(
-        self, points: Array, base: Array, weights: Array, sign: Sign, loss: Loss, outputs: Array, dt: float, memory: Array
+        self,
+        points: Array,
+        base: Array,
+        weights: Array,
+        sign: Sign,
+        x: Array,
+        loss: Loss,
+        outputs: Array,
+        dt: float,
+        preactivations: Array = NOTHING,
     ) -> tuple[Array, Array, float, Array]:
-        x, y, curvature = loss
-        if points.shape[1] == 2:
+        if points.shape[1] == 2 and loss.quadratic is not None:
             columns = points.T if points.flags.f_contiguous else np.ascontiguousarray(points.T)
             base_columns = columns if base is points else np.ascontiguousarray(base.T)
-            moved, after, value = _compiled_pass()(columns, base_columns, weights, sign, x, y, curvature, outputs, dt)
-            return moved.T, after, value, memory
-        inner = memory if memory.size else x @ points.T  # (sample, atom); the memory is that of the last call's neurons
-        active = np.multiply(inner > 0.0, (curvature * (outputs - y))[:, None])
+            given = columns, base_columns, weights, sign, x, loss.centre, loss.quadratic, outputs, dt
+            moved, after, value = _compiled_pass()(*given)
+            return moved.T, after, value, NOTHING
+        inner = preactivations if preactivations.size else x @ points.T  # (sample, atom)
+        active = np.multiply(inner > 0.0, loss.slope(outputs - loss.centre)[:, None])
         moved_points = base - dt * sign[:, None] * (active.T @ x)
         inner = np.matmul(x, moved_points.T, out=active)
         after = np.maximum(inner, 0.0) @ (weights * sign)
-        error = after - y
-        return moved_points, after, 0.5 * curvature * float(error @ error), inner
+        return moved_points, after, loss.value(after - loss.centre), inner
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         if anchor.shape[1] != 2:
