@@ -485,7 +485,7 @@ def test_the_grid_of_the_cone_is_that_of_the_plane(cls):
 
 def test_a_potential_needs_flat_parameters_and_says_so():
     """|theta|^2 of curved parameters is refused with what to set."""
-    with pytest.raises(ValueError, match="weight_decay"):
+    with pytest.raises(ValueError, match="set weight_decay to 0"):
         make_problem(parametrization={"kind": "sphere"}, energy={"kind": "squared_loss", "weight_decay": 0.1})
 
 

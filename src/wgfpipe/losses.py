@@ -94,7 +94,7 @@ class Huber(Loss):
         return (scale * self.bend) * inner
 
     def second(self, v: Array) -> Array:
-        return self.bend * (np.abs(v) < self.width)
+        return np.where(np.abs(v) < self.width, self.bend, 0.0)
 
 
 class Logistic(Loss):

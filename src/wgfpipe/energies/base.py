@@ -65,6 +65,6 @@ def checked_decay(stiffness: float, space: Parametrization) -> float:
     if stiffness != 0.0 and space.geometry != "euclidean":
         raise ValueError(
             f"a potential of |theta|^2 needs Euclidean parameters, and those of {space.kind} are {space.geometry}: "
-            "set the weight decay to 0"
+            "set weight_decay to 0"
         )
     return stiffness

@@ -1,4 +1,4 @@
-"""The contract of a parametrization: how a neuron's parameters make its output."""
+"""The contracts of a space, which says what a point is, and of a parametrization, whose points are neurons with outputs."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
@@ -27,26 +27,24 @@ DECLARED = (
 """Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
 
 
-class Parametrization(PlugIn, ABC):
-    """A neuron model ``m(theta; x)``.
+class Space(PlugIn, ABC):
+    """What a point is: names of its parameters, distances, and the axes of a grid.
 
-    Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
-    potential slope ``slope`` (sample,), the derivative of the loss with respect to the network's outputs. The potential
-    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0. Gradients and
-    distances are those of the parametrization's metric, Euclidean unless ``geometry`` says otherwise.
+    Shapes: ``points`` (atom, param). Gradients and distances are those of the space's metric, Euclidean unless ``geometry``
+    says otherwise.
     """
 
     kind: str
     title: ClassVar[str]
     signs: ClassVar[tuple[int, ...]] = (1,)
-    """Signs between which no mass moves; (1,) when the sign is a parameter."""
+    """Species between which no mass moves, for neurons the signs of their outputs; (1,) for one."""
     references: ClassVar[tuple[str, ...]] = ()
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
     def parameter_names(self, n_features: int) -> tuple[str, ...]:
-        """Names of the entries of ``theta`` for inputs of ``n_features`` features, the constant included."""
+        """Names of the parameters; of neurons, for inputs of ``n_features`` features, the constant included."""
 
     @property
     def geometry(self) -> Geometry:
@@ -54,13 +52,13 @@ class Parametrization(PlugIn, ABC):
         return "euclidean"
 
     @property
-    def twin(self) -> "Parametrization | None":
-        """Parametrization with Euclidean parameters that has the same flow, if this one is curved."""
+    def twin(self) -> "Space | None":
+        """Space with Euclidean parameters that has the same flow, if this one is curved."""
         return None
 
     @property
-    def chart(self) -> "Parametrization":
-        """Parametrization in whose parameters the grid and the initial measure are laid out: itself, or an isometric twin."""
+    def chart(self) -> "Space":
+        """Space in whose parameters the grid and the initial measure are laid out: itself, or an isometric twin."""
         return self
 
     def to_twin(self, measure: Measure) -> Measure:
@@ -101,6 +99,27 @@ class Parametrization(PlugIn, ABC):
         """Where an initial law takes its density for neurons, (atom, param), and the volume element there, (atom,)."""
         return points, np.ones(len(points))
 
+    def retract(self, moved: Array, points: Array) -> Array:
+        """Name neurons that a step took from ``points`` out of the coordinates' range by coordinates in it, (atom, param)."""
+        return moved
+
+
+class Parametrization(Space):
+    """A neuron model ``m(theta; x)``.
+
+    Shapes: ``points`` (atom, param), ``sign`` (atom,), ``x`` (sample, feature) whose last feature is the constant 1, and a
+    potential slope ``slope`` (sample,), the derivative of the loss with respect to the network's outputs. The potential
+    of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0.
+    """
+
+    @property
+    def twin(self) -> "Parametrization | None":
+        return None
+
+    @property
+    def chart(self) -> "Parametrization":
+        return self
+
     @abstractmethod
     def as_signed(self, measure: Measure) -> Measure:
         """Write a measure as one of the signed model, neurons (w, b) with a sign, that has the same outputs."""
@@ -120,10 +139,6 @@ class Parametrization(PlugIn, ABC):
     @abstractmethod
     def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
-
-    def retract(self, moved: Array, points: Array) -> Array:
-        """Name neurons that a step took from ``points`` out of the coordinates' range by coordinates in it, (atom, param)."""
-        return moved
 
     def advance(
         self,
