@@ -289,6 +289,13 @@ class Problem:
         moved = Measure(self.parametrization.retract(base - dt * force, points), weights, sign)
         return moved.points, self.predict(moved), self.functional.value(moved), NOTHING
 
+    def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
+        """What an implicit step in the outputs knows of its Jacobian at the start, (sample, sample)."""
+        outputs = self.functional.outputs
+        views = [term.outputs for term in self.functional.terms if term.outputs is not None]
+        own = outputs or next((view for view in views if view.loss is self.loss), None)
+        return np.zeros((0, 0)) if own is None else own.first_matrix(points, weights, sign, dt)
+
     def proximal_points(self, anchor: Array, sign: Sign, v: Array, dt: float) -> Array:
         """Where points would go in an implicit step of their own, at the first variation for ``centre + v``; (atom, param)."""
         outputs = self.functional.outputs
