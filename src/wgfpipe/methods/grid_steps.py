@@ -113,11 +113,11 @@ def lattice_status(
     return Status.worst(status, Status.PINNED) if pinned else status
 
 
-def diffused(epsilon: float, dt: float) -> Solved:
-    """Say what steps that are not debiased add to the flow."""
+def diffused(epsilon: float, dt: float, own: float = 0.0) -> Solved:
+    """Say what steps that are not debiased add to the flow, whose energy has a diffusion of its ``own``."""
     diffusion = epsilon / (4 * dt)
     return Solved(
-        entropy=diffusion,
+        entropy=own + diffusion,
         caveat=f"not debiased: it is the flow of F + D * entropy with diffusion D = epsilon/(4 dt) = {diffusion:.3g}, whose "
         "twin is noisy gradient descent",
     )
