@@ -7,8 +7,8 @@ import numpy as np
 
 from wgfpipe.config.errors import Mistake, mistake
 from wgfpipe.datasets.base import DataError
-from wgfpipe.expression import evaluate
 from wgfpipe.energies.terms import Terms
+from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Box, LawError
 from wgfpipe.measure import Array
@@ -151,8 +151,8 @@ def _check_initial(where: str, cell: "Cell", grid: Grid, n_features: int) -> lis
 def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], list[int]]:
     """Boxes of the initial measure on some axes of the grid, and those axes.
 
-    A torus has all of its axes, seen from the centre of the law, about which on_grid takes the images of nodes. Curved
-    parameters of neurons and periodic ones, which a law in the plane knows nothing of, are held to how far from zero it reaches.
+    A torus has all of its axes, seen from the centre of the law, about which on_grid takes the images of nodes. A law of neurons
+    (w, b) knows nothing of curved or periodic parameters: these are held to how far from zero it reaches.
     """
     space, law = cell.state_space.chart, cell.initial
     parts = law.boxes(law.dimension_in(space, n_features))
@@ -161,7 +161,9 @@ def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], 
     lines = [k for k in range(grid.n_parameters) if grid.period(k) is None]
     reaches = [float(max(np.abs(part.low).max(), np.abs(part.high).max())) for part in parts]
     corner = np.ones(len(lines))
-    return tuple(Box(-reach * corner, reach * corner, part.resolution) for reach, part in zip(reaches, parts, strict=True)), lines
+    return tuple(
+        Box(-reach * corner, reach * corner, part.resolution) for reach, part in zip(reaches, parts, strict=True)
+    ), lines
 
 
 def _holds(axes: list[Array], grid: Grid, names: list[int], low: Array, high: Array) -> bool:

@@ -34,7 +34,6 @@ class ConfigError(ValueError):
         self.mistakes = mistakes
 
 
-
 class _Place(NamedTuple):
     """Where an error lies: the keys of the file that lead there, and the names of the keys that may stand beside the last."""
 

@@ -62,7 +62,9 @@ class GridSpec(BlockSpec):
             further = [block.model_dump(mode="json") for block in self.blocks]
             raise DataError("blocks", further, f"one block, as the parameters of {space.kind} are curved")
         if np.any(np.asarray(self.centre)) and curved:
-            raise DataError("centre", self.model_dump(mode="json")["centre"], f"0, as the parameters of {space.kind} are curved")
+            raise DataError(
+                "centre", self.model_dump(mode="json")["centre"], f"0, as the parameters of {space.kind} are curved"
+            )
         blocks = []
         for block in (self, *self.blocks):
             sizes = block.half_width, block.points_per_axis, block.centre
@@ -86,8 +88,8 @@ class GridSpec(BlockSpec):
             return None
         if not isinstance(space, Parametrization):
             return (
-                f"one array on a grid of {n_parameters} dimensions, {n_atoms:.4g} nodes, needs {size / 2**30:.3g} GB and may take "
-                f"{MAX_GRID_BYTES / 2**30:.0f}"
+                f"one array on a grid of {n_parameters} dimensions, {n_atoms:.4g} nodes, needs {size / 2**30:.3g} GB "
+                f"and may take {MAX_GRID_BYTES / 2**30:.0f}"
             )
         return (
             f"the activations of a grid for {n_parameters} parameters, {n_atoms:.4g} atoms by {n_samples} samples, need "

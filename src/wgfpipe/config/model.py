@@ -40,7 +40,9 @@ class Cell(Section):
     seed: int = Field(default=0, ge=0, description="source of all randomness")
     data: AnyDataset | None = Field(default=None, description="where the inputs and labels of a network come from")  # pyright: ignore[reportInvalidTypeForm]
     space: AnySpace | None = Field(default=None, description="instead of parametrization, and without data: what a point is")  # pyright: ignore[reportInvalidTypeForm]
-    parametrization: AnyParametrization | None = Field(default=None, description="the neuron model of a network; signed unless given")  # pyright: ignore[reportInvalidTypeForm]
+    parametrization: AnyParametrization | None = Field(
+        default=None, description="the neuron model of a network; signed unless given"
+    )  # pyright: ignore[reportInvalidTypeForm]
     energy: AnyEnergy = Field(default=SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
     grid: GridSpec = Field(default=GridSpec(), description="where grid methods live, and the atoms of the initial measure")
     initial: AnyInitial = Field(default=Gaussian(), description="law of the points at time 0")  # pyright: ignore[reportInvalidTypeForm]

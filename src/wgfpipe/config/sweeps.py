@@ -46,7 +46,7 @@ def _merged(base: Any, overrides: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = _merged(merged[key] if key in merged else {}, value)
+            merged[key] = _merged(merged.get(key, {}), value)
     return merged
 
 

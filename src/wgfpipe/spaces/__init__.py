@@ -1,4 +1,4 @@
-"""What a point may be: a neuron of a two-layer network, or a point of a space; adding one is a file here and a line in a list."""
+"""What a point may be, a neuron or a point of a space; adding one is a file here and a line in one of these lists."""
 
 from wgfpipe.spaces.euclidean import Euclidean
 from wgfpipe.spaces.pair import Pair
