@@ -301,9 +301,8 @@ class Problem:
                 if isinstance(term, Potential):
                     total += term.gradient_at(points)
                 elif term.outputs is not None:
-                    total += term.outputs.gradient(
-                        points, sign, v if term.outputs.loss is self.loss else term.outputs.loss.centre
-                    )
+                    own = v if term.outputs.loss is self.loss else np.zeros(len(term.outputs))
+                    total += term.outputs.gradient(points, sign, own)
             return total
 
         return solved_by_steps(force, anchor, dt)

@@ -29,7 +29,7 @@ class Potential(Energy):
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
     )
-    example: ClassVar[Mapping[str, Any]] = {"shape": "quadratic", "stiffness": 1.5, "mean": 0.25}
+    example: ClassVar[Mapping[str, Any]] = {"shape": {"shape": "quadratic", "stiffness": 1.5, "mean": (0.25, -0.5)}}
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
 
     @model_validator(mode="before")
