@@ -12,8 +12,8 @@ exactly. The root of v = A p(v) - centre is found by :mod:`wgfpipe.solvers.dual`
 An entropy D of the energy, and ``debias``, which subtracts ``(epsilon/2) sum p log p``, change one exponent: then
 ``p = (E gibbs b)^s`` with E = exp(-(2 dt/epsilon) V), ``s = 1 / (base + 2 dt D / epsilon)``, base 1, or 1/2 debiased, and b
 solves ``b * gibbs(p / gibbs b) = q``: in log b a root whose Jacobian I + (s - 1) P has its spectrum between 1 and s (P is the
-Markov kernel of the plan with itself, reversible and positive). For s = 2 the usual average of b contracts by 1/2 and the unaveraged
-update not at all; Polyak's heavy ball contracts by |sqrt(s) - 1| / (sqrt(s) + 1), 0.17 there.
+Markov kernel of the plan with itself, reversible and positive). For s = 2 the usual average of b contracts by 1/2 and the
+unaveraged update not at all; Polyak's heavy ball contracts by |sqrt(s) - 1| / (sqrt(s) + 1), 0.17 there.
 
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy (plain), of F (debiased, up to O(epsilon^2) a step);
 so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
