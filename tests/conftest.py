@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 import wgfpipe
+from wgfpipe.energies.terms import Terms
+from wgfpipe.grid.grid import Grid
+from wgfpipe.laws.gaussian import Gaussian
+from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
 from wgfpipe.problems import Problem
+from wgfpipe.spaces.euclidean import Euclidean
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 
@@ -52,10 +57,26 @@ def balanced_with(**sections) -> Problem:
     return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
 
 
+@cache
+def ornstein_uhlenbeck(points_per_axis: int = 32) -> Problem:
+    """A Gaussian in a quadratic potential with an entropy: no network, and a closed form."""
+    well = {"kind": "potential", "shape": "quadratic", "stiffness": ((1.0, 0.3), (0.3, 0.6))}
+    space, grid = Euclidean(dimension=2), Grid.uniform(3.5, points_per_axis, 2, (1,))
+    law, energy = (
+        Gaussian(mean=(1.0, -0.5), std=0.5),
+        Terms(terms={"well": well, "noise": {"kind": "entropy", "strength": 0.1}}),
+    )
+    weights = law.on_grid(grid, space)
+    occupied = weights > 0.0
+    start = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
+    return Problem(np.zeros((0, 0)), np.zeros(0), space, energy, start, grid, weights, law=law)
+
+
 def home(method, problem: Problem) -> Problem:
     """Return the problem itself, or one that the method is made for where this is none."""
-    if method.unsupported(problem) is None:
-        return problem
+    for other in (problem, ornstein_uhlenbeck()):
+        if method.unsupported(other) is None:
+            return other
     assert method.unsupported(balanced()) is None, "no problem of the tests is one for this method"
     return balanced()
 

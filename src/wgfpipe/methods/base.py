@@ -73,6 +73,7 @@ DECLARED = (
         f"a tuple of some of {', '.join(get_args(Geometry))}",
     ),
     declared.Declared("needs", lambda value: isinstance(value, tuple) and set(value) <= set(NEEDS), f"some of {sorted(NEEDS)}"),
+    declared.Declared("closed_form", declared.truth, "True or False"),
     declared.Declared("takes_entropy", declared.truth, "True or False"),
     declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
     declared.Declared("descends", declared.truth, "True or False"),
@@ -111,6 +112,8 @@ class Method(PlugIn, ABC):
     """Views that it asks of an energy, of :data:`NEEDS`."""
     takes_entropy: ClassVar[bool] = False
     """Whether the energy may hold an entropy."""
+    closed_form: ClassVar[bool] = False
+    """Whether it knows the flow itself at any time, and the length of a step has no effect."""
     order: ClassVar[float]
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False

@@ -10,8 +10,9 @@ Source: Scharfetter and Gummel, IEEE Trans. Electron Devices 16 (1969); Chainais
 """
 
 import threading
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -47,6 +48,7 @@ class FiniteVolumes(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Scharfetter and Gummel, Large-Signal Analysis of a Silicon Read Diode Oscillator, IEEE Trans. Electron Devices 1969",
     )
+    example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.02}
     contraction_error: ClassVar[float] = 0.5  # the flow itself, which is 0.38 away
 
     def unsupported(self, problem: Problem) -> str | None:
