@@ -171,7 +171,7 @@ def test_components_are_drawn_in_the_ratio_of_their_masses():
 
 def test_a_component_that_the_cut_off_would_take_is_refused():
     """A wide one beside a narrow one a hundred times as heavy: its peak is 1e-6 of that of the other."""
-    with pytest.raises(ValidationError, match="the density of component 2 at its mean is 1.0e-06 of that of all"):
+    with pytest.raises(ValidationError, match=r"the density of component 2 at its mean is 1\.0e-06 of that of all"):
         wgfpipe.Mixture(means=((0.0, 0.0), (1.0, 0.0)), std=(0.01, 1.0), weights=(1.0, 0.01))
     assert CUTOFF == 1e-6
 
