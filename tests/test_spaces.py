@@ -185,7 +185,8 @@ def test_a_network_takes_arrays():
     """Inputs without the constant, which is added, and labels, as they are; the rest as from a data set."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, 3)), rng.choice([-1.0, 1.0], 6)
-    made = wgfpipe.problem(x=x, y=y, energy={"kind": "logistic"}, initial={"kind": "gaussian", "sampled": 5})
+    grid = {"half_width": 3.0, "points_per_axis": 16}
+    made = wgfpipe.problem(x=x, y=y, energy={"kind": "logistic"}, initial={"kind": "gaussian", "sampled": 5}, grid=grid)
     np.testing.assert_array_equal(made.x, np.column_stack([x, np.ones(6)]))
     np.testing.assert_array_equal(made.y, y)
     flat = wgfpipe.problem(x=list(x[:, 0]), y=list(y))

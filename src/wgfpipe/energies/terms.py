@@ -24,7 +24,7 @@ class Terms(Energy):
 
     kind: Literal["sum"] = "sum"
     title: ClassVar[str] = "sum of terms"
-    terms: dict[str, AnyTerm] = Field(min_length=1, description="label -> term")
+    terms: dict[str, AnyTerm] = Field(min_length=1, description="label -> term")  # pyright: ignore[reportInvalidTypeForm]
     example: ClassVar[Mapping[str, Any]] = {"terms": {"loss": {"kind": "squared_loss"}, "decay": {"kind": "quadratic"}}}
 
     @model_validator(mode="before")
