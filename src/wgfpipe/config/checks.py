@@ -151,8 +151,8 @@ def _check_initial(where: str, cell: "Cell", grid: Grid, n_features: int) -> lis
 def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], list[int]]:
     """Boxes of the initial measure on some axes of the grid, and those axes.
 
-    A torus has all of its axes, seen from the centre of the law, about which on_grid takes the images of nodes. A law of neurons
-    (w, b) knows nothing of curved or periodic parameters: these are held to how far from zero it reaches.
+    A torus has all of its axes, seen from the centre of the law, about which on_grid takes the images of nodes. A law of
+    neurons (w, b) knows nothing of curved or periodic parameters: these are held to how far from zero it reaches.
     """
     space, law = cell.state_space.chart, cell.initial
     parts = law.boxes(law.dimension_in(space, n_features))

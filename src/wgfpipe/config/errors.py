@@ -80,7 +80,8 @@ def _place(path: Sequence[str], top: type[BaseModel]) -> _Place:
 
 def _annotation(field: FieldInfo) -> Any:
     """Type of a field with what tells its members apart."""
-    return field.annotation if field.discriminator is None else Annotated[field.annotation, field]
+    notes = [note for note in field.metadata if isinstance(note, Discriminator)] or [field]
+    return Annotated[field.annotation, notes[0]]
 
 
 def _members(kind: Any) -> tuple[Any, dict[str, Any] | None]:

@@ -40,9 +40,7 @@ class Cell(Section):
     seed: int = Field(default=0, ge=0, description="source of all randomness")
     data: AnyDataset | None = Field(default=None, description="where the inputs and labels of a network come from")  # pyright: ignore[reportInvalidTypeForm]
     space: AnySpace | None = Field(default=None, description="instead of parametrization, and without data: what a point is")  # pyright: ignore[reportInvalidTypeForm]
-    parametrization: AnyParametrization | None = Field(
-        default=None, description="the neuron model of a network; signed unless given"
-    )  # pyright: ignore[reportInvalidTypeForm]
+    parametrization: AnyParametrization | None = Field(default=None, description="the neuron model of a network; or signed")  # pyright: ignore[reportInvalidTypeForm]
     energy: AnyEnergy = Field(default=SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
     grid: GridSpec = Field(default=GridSpec(), description="where grid methods live, and the atoms of the initial measure")
     initial: AnyInitial = Field(default=Gaussian(), description="law of the points at time 0")  # pyright: ignore[reportInvalidTypeForm]
@@ -69,7 +67,9 @@ class Cell(Section):
     @property
     def state_space(self) -> Space:
         """What a point of the cell is: a neuron of its parametrization, or a point of its space."""
-        return self.parametrization if self.space is None else self.space
+        space = self.parametrization if self.space is None else self.space
+        assert space is not None  # a cell without a space has a parametrization, if need be the default
+        return space
 
     @property
     def n_features(self) -> int:

@@ -4,7 +4,7 @@ In a config it is a mapping of labels to terms, ``{well: {kind: potential, ...},
 without the key ``kind``, by which a single term is known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Field, GetJsonSchemaHandler, SerializationInfo, model_serializer, model_validator
@@ -24,7 +24,7 @@ class Terms(Energy):
 
     kind: Literal["sum"] = "sum"
     title: ClassVar[str] = "sum of terms"
-    terms: dict[str, AnyTerm] = Field(min_length=1, description="label -> term")
+    terms: dict[str, AnyTerm] = Field(min_length=1, description="label -> term")  # pyright: ignore[reportInvalidTypeForm]
     example: ClassVar[Mapping[str, Any]] = {"terms": {"loss": {"kind": "squared_loss"}, "decay": {"kind": "quadratic"}}}
 
     @model_validator(mode="before")
@@ -60,11 +60,14 @@ def _is_constructed(values: Mapping[str, Any]) -> bool:
     return len(values) == 1 and isinstance(inner, Mapping) and "kind" not in inner
 
 
-def labelled(terms: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
+def labelled(terms: Sequence[Any]) -> dict[str, Any]:
     """Label terms, given as mappings or objects, by their kinds: a second one of a kind as ``kind_2``."""
     made: dict[str, Any] = {}
     for term in terms:
-        kind = str(term["kind"] if isinstance(term, Mapping) and "kind" in term else getattr(term, "kind", "term"))
-        count = 1 + sum(label == kind or label.rpartition("_")[0] == kind for label in made)
-        made[kind if count == 1 else f"{kind}_{count}"] = term
+        kind = str(term.get("kind", "term") if isinstance(term, Mapping) else getattr(term, "kind", "term"))
+        label, count = kind, 1
+        while label in made:
+            count += 1
+            label = f"{kind}_{count}"
+        made[label] = term
     return made

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from wgfpipe.laws.base import CUTOFF_RADIUS, Box, Centred, LawError
 from wgfpipe.measure import Array
@@ -30,15 +30,21 @@ class Gaussian(Centred):
             return {**values, "std": None}
         return values
 
+    @field_validator("covariance")
+    @classmethod
+    def _is_a_covariance(cls, covariance: Matrix | None) -> Matrix | None:
+        if covariance is not None:
+            factors(covariance)
+        return covariance
+
     @model_validator(mode="after")
     def _is_one_gaussian(self) -> "Gaussian":
         if (self.std is None) == (self.covariance is None):
             count = "neither" if self.std is None else "both; set the other to null"
             raise ValueError(f"expected either std or covariance, but there are {count}")
-        if self.covariance is not None:
-            size = len(factors(self.covariance).matrix)
-            if isinstance(self.mean, tuple) and len(self.mean) != size:
-                raise ValueError(f"expected a mean of {size} coordinates, as covariance has, but it has {len(self.mean)}")
+        if self.covariance is not None and isinstance(self.mean, tuple) and len(self.mean) != len(self.covariance):
+            size = len(self.covariance)
+            raise ValueError(f"expected a mean of {size} coordinates, as covariance has, but it has {len(self.mean)}")
         return self
 
     def check(self, dimension: int) -> None:
@@ -102,9 +108,9 @@ def factors(rows: Matrix) -> Factors:
     try:
         matrix = positive_definite(np.array(rows), "covariance")
     except ValueError as error:
-        raise ValueError(f"expected a covariance: {error}") from None
-    cholesky = np.linalg.cholesky(matrix)
-    made = Factors(matrix, cholesky, np.linalg.inv(cholesky))
+        raise ValueError(f"expected a covariance; {error}") from None
+    cholesky: Array = np.linalg.cholesky(matrix).astype(float)
+    made = Factors(matrix, cholesky, np.linalg.inv(cholesky).astype(float))
     for array in made:
         array.flags.writeable = False  # they are cached
     return made
