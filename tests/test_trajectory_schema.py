@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import balanced, home
+from conftest import balanced, home, ornstein_uhlenbeck
 
 import wgfpipe
 from wgfpipe import checkpoint
