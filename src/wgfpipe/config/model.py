@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from wgfpipe.config.grid import GridSpec
+from wgfpipe.distances import DISTANCES, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.plugins import any_of
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES
-from wgfpipe.results.compare import DISTANCES
 from wgfpipe.section import Section
 from wgfpipe.spaces.signed import Signed
 
@@ -18,7 +18,7 @@ AnyParametrization = any_of("parametrization")
 AnyEnergy = any_of("energy")
 AnyMethod = any_of("method")
 AnyInitial = any_of("initial")
-DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
+DistanceName: Any = Literal[tuple(DISTANCES)]
 
 
 class VerdictSpec(Section):
@@ -47,14 +47,14 @@ class Cell(Section):
     repetitions: int = Field(default=5, ge=1, description="runs with seeds of their own of whatever is random")
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=None, description="what to measure; all distances that exist for the parametrization unless listed"
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
 
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store."""
-        return self.model_dump(mode="json") | {"distances": list(self.distances or DISTANCES)}
+        return self.model_dump(mode="json") | {"distances": list(self.distances or supported(self))}
 
 
 class Sweep(Section):
@@ -71,6 +71,6 @@ class Comparison(Section):
     """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
 
     cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=FUNCTION_DISTANCES, description="what to measure: function_gap, data_gap, energy_gap"
     )
