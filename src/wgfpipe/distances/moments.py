@@ -1,8 +1,8 @@
 """W2 between the Gaussians that have the means and covariances of two measures.
 
 ``sqrt(sum over signs of mass * (|m - n|^2 + |S^(1/2) - T^(1/2) U|^2))``, U the best rotation: a lower bound of W2 in flat
-spaces, and W2 itself for Gaussians. Covariances may be singular. Cost: one pass over the atoms. Source: Gelbrich, Math. Nachr. 147
-(1990); Bhatia, Jain and Lim, Expo. Math. 37 (2019).
+spaces, and W2 itself for Gaussians. Covariances may be singular. Cost: one pass over the atoms. Source: Gelbrich, Math.
+Nachr. 147 (1990); Bhatia, Jain and Lim, Expo. Math. 37 (2019).
 """
 
 import math

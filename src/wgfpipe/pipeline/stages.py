@@ -200,7 +200,7 @@ def figures(
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
-        as_signed = made_from("parametrization", spec["parametrization"]).as_signed
+        as_signed = getattr(made_from("parametrization", spec["parametrization"]), "as_signed", None)
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
