@@ -1,4 +1,4 @@
-"""Points that are no neurons: a Gaussian that contracts in a flat space, by hand, as exact masses, another scheme and particles."""
+"""Points that are no neurons: a Gaussian that contracts in a flat space, as exact masses, another scheme and particles."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
