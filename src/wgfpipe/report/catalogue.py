@@ -55,7 +55,7 @@ CATALOGUE: dict[str, Entry] = {
         "Measures",
         "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
         "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
-        "The measures, blurred by half a grid spacing so that particles and grid masses read alike.",
+        "The measures over flow time, blurred by less than a grid spacing so that particles and grid masses read alike.",
     ),
     "fit": Entry(
         "Fit",

@@ -146,7 +146,7 @@ def panel_title(distances: xr.Dataset, name: str) -> str:
     title = DISTANCES[name].symbol if name in DISTANCES else name.replace("_", " ")
     by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {})
     ways = {by[str(label)] for label in distances["label"].values if str(label) in by and label != distances.attrs["reference"]}
-    return f"{title} ({' or '.join(sorted(ways))})" if ways else title
+    return f"{title}\n({' or '.join(sorted(ways))})" if ways else title
 
 
 def draw_fit(scene: Scene) -> Figure:

@@ -90,12 +90,15 @@ class Line:
 
     @classmethod
     def around(cls, measures: list[Measure], spacing: float = 0.0) -> "Line":
-        """Choose the interval that holds all but a thousandth of every measure's mass; blur as in :meth:`Plane.around`."""
+        """Choose the interval that holds all but a thousandth of every measure's mass, and a blur of 3/4 of a grid spacing.
+
+        A line shows ripples that a picture does not: here the comb leaves 2 exp(-9 pi^2 / 8) = 0.003 %.
+        """
         edges = np.array([_quantiles(measure) for measure in measures])[..., 0]  # (measure, low or high)
         low, high = edges[:, 0].min(), edges[:, 1].max()
         width = 1.3 * float(high - low) + 2 * spacing or 1.0
         places = (low + high) / 2 + width * (np.arange(4 * PIXELS) - 2 * PIXELS + 0.5) / (4 * PIXELS)
-        return cls(places, max(0.5 * spacing, (0.8 if spacing else 8.0) * width / (4 * PIXELS)))
+        return cls(places, max(0.75 * spacing, (0.8 if spacing else 8.0) * width / (4 * PIXELS)))
 
     def density(self, measure: Measure) -> Array:
         """Blurred density of all species at the places, (place,)."""
