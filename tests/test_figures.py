@@ -304,6 +304,20 @@ def test_infinite_distances_are_named_and_break_nothing(points):
         assert np.isfinite(panel.get_ylim()).all()
 
 
+def test_an_energy_that_is_not_known_is_left_out(points):
+    """Atoms have no entropy: NaN. Their label says so, and the others are drawn; also where the reference has none."""
+    for unknown in (["langevin"], ["exact"], ["exact", "jko", "langevin"]):
+        runs = {
+            label: run.assign(energy=run["energy"] * np.nan) if label in unknown else run
+            for label, run in points["trajectories"].items()
+        }
+        with scene_module.styled():
+            made = figures.draw_energy(scene_module.Scene(**points | {"trajectories": runs}))
+            scene_module.render_figure(made, "svg", "")
+        told = {text.get_text() for text in made.legends[0].get_texts()}
+        assert told == {f"{label}: no energy" if label in unknown else label for label in runs}
+
+
 # What is asked
 
 NETWORK = {
@@ -327,7 +341,9 @@ def test_a_cell_asks_in_the_words_of_its_parts():
 
 def test_a_cell_without_a_network_asks_of_schemes():
     one = question.question(POINTS)
-    assert one.startswith("Does gradient descent follow the gradient flow of quadratic potential and mean Huber loss in ")
+    assert one.startswith(
+        "Does gradient descent follow the gradient flow of the quadratic potential and the mean Huber loss in "
+    )
     assert one.endswith("(entropic JKO)?")
     three = POINTS | {"methods": POINTS["methods"] | {"prox": {"kind": "prox"}}}
     assert question.question(three).startswith("Does each scheme follow")

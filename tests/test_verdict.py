@@ -515,6 +515,15 @@ def test_a_stack_of_runs_can_be_taken_apart_again():
     assert trajectory.stack(runs[:1]) is runs[0]
 
 
+def test_a_stack_of_runs_without_energies_can_be_taken_apart_again():
+    """Atoms have no entropy, so their energies are NaN; the saved times are those with places."""
+    runs = [full(moving(drift(speed), energy="none")) for speed in (1.0, 2.0, 3.0)]
+    runs = [run.assign(energy=run["energy"] * np.nan) for run in runs]
+    short = runs[1].isel(time=slice(0, 3), step=slice(0, 2)).assign_attrs(status="diverged")
+    parts = trajectory.repetitions(trajectory.stack([runs[0], short, runs[2]]))
+    assert [part.sizes["time"] for part in parts] == [5, 3, 5]
+
+
 def test_what_is_random_runs_several_times_and_what_is_not_runs_once(tmp_path):
     """Through the stages: langevin has repetitions with seeds of their own, gd none; a drawn start repeats everything."""
     from wgfpipe.config.experiment import load

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from wgfpipe.config.grid import GridSpec
-from wgfpipe.distances import DISTANCES, supported
+from wgfpipe.distances import DISTANCES, Place, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.plugins import any_of
@@ -54,7 +54,7 @@ class Cell(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store."""
-        return self.model_dump(mode="json") | {"distances": list(self.distances or supported(self))}
+        return self.model_dump(mode="json") | {"distances": list(self.distances or supported(Place(self.parametrization)))}
 
 
 class Sweep(Section):

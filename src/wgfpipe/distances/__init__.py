@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 from wgfpipe.distances.base import Distance as Distance
+from wgfpipe.distances.base import Place as Place
 from wgfpipe.distances.base import Role, Setting
 from wgfpipe.distances.data_gap import DataGap
 from wgfpipe.distances.energy_gap import EnergyGap
@@ -21,7 +22,7 @@ DISTANCES: dict[str, Distance] = {
 
 
 def supported(problem: Setting) -> tuple[str, ...]:
-    """Names of the distances that exist for a problem, or for a cell before it is one: those it has unless it lists others."""
+    """Names of the distances that exist for a problem, or in a place: what a cell measures unless it lists others."""
     return tuple(name for name, distance in DISTANCES.items() if distance.unsupported(problem) is None)
 
 

@@ -1,7 +1,7 @@
 """The contract of a distance: what it compares, between which measures, and what rounding and a grid make of it."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -34,12 +34,19 @@ DECLARED = (
 
 
 class Setting(Protocol):
-    """What a distance must know of a problem, or of a cell before it is one, to say whether it exists there."""
+    """What a distance must know to say whether it exists: of a problem, or a :class:`Place`."""
 
     @property
     def parametrization(self) -> Space:
         """What a point is."""
         ...
+
+
+class Place(NamedTuple):
+    """What is known of a cell before it is a problem: its space, and whether the points have outputs."""
+
+    parametrization: Space
+    has_outputs: bool = True
 
 
 class Distance(ABC):
@@ -107,7 +114,7 @@ class Distance(ABC):
 
 
 def has_outputs(problem: Any) -> bool:
-    """Whether a problem, or a cell before it is one, is about the outputs of a network."""
+    """Whether a problem, or a :class:`Place`, is about the outputs of a network."""
     return bool(getattr(problem, "has_outputs", True))
 
 
@@ -128,6 +135,12 @@ def laid_out(problem: Problem, measure: Measure) -> Measure:
     """Write a measure in the parameters of the chart, which are those of the grid."""
     space = problem.parametrization
     return measure if space.chart is space else space.to_twin(measure)
+
+
+def on_nodes(problem: Problem, measure: Measure) -> bool:
+    """Whether a measure is one of masses on all nodes of the grid, in their order."""
+    grid = problem.grid
+    return grid is not None and np.array_equal(measure.sign, grid.sign) and np.array_equal(measure.points, grid.points)
 
 
 def same(first: Measure, second: Measure) -> bool:

@@ -9,9 +9,7 @@ supports differ are infinitely far apart however near they are in W2.
 
 from typing import ClassVar
 
-import numpy as np
-
-from wgfpipe.distances.base import SUM, Distance, Role, Setting, needs_flat, same
+from wgfpipe.distances.base import SUM, Distance, Role, Setting, needs_flat, on_nodes, same
 from wgfpipe.distances.moments import fits
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
@@ -43,10 +41,4 @@ class SymmetricKL(Distance):
         return float(measure.weights.sum())
 
     def compared_by(self, problem: Problem, first: Measure, second: Measure) -> str:
-        return BY_CELLS if _on_nodes(problem, first) and _on_nodes(problem, second) else BY_FITS
-
-
-def _on_nodes(problem: Problem, measure: Measure) -> bool:
-    """Whether a measure is one of masses on all nodes of the grid, in their order."""
-    grid = problem.grid
-    return grid is not None and np.array_equal(measure.sign, grid.sign) and np.array_equal(measure.points, grid.points)
+        return BY_CELLS if on_nodes(problem, first) and on_nodes(problem, second) else BY_FITS

@@ -55,25 +55,29 @@ def draw_energy(scene: Scene) -> Figure:
     figure = Figure(figsize=(8.0, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     energies = {label: scene.trajectories[label]["energy"].values for label in scene.shown}
+    known = [label for label in scene.shown if np.isfinite(energies[label]).any()]
     target = energies[scene.reference]
     released = abs(target[0] - target[-1])
-    for label, energy in energies.items():
+    for label in known:
+        energy = energies[label]
         n = min(len(energy), len(scene.time))
         scene.plot(left, label, scene.time[:n], energy[:n])
         if label != scene.reference:
             with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
                 apart = np.abs(energy[:n] / target[:n] - 1.0 if scene.outputs else (energy[:n] - target[:n]) / released)
             scene.plot(right, label, scene.time[:n], apart)
-    lowest, highest = min(energy.min() for energy in energies.values()), max(energy.max() for energy in energies.values())
-    if highest > 10 * lowest > 0:
+    every = [value for label in known for value in energies[label][np.isfinite(energies[label])]]
+    if every and max(every) > 10 * min(every) > 0:
         log_scale(left)
     log_scale(right)
     left.set(title="energy $F$", xlabel="flow time $t$")
     relative = f"relative difference to {scene.reference}, $|F / F_{{\\mathrm{{ref}}}} - 1|$"
     share = f"difference to {scene.reference} / energy that it released"
     right.set(title=relative if scene.outputs else share, xlabel="flow time $t$")
-    right.set_visible(len(scene.shown) > 1)
-    scene.legend(figure, scene.shown, [])
+    right.set_visible(scene.reference in known and len(known) > 1)
+    unknown = [label for label in scene.shown if label not in known]  # atoms have no density, and so no entropy
+    none: list[Artist] = [Line2D([], [], label=f"{label}: no energy", **scene.looks[label]) for label in unknown]
+    scene.legend(figure, known, none)
     return figure
 
 

@@ -66,8 +66,8 @@ def equation(spec: Mapping[str, Any]) -> str:
     named = next((name for term in terms if (name := getattr(term, "equation", ""))), "")
     titles = [term.title for term in terms if not getattr(term, "equation", "")]
     if named:
-        return f"the {named}" + (f" with {' and '.join(titles)}" if titles else "")
-    return f"the gradient flow of {' and '.join(titles)}"
+        return f"the {named}" + (f" of the {' and the '.join(titles)}" if titles else "")
+    return f"the gradient flow of the {' and the '.join(titles)}"
 
 
 def space_title(spec: Mapping[str, Any]) -> str:

@@ -75,7 +75,8 @@ class Scene:
         trajectories: Mapping[str, xr.Dataset],
         as_signed: Callable[[Measure], Measure] | None = None,
     ) -> None:
-        self.as_signed, self.outputs = as_signed, has_functions(distances)
+        self.outputs = has_functions(distances)
+        self.as_signed = as_signed if self.outputs else None
         self.data, self.grid, self.distances = data, grid, distances
         # Pictures, energies and certificates are those of the first repetition; distances are means, with what they range over.
         self.trajectories = {label: repetitions(run)[0] for label, run in trajectories.items()}

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.distances import DISTANCES, Distance, supported
-from wgfpipe.distances.base import has_outputs, laid_out
+from wgfpipe.distances.base import has_outputs, laid_out, on_nodes
 from wgfpipe.distances.function_gap import fine_inputs
 from wgfpipe.measure import Array, Measure
 from wgfpipe.memory import keep_pages
@@ -76,7 +76,7 @@ def compare(
     runs = {label: repetitions(data) for label, data in trajectories.items()}
     n_repetitions = max(len(parts) for parts in runs.values())
     measures = {
-        label: [[measure_at(part, k) for k in range(min(part.sizes["time"], len(times)))] for part in parts]
+        label: [[_placed(problem, measure_at(part, k)) for k in range(min(part.sizes["time"], len(times)))] for part in parts]
         for label, parts in runs.items()
     }
     targets = measures[reference]
@@ -209,6 +209,11 @@ def _check_supported(problem: Problem, names: tuple[str, ...]) -> None:
             raise ValueError(f"no distance is called {name!r}; there are {', '.join(DISTANCES)}")
         if reason := DISTANCES[name].unsupported(problem):
             raise ValueError(f"{name} does not exist here: {reason}; take some of {', '.join(supported(problem))}")
+
+
+def _placed(problem: Problem, measure: Measure) -> Measure:
+    """Return a measure, or the grid's own where it is one of masses on all nodes: which densities are known of."""
+    return problem.require_grid().measure(measure.weights) if on_nodes(problem, measure) else measure
 
 
 def _carry(problem: Problem, measure: Measure) -> tuple[Measure, Array]:

@@ -219,11 +219,21 @@ def repetitions(dataset: xr.Dataset) -> list[xr.Dataset]:
     for number in range(dataset.sizes[REPETITION]):
         part = dataset.isel({REPETITION: number}, drop=True)
         worst = list(Status)[int(part["status"].values.max(initial=0))]
-        n_times, n_steps = (int(np.isfinite(part[name].values).sum()) for name in ("energy", "step_energy"))
+        n_times, n_steps = _n_times(part), int(np.isfinite(part["step_energy"].values).sum())
         part = part.isel(time=slice(0, n_times), step=slice(0, n_steps))
         part.attrs = dict(dataset.attrs) | {"status": worst.name.lower(), "advice": worst.value}
         parts.append(part)
     return parts
+
+
+def _n_times(part: xr.Dataset) -> int:
+    """Saved times of one repetition: those with an energy, or with places and masses where atoms have no energy."""
+    saved = np.isfinite(part["energy"].values)
+    for name in ("points", "weights"):
+        values = part[name]
+        if "time" in values.dims:
+            saved = saved | np.isfinite(values.transpose("time", ...).values.reshape(len(saved), -1)).all(axis=1)
+    return int(saved.sum()) or len(saved)
 
 
 def measure_at(dataset: xr.Dataset, index: int) -> Measure:
