@@ -46,9 +46,9 @@ def balanced() -> Problem:
     return balanced_with()
 
 
-def balanced_with(**sections) -> Problem:
+def balanced_with(sampled: int = 200, **sections) -> Problem:
     """Both layers trained from balanced neurons, with other sections of the cell."""
-    initial = {"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": sampled, "lifted": True}
     return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
 
 

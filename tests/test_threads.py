@@ -12,12 +12,13 @@ import wgfpipe
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.kind)
 def test_runs_in_threads_give_the_bytes_of_runs_one_after_another(method):
     """Four solves at once, of two lengths of step, equal the same solves alone: to the last bit."""
-    initial = {"kind": "gaussian", "std": 0.5, "sampled": 32}
-    problem = home(method, make_problem(16, data={"kind": "sinus", "n": 4}, initial=initial))
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": 16}
+    grid = {"half_width": 2.75, "points_per_axis": 12}
+    problem = home(method, make_problem(data={"kind": "sinus", "n": 4}, initial=initial, grid=grid))
     methods = [method, method.model_copy(update={"dt": 0.8 * method.dt})] * 2
 
     def run(chosen):
-        return wgfpipe.solve(problem, chosen, method.dt, 2)
+        return wgfpipe.solve(problem, chosen, chosen.dt, 2)
 
     alone = [run(chosen) for chosen in methods[:2]] * 2
     with ThreadPoolExecutor(4) as pool:
