@@ -6,10 +6,7 @@ from typing import ClassVar
 from wgfpipe import declared
 from wgfpipe.section import PlugIn
 
-DECLARED = (
-    declared.Declared("title", declared.text, "what the energy is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
-)
+DECLARED = declared.described("the energy is")
 """Class variables of an energy, which :class:`Energy` describes, and the values they may have."""
 
 

@@ -24,6 +24,7 @@ from wgfpipe.report.scene import (
     FLOOR_GREY,
     GREY,
     MAX_CURVE_POINTS,
+    ROUNDING,
     STATUS_COLORS,
     Scene,
     log_scale,
@@ -47,7 +48,7 @@ CERTIFICATES = {  # step variable -> (title, log scale, what is not above this i
     "inner_iterations": ("inner iterations", False, 0.0),
     "kernel_applications": ("kernel applications", False, 0.0),
     "plan_off_diagonal": ("mass moved by the plan", False, 0.0),
-    "transport_cost": ("transport cost $W_2^2 / 2\\,dt$", True, 0.0),
+    "transport_cost": ("transport cost $W_2^2 / (2\\,dt)$", True, 0.0),
     "mass_error": ("relative mass error", True, 1e-14),
 }
 
@@ -84,6 +85,7 @@ def draw_distances(scene: Scene) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
+    tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
@@ -95,15 +97,15 @@ def draw_distances(scene: Scene) -> Figure:
             bound = scene.over_repetitions(shares["labelled"].sel({"label": label}))[0]
             scene.plot(axes, label, scene.time, share)
             if np.any(largest > least):
-                axes.fill_between(scene.time, least, largest, color=scene.looks[label]["color"], alpha=0.2, linewidth=0)
+                look = {"color": scene.looks[label]["color"], "alpha": 0.2, "linewidth": 0}
+                axes.fill_between(scene.time, np.maximum(least, tiny), largest, where=largest > ROUNDING, **look)
                 extra["range"] = Patch(facecolor=FAINT, alpha=0.5, label="range over repetitions")
             if np.any(bound > 1.05 * share):  # else it cannot be told from the distance
                 axes.plot(scene.time, bound, ":", color=scene.looks[label]["color"])
                 extra["bound"] = Line2D([], [], color=GREY, linestyle=":", label="upper bound by labels")
         floor = scene.over_repetitions(shares["floor"])[0]
         if np.any(floor > 0) and any(scene.on_grid(label) for label in others):
-            tiny = np.finfo(float).tiny  # the shade reaches below the axis, wherever that ends
-            axes.fill_between(scene.time, tiny, floor, where=floor > 0, color=FLOOR_GREY, linewidth=0, zorder=0.4)
+            axes.fill_between(scene.time, tiny, floor, where=floor > ROUNDING, color=FLOOR_GREY, linewidth=0, zorder=0.4)
             axes.plot(scene.time, floor, color="#a0a0a0", linewidth=0.8, zorder=0.5)
             extra["floor"] = Patch(facecolor=FLOOR_GREY, edgecolor="#a0a0a0", label="grid floor (grid methods only)")
         axes.set_title(DISTANCE_TITLES.get(name, name.replace("_", " ")))
@@ -115,7 +117,9 @@ def draw_distances(scene: Scene) -> Figure:
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     log_scale(*panels[: len(names)])
-    figure.supylabel(f"distance to {scene.reference} / largest distance {scene.reference} travelled", fontsize=9)
+    parts = [f"distance to {scene.reference} /", f"largest distance {scene.reference} travelled"]
+    fits = 0.07 * len(" ".join(parts)) < figure.get_figheight()  # inches a letter, a bit too wide
+    figure.supylabel((" " if fits else "\n").join(parts), fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
     way = figure.legends[0].get_texts()[0]
     way.set_text(f"{way.get_text()} from its start")
