@@ -11,6 +11,7 @@ constructs it.
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -178,7 +179,7 @@ def _is_package(module: str) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
 
-def _needs(nodes: list[ast.AST], imports: dict[str, tuple[str, str]], module: str, own: set[str]) -> list[tuple[str, str]]:
+def _needs(nodes: Sequence[ast.AST], imports: dict[str, tuple[str, str]], module: str, own: set[str]) -> list[tuple[str, str]]:
     """Definitions of the package that the nodes of a statement name."""
     needs = []
     refined: set[int] = set()
