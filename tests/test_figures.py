@@ -220,6 +220,19 @@ def test_thinned_curves_keep_their_peaks():
     assert time[kept.argmax()] == 4321.0
 
 
+def test_the_label_of_one_row_of_panels_is_whole(base):
+    """One row is the lowest figure, and the label names the reference twice."""
+    labels = ["a_long_name" if label == "gd" else label for label in base["trajectories"]]
+    runs = dict(zip(labels, base["trajectories"].values(), strict=True))
+    distances = base["distances"].assign_coords(label=labels).assign_attrs(reference="a_long_name")
+    with scene_module.styled():
+        made = figures.draw_distances(scene_module.Scene(**base | {"distances": distances, "trajectories": runs}))
+        made.draw_without_rendering()
+        box = made._supylabel.get_window_extent()
+    assert box.y0 >= 0.0
+    assert box.y1 <= made.bbox.y1
+
+
 def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
     axes = Figure().add_subplot()
     axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
@@ -510,7 +523,9 @@ def test_sweeps_compare_what_differs_in_one_number(settings, groups):
         (0.0, "0"),
         (0.36261, "0.363"),
         (2.23e-12, "2.23 \N{MULTIPLICATION SIGN} 10⁻¹²"),
-        (1.5e7, "1.5 \N{MULTIPLICATION SIGN} 10⁷"),
+        (0.29, "0.290"),
+        (200.0, "200"),
+        (1.5e7, "1.50 \N{MULTIPLICATION SIGN} 10⁷"),
         (None, report.DASH),
         (np.nan, report.DASH),
     ],
@@ -523,6 +538,7 @@ def test_numbers_read_as_on_paper(value, text):
     ("value", "text"),
     [
         (0.0, "0%"),
+        (1.7e-16, "< 0.0001%"),
         (0.00056, "0.056%"),
         (0.0432, "4.3%"),
         (1.404, "140.4%"),

@@ -12,7 +12,7 @@ from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.plugins import any_energy, any_of
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES
 from wgfpipe.section import Section
-from wgfpipe.spaces.base import Space
+from wgfpipe.spaces.base import Parametrization, Space
 from wgfpipe.spaces.signed import Signed
 
 AnyDataset = any_of("data")
@@ -82,7 +82,7 @@ class Cell(Section):
         It holds ``data`` and ``parametrization``, or ``space``.
         """
         absent = {key for key in ("data", "space", "parametrization") if getattr(self, key) is None}
-        distances = list(self.distances or supported(Place(self.state_space)))
+        distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
         return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
 
 

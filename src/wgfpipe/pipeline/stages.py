@@ -17,7 +17,6 @@ from typing import Any
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
-from wgfpipe.measure import Measure
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
 from wgfpipe.pipeline.origin import digest_of_file as _digest
@@ -390,11 +389,6 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition
 def _space(spec: Mapping[str, Any]) -> Space:
     """What a point is."""
     return next(made_from(section, spec[section]) for section in SPACES if section in spec)
-
-
-def _as_it_is(measure: Measure) -> Measure:
-    """Measure of points, which are pictured where they are."""
-    return measure
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from wgfpipe.report.scene import (
     FLOOR_GREY,
     GREY,
     MAX_CURVE_POINTS,
+    ROUNDING,
     STATUS_COLORS,
     Scene,
     log_scale,
@@ -42,7 +43,7 @@ CERTIFICATES = {  # step variable -> (title, log scale, what is not above this i
     "inner_iterations": ("inner iterations", False, 0.0),
     "kernel_applications": ("kernel applications", False, 0.0),
     "plan_off_diagonal": ("mass moved by the plan", False, 0.0),
-    "transport_cost": ("transport cost $W_2^2 / 2\\,dt$", True, 0.0),
+    "transport_cost": ("transport cost $W_2^2 / (2\\,dt)$", True, 0.0),
     "mass_error": ("relative mass error", True, 1e-14),
 }
 
@@ -95,6 +96,7 @@ def draw_distances(scene: Scene) -> Figure:
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
     apart = [name for name in names if (kind := DISTANCES.get(name)) and kind.role == "measure" and not kind.carries]
+    tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
@@ -111,15 +113,15 @@ def draw_distances(scene: Scene) -> Figure:
             if np.isinf(share).any():
                 infinite.append(label)
             if np.any(largest > least):
-                axes.fill_between(scene.time, least, largest, color=scene.looks[label]["color"], alpha=0.2, linewidth=0)
+                look = {"color": scene.looks[label]["color"], "alpha": 0.2, "linewidth": 0}
+                axes.fill_between(scene.time, np.maximum(least, tiny), largest, where=largest > ROUNDING, **look)
                 extra["range"] = Patch(facecolor=FAINT, alpha=0.5, label="range over repetitions")
             if np.any(bound > 1.05 * share):  # else it cannot be told from the distance
                 axes.plot(scene.time, bound, ":", color=scene.looks[label]["color"])
                 extra["bound"] = Line2D([], [], color=GREY, linestyle=":", label="upper bound by labels")
         floor = scene.over_repetitions(shares["floor"])[0]
         if np.any(floor > 0) and any(scene.on_grid(label) for label in others):
-            tiny = np.finfo(float).tiny  # the shade reaches below the axis, wherever that ends
-            axes.fill_between(scene.time, tiny, floor, where=floor > 0, color=FLOOR_GREY, linewidth=0, zorder=0.4)
+            axes.fill_between(scene.time, tiny, floor, where=floor > ROUNDING, color=FLOOR_GREY, linewidth=0, zorder=0.4)
             axes.plot(scene.time, floor, color="#a0a0a0", linewidth=0.8, zorder=0.5)
             extra["floor"] = Patch(facecolor=FLOOR_GREY, edgecolor="#a0a0a0", label="grid floor (grid methods only)")
         axes.set_title(panel_title(scene.distances, name) + (", not divided" if absolute else ""))
@@ -138,7 +140,9 @@ def draw_distances(scene: Scene) -> Figure:
     for axes, name in zip(panels, names, strict=False):
         if name in apart:
             log_scale(axes)
-    figure.supylabel(f"distance to {scene.reference} / largest distance {scene.reference} travelled", fontsize=9)
+    parts = [f"distance to {scene.reference} /", f"largest distance {scene.reference} travelled"]
+    fits = 0.07 * len(" ".join(parts)) < figure.get_figheight()  # inches a letter, a bit too wide
+    figure.supylabel((" " if fits else "\n").join(parts), fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
     way = figure.legends[0].get_texts()[0]
     way.set_text(f"{way.get_text()} from its start")

@@ -22,7 +22,7 @@ from wgfpipe.distances import DISTANCES
 from wgfpipe.pipeline.provenance import versions
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
 from wgfpipe.report.question import energy_formula, energy_titles, headline, is_network, question
-from wgfpipe.report.scene import GREY, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.scene import GREY, ROUNDING, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
 from wgfpipe.results.verdict import (
     DISAGREE,
     DOES_NOT_FOLLOW,
@@ -368,6 +368,8 @@ def _share(value: float | str | None) -> str:
     value = None if isinstance(value, str) else value
     if value is None or not math.isfinite(value):
         return DASH
+    if 0.0 < value < ROUNDING:
+        return f"< {100 * ROUNDING:.4f}%"
     return f"{value:.1%}" if value >= 0.01 else f"{100 * value:.2g}%"
 
 
@@ -375,8 +377,10 @@ def _number(value: float | None) -> str:
     """Format a number with three digits; powers of ten as on paper."""
     if value is None or not math.isfinite(value):
         return DASH
-    mantissa, _, exponent = (f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}").partition("e")
-    return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
+    mantissa, _, exponent = (f"{value:#.3g}" if abs(value) >= 1e-3 else f"{value:.2e}" if value else "0").partition("e")
+    if not exponent:
+        return mantissa.rstrip(".")
+    return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def _seconds(value: float | None) -> str:

@@ -30,6 +30,8 @@ STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D
 DECADES, PIXELS = 3.0, 144
 """Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+ROUNDING = 1e-6
+"""Share of the largest value drawn below which logarithmic scales leave values out: rounding, or the common start."""
 MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 80
 
 STYLE: dict[Any, Any] = {
@@ -175,11 +177,12 @@ class Scene:
             elif label not in self.complete:
                 handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label=f"{text}: not drawn"))
         handles += extra
-        widths = [0.75 + 0.075 * len(str(handle.get_label())) for handle in handles]  # inches, a bit too wide
+        widths = [1.0 + 0.075 * len(str(handle.get_label())) for handle in handles]  # inches, a bit too wide
         for rows in range(1, len(handles) + 1):
             columns = [widths[k : k + rows] for k in range(0, len(widths), rows)]
             if rows == len(handles) or sum(map(max, columns)) < figure.get_figwidth():
-                figure.legend(handles=handles, loc="outside lower center", ncols=len(columns), handlelength=2.6)
+                look = {"handlelength": 4.5}  # a dash and a dot on either side of the marker
+                figure.legend(handles=handles, loc="outside lower center", ncols=len(columns), **look)
                 break
 
 
@@ -197,7 +200,7 @@ def looks_of(labels: list[str]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def log_scale(*panels: Axes, share: float = 1e-6) -> None:
+def log_scale(*panels: Axes, share: float = ROUNDING) -> None:
     """Scale y logarithmically, the same in all panels given, without what is less than a share of the largest.
 
     That share is rounding, or the common start. The limits hold at least two powers of ten, which alone are labelled.
