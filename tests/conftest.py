@@ -18,6 +18,15 @@ from wgfpipe.spaces.euclidean import Euclidean
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
 
 
+LONGEST = ("test_workflow.py", "test_provenance.py", "test_figures.py", "test_yardstick.py", "test_surface.py")
+"""Files that take longest, in that order: whoever runs files side by side is to start with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first, and leave all others as they are."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def make_problem(points_per_axis: int = 24, **sections) -> Problem:
     """Six samples of a sine, neurons from a Gaussian: small enough for a test, nonlinear enough to matter."""
     defaults = {"data": {"kind": "sinus", "n": 6}, "grid": {"half_width": 3.0, "points_per_axis": points_per_axis}}
@@ -51,9 +60,9 @@ def balanced() -> Problem:
     return balanced_with()
 
 
-def balanced_with(**sections) -> Problem:
+def balanced_with(sampled: int = 200, **sections) -> Problem:
     """Both layers trained from balanced neurons, with other sections of the cell."""
-    initial = {"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": sampled, "lifted": True}
     return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
 
 

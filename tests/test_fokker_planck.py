@@ -55,7 +55,7 @@ def with_energy(problem, **terms):
 def test_an_entropic_step_is_the_gaussian_that_theory_says(debias):
     """Means and covariances of ten steps are those of the scheme's own closed form.
 
-    The kernel of width 4 h^2 is a Gaussian on the lattice to 1e-8; the start is cut at 1e-6 of its maximum (measured 6e-7 in W2).
+    A kernel of width 4 h^2 is a Gaussian on the lattice to 1e-8; the start is cut at 1e-6 of its maximum (measured 6e-7).
     """
     problem = ornstein_uhlenbeck(64)
     epsilon = 4.0 * problem.grid.spacing**2

@@ -5,9 +5,9 @@ import pytest
 from conftest import every_method, instance, make_problem
 
 import wgfpipe
+from wgfpipe.distances.wasserstein import TRIM
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
-from wgfpipe.results.compare import TRIM
 from wgfpipe.results.schema import measure_at
 from wgfpipe.spaces import PARAMETRIZATIONS
 

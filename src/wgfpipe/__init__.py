@@ -66,7 +66,7 @@ else:
                 for plug_in in family:
                     if plug_in.__name__ == name:
                         return plug_in
-        if name in MOVED:
+        if name in (*MOVED, "distances"):
             return import_module(f"wgfpipe.{name}")
         raise AttributeError(f"module 'wgfpipe' has no attribute {name!r}")
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wgfpipe.config.grid import GridSpec
+from wgfpipe.distances import DISTANCES, Place, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.plugins import any_energy, any_of
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES
-from wgfpipe.results.compare import DISTANCES
 from wgfpipe.section import Section
-from wgfpipe.spaces.base import Space
+from wgfpipe.spaces.base import Parametrization, Space
 from wgfpipe.spaces.signed import Signed
 
 AnyDataset = any_of("data")
@@ -21,7 +21,7 @@ AnySpace = any_of("space")
 AnyEnergy = any_energy()
 AnyMethod = any_of("method")
 AnyInitial = any_of("initial")
-DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
+DistanceName: Any = Literal[tuple(DISTANCES)]
 
 
 class VerdictSpec(Section):
@@ -51,7 +51,7 @@ class Cell(Section):
     repetitions: int = Field(default=5, ge=1, description="runs with seeds of their own of whatever is random")
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=None, description="what to measure; all distances that exist for the parametrization unless listed"
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
@@ -82,7 +82,8 @@ class Cell(Section):
         It holds ``data`` and ``parametrization``, or ``space``.
         """
         absent = {key for key in ("data", "space", "parametrization") if getattr(self, key) is None}
-        return self.model_dump(mode="json", exclude=absent) | {"distances": list(self.distances or DISTANCES)}
+        distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
+        return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
 
 
 class Sweep(Section):
@@ -99,6 +100,6 @@ class Comparison(Section):
     """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
 
     cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=FUNCTION_DISTANCES, description="what to measure: function_gap, data_gap, energy_gap"
     )

@@ -14,8 +14,7 @@ from wgfpipe.section import PlugIn
 from wgfpipe.spaces.base import Parametrization, Space
 
 DECLARED = (
-    declared.Declared("title", declared.text, "what the energy is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    *declared.described("the energy is"),
     declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
     declared.Declared("example_data", declared.mapping, "the section data of a cell"),
 )

@@ -17,7 +17,6 @@ from typing import Any
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
-from wgfpipe.measure import Measure
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
 from wgfpipe.pipeline.origin import digest_of_file as _digest
@@ -28,7 +27,7 @@ from wgfpipe.results import schema as trajectory
 from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
-from wgfpipe.spaces.base import Parametrization, Space
+from wgfpipe.spaces.base import Space
 
 
 def share_with_jobs(source: Path) -> None:
@@ -208,8 +207,7 @@ def figures(
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
-        space = _space(spec)
-        as_signed = space.as_signed if isinstance(space, Parametrization) else _as_it_is
+        as_signed = getattr(_space(spec), "as_signed", None)
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
@@ -391,11 +389,6 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition
 def _space(spec: Mapping[str, Any]) -> Space:
     """What a point is."""
     return next(made_from(section, spec[section]) for section in SPACES if section in spec)
-
-
-def _as_it_is(measure: Measure) -> Measure:
-    """Measure of points, which are pictured where they are."""
-    return measure
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

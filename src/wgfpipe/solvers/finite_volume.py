@@ -44,7 +44,7 @@ KEPT_FACTORS = 4
 
 
 LOST = 1e-6
-"""Share of the mass that a step may lose. Rounding leaves 1e-16 of dt times the largest rate: that is a step of 1e6 spacings."""
+"""Share of the mass that a step may lose. Rounding leaves 1e-16 of dt times the largest rate: 1e10 of its times at most."""
 
 
 class Halved(NamedTuple):

@@ -21,8 +21,7 @@ Geometry = Literal["euclidean", "periodic", "curved"]
 
 
 DECLARED = (
-    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    *declared.described("a neuron is"),
     declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
 )
 """Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
