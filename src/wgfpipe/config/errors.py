@@ -43,10 +43,10 @@ class _Place(NamedTuple):
 
 
 def _place(path: Sequence[str], top: type[BaseModel]) -> _Place:
-    """Follow pydantic's path through the types: it also holds what is no key of the file.
+    """Follow pydantic's path through the types, and leave out what is no key of the file.
 
-    That are the tags of unions, the names of their members, and fields whose own fields stand beside them in the file: the
-    ``terms`` of a sum, and a union told apart by a key of its own name, such as ``shape``.
+    The path also holds tags of unions, names of their members, and fields whose own fields stand in their place in the file:
+    the ``terms`` of a sum, and a union that is told apart by a key of its own name, such as ``shape``.
     """
     kind: Any = top
     keys: list[str] = []

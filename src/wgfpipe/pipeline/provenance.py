@@ -11,6 +11,7 @@ constructs it.
 import ast
 import hashlib
 import importlib.util
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
@@ -20,7 +21,18 @@ from typing import Any
 PACKAGE = "wgfpipe"
 REGISTRIES = frozenset(
     f"{PACKAGE}{suffix}"
-    for suffix in ("", ".plugins", ".methods", ".spaces", ".laws", ".energies", ".datasets", ".config", ".config.model")
+    for suffix in (
+        "",
+        ".plugins",
+        ".methods",
+        ".spaces",
+        ".laws",
+        ".energies",
+        ".datasets",
+        ".distances",
+        ".config",
+        ".config.model",
+    )
 )
 """Modules whose own definitions are cut: they name every plug-in."""
 
@@ -30,13 +42,15 @@ NAMING = (ast.Import, ast.ImportFrom, ast.Attribute, ast.Name)
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "POT", "numba")
 
 
-def fingerprint(*entries: tuple[str, str] | type) -> str:
+def fingerprint(*entries: tuple[str, str] | type, words: Any = None) -> str:
     """Digest of the code reachable from some definitions and of the versions of the numerical packages.
 
     Parameters
     ----------
     *entries : tuple of str, or type
         Definitions to start from: (module, name), or a class of the package.
+    words : plain data, optional
+        What a registry says of its plug-ins, where it counts and their code does not.
 
     Returns
     -------
@@ -60,6 +74,8 @@ def fingerprint(*entries: tuple[str, str] | type) -> str:
     digest = hashlib.sha256()
     for (module, name), text in sorted(seen.items()):
         digest.update(f"{module}.{name}\n{text}\n".encode())
+    if words is not None:
+        digest.update(json.dumps(words, sort_keys=True).encode())
     for package in NUMERICAL_PACKAGES:
         digest.update(f"{package}=={_version(package)}\n".encode())
     return digest.hexdigest()[:16]

@@ -89,13 +89,28 @@ def comparison_spec(cells: Mapping[str, Mapping[str, Any]], distances: list[str]
 
 
 def code_of(stage: str, spec: Mapping[str, Any]) -> str:
-    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
+    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names.
+
+    Where distances are shown and not computed, what they are called and how they are preferred counts, and not their code.
+    """
+    from wgfpipe.distances import DISTANCES
+
     used = SPACES if stage == "figures" else FAMILIES  # the data set only says what is drawn
     plugins = [plug_in for section in used if section in spec for plug_in in classes_in(section, spec[section])]
     if stage == "comparison":
         parts = [(section, part[section]) for part in spec["cells"].values() for section in ("parametrization", "energy")]
         plugins += [plug_in for section, values in parts for plug_in in classes_in(section, values)]
-    return fingerprint((__name__, stage), *plugins)
+    plugins += [type(DISTANCES[name]) for name in spec.get("distances", ())]
+    shown = stage in ("figures", "comparison", "summary", "report")
+    return fingerprint((__name__, stage), *plugins, words=_words() if shown else None)
+
+
+def _words() -> dict[str, Any]:
+    """What every distance declares of itself: its names, its role, its place in a verdict."""
+    from wgfpipe.distances import DISTANCES
+    from wgfpipe.distances.base import DECLARED
+
+    return {name: [getattr(distance, said.name) for said in DECLARED] for name, distance in DISTANCES.items()}
 
 
 def data(spec: Mapping[str, Any], out: str, source: str | None = None, *, code: str | None = None) -> None:
