@@ -108,8 +108,10 @@ def draw_distances(scene: Scene) -> Figure:
             share, least, largest = scene.over_repetitions(shares["value"].sel({"label": label}))
             bound = scene.over_repetitions(shares["labelled"].sel({"label": label}))[0]
             scene.plot(axes, label, scene.time, share)
-            if np.isinf(share).any():
-                infinite.append(label)
+            if (far := np.isinf(share)).any():
+                first, last = scene.time[far][[0, -1]]
+                when = "" if far.all() else f" at {first:.3g}" if first == last else f" from {first:.3g} to {last:.3g}"
+                infinite.append(f"{label}{when}")
             if np.any(largest > least):
                 axes.fill_between(scene.time, least, largest, color=scene.looks[label]["color"], alpha=0.2, linewidth=0)
                 extra["range"] = Patch(facecolor=FAINT, alpha=0.5, label="range over repetitions")

@@ -202,7 +202,8 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         parts.append(f"{function} apart in {DISTANCES[function_name].in_words}")
     if measure is not None and measure_name:
         apart = "" if function is not None or has_functions(distances) else " apart"
-        to = " to the reference carried to the grid" if carried else ""
+        on_nodes = not has_functions(distances) and floor is not None and floor.high == 0.0  # carrying changes nothing
+        to = " to the reference carried to the grid" if carried and not on_nodes else ""
         parts.append(f"{measure}{apart} in {DISTANCES[measure_name].in_words}{_by(distances, measure_name, label)}{to}")
     reservation = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {said['advice']}"
     found = f"at most {' and '.join(parts)}" if parts else _why_nothing(distances, label)
