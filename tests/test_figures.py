@@ -343,9 +343,8 @@ def test_a_cell_asks_in_the_words_of_its_parts():
 
 def test_a_cell_without_a_network_asks_of_schemes():
     one = question.question(POINTS)
-    assert one.startswith(
-        "Does gradient descent follow the gradient flow of the quadratic potential and the mean Huber loss in "
-    )
+    flow = "the gradient flow of the quadratic potential and the mean Huber loss"
+    assert one.startswith(f'Does the scheme "gradient descent" follow {flow} in ')
     assert one.endswith("(entropic JKO)?")
     three = POINTS | {"methods": POINTS["methods"] | {"prox": {"kind": "prox"}}}
     assert question.question(three).startswith("Does each scheme follow")
@@ -355,7 +354,7 @@ def test_a_cell_without_a_network_asks_of_schemes():
 def test_every_verdict_has_a_badge():
     """One list of words: each constant of the module is in it."""
     words = {value for name, value in vars(verdict).items() if name.isupper() and isinstance(value, str)}
-    assert words - {verdict.INFINITE} == set(verdict.WORDS)
+    assert words - {verdict.INFINITE, verdict.INFINITELY_FAR} == set(verdict.WORDS)
     assert {tone for tone, _ in verdict.WORDS.values()} == {"good", "mixed", "bad", "none"}
 
 
@@ -511,7 +510,7 @@ def test_the_page_of_points_speaks_of_no_network(tmp_path):
     told = " ".join(" ".join(page.text).split())
     assert told.startswith("Does each scheme follow the gradient flow of the quadratic potential and the mean Huber loss in ")
     assert "∞" in told
-    assert "infinitely far in symmetric KL (cell by cell)" in methods[0]["sentence"]
+    assert methods[0]["sentence"] == "jko does not follow: infinitely far apart in symmetric KL (cell by cell)"
     assert len(page.loaded) == len(catalogue.figures_of(outputs=False)) + 1
     told = told.replace("fixed sign, theta = (w, b)", "")  # the title of the space, which stands for one without neurons
     assert not re.search("neuron|network|gradient descent", told)

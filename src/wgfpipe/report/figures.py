@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.pictures import animate, draw_measures
@@ -35,6 +34,7 @@ from wgfpipe.report.scene import (
     words,
 )
 from wgfpipe.results.schema import REPETITION, atomic
+from wgfpipe.results.verdict import facts_of
 from wgfpipe.status import Status
 
 CERTIFICATES = {  # step variable -> (title, log scale, what is not above this is rounding)
@@ -94,7 +94,8 @@ def draw_distances(scene: Scene) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
-    apart = [name for name in names if (kind := DISTANCES.get(name)) and kind.role == "measure" and not kind.carries]
+    facts = facts_of(scene.distances)
+    apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
@@ -149,7 +150,7 @@ def draw_distances(scene: Scene) -> Figure:
 
 def panel_title(distances: xr.Dataset, name: str) -> str:
     """Name of a distance over a panel, with what it compares measures by where that depends on them."""
-    title = DISTANCES[name].symbol if name in DISTANCES else name.replace("_", " ")
+    title = facts_of(distances)[name]["symbol"]
     by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {})
     ways = {by[str(label)] for label in distances["label"].values if str(label) in by and label != distances.attrs["reference"]}
     return f"{title}\n({' or '.join(sorted(ways))})" if ways else title
