@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import flat
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
+from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
 
@@ -304,7 +306,7 @@ def test_densities_of_a_line_hold_the_mass(points):
 def test_infinite_distances_are_named_and_break_nothing(points):
     """What cannot be drawn is told in the panel; where the reference travels infinitely far, values are as they are."""
     distances = points["distances"].copy(deep=True)
-    distances["value"].loc[{"label": "jko", "distance": "symmetric_kl"}] = np.inf
+    distances["value"].loc[{"label": "jko", "distance": "symmetric_kl", "time": slice(0.25, None)}] = np.inf
     for infinitely in (False, True):
         if infinitely:
             distances["travelled"].loc[{"distance": "symmetric_kl"}] = np.inf
@@ -312,7 +314,7 @@ def test_infinite_distances_are_named_and_break_nothing(points):
             made = figures.draw_distances(scene_module.Scene(**points | {"distances": distances}))
             scene_module.render_figure(made, "svg", "")
         panel = next(axes for axes in made.axes if axes.get_title().startswith("symmetric KL"))
-        assert "infinite: jko" in [text.get_text() for text in panel.texts]
+        assert "infinite: jko from 0.25 to 1" in [text.get_text() for text in panel.texts]
         assert ("not divided" in panel.get_title()) is infinitely
         assert np.isfinite(panel.get_ylim()).all()
 
@@ -354,9 +356,8 @@ def test_a_cell_asks_in_the_words_of_its_parts():
 
 def test_a_cell_without_a_network_asks_of_schemes():
     one = question.question(POINTS)
-    assert one.startswith(
-        "Does gradient descent follow the gradient flow of the quadratic potential and the mean Huber loss in "
-    )
+    flow = "the gradient flow of the quadratic potential and the mean Huber loss"
+    assert one.startswith(f'Does the scheme "gradient descent" follow {flow} in ')
     assert one.endswith("(entropic JKO)?")
     three = POINTS | {"methods": POINTS["methods"] | {"prox": {"kind": "prox"}}}
     assert question.question(three).startswith("Does each scheme follow")
@@ -366,7 +367,7 @@ def test_a_cell_without_a_network_asks_of_schemes():
 def test_every_verdict_has_a_badge():
     """One list of words: each constant of the module is in it."""
     words = {value for name, value in vars(verdict).items() if name.isupper() and isinstance(value, str)}
-    assert words - {verdict.INFINITE} == set(verdict.WORDS)
+    assert words - {verdict.INFINITE, verdict.INFINITELY_FAR} == set(verdict.WORDS)
     assert {tone for tone, _ in verdict.WORDS.values()} == {"good", "mixed", "bad", "none"}
 
 
@@ -494,6 +495,38 @@ def test_the_page_gives_the_reasons_of_failures(summary, tmp_path):
     assert "numbers <too large> & lost" in told
     assert "jko, caveat: biased by design." in told
     assert "None: every step" not in told
+
+
+def test_the_page_of_points_speaks_of_no_network(tmp_path):
+    """Question, table, captions and intro of a cell without a network; an infinite share reads as one."""
+    setting = flat.problem(1)
+    holed = [setting.grid.measure(np.where(m.weights < 1e-4, 0.0, m.weights)) for m in flat.contraction(setting)]
+    runs = flat.runs(setting) | {"jko": flat.run(setting, holed, "grid", "jko")}
+    measured = compare(setting, runs, "exact", ("symmetric_kl", "energy_gap"))
+    methods = [verdict.judge_method(measured, runs[label], label, 0.1) for label in ("jko", "langevin")]
+    answer = verdict.judge_cell("points", methods, "exact", 0.1)
+    model = {"parametrization": POINTS["parametrization"], "energy": POINTS["energy"]}
+    for label, kind in (("exact", "prox"), ("jko", "jko_entropic"), ("langevin", "flow")):
+        spec = json.dumps(model | {"method": {"kind": kind}})
+        trajectory.write(
+            runs[label].assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "trajectory" / f"{label}.nc", "trajectory"
+        )
+    spec = json.dumps({"reference": "exact"})
+    trajectory.write(measured.assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "distances.nc", "distances")
+    (tmp_path / "points" / "figures").mkdir()
+    for name in (*catalogue.figures_of(outputs=False), "flow"):
+        (tmp_path / "points" / "figures" / f"{name}.{'gif' if name == 'flow' else 'svg'}").write_bytes(b"<svg/>")
+    pd.DataFrame(table({"points": (measured, runs)}, [answer])).to_csv(tmp_path / "summary.csv", index=False)
+    (tmp_path / "verdict.json").write_text(json.dumps({"cells": [answer]}, allow_nan=False), encoding="utf-8")
+    paths = {"csv": str(tmp_path / "summary.csv"), "verdict": str(tmp_path / "verdict.json")}
+    page = Page(report.render({"cells": {"points": {}}, "sweeps": {}}, paths, {"points": str(tmp_path / "points")}, {}))
+    told = " ".join(" ".join(page.text).split())
+    assert told.startswith("Does each scheme follow the gradient flow of the quadratic potential and the mean Huber loss in ")
+    assert "∞" in told
+    assert methods[0]["sentence"] == "jko does not follow: infinitely far apart in symmetric KL (cell by cell)"
+    assert len(page.loaded) == len(catalogue.figures_of(outputs=False)) + 1
+    told = told.replace("fixed sign, theta = (w, b)", "")  # the title of the space, which stands for one without neurons
+    assert not re.search("neuron|network|gradient descent", told)
 
 
 @pytest.mark.parametrize(

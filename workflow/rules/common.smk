@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
 from wgfpipe.pipeline import locking, origin, stages
-from wgfpipe.report import catalogue
+from wgfpipe.report import catalogue, question
 
 if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
     raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
@@ -142,6 +142,11 @@ def figures_of_all_cells():
 
 def summary_spec():
     return {"cells": {name: specs["summary"] for name, specs in SPECS.items()}, "sweeps": EXPERIMENT.sweeps}
+
+
+def report_spec():
+    questions = {name: question.question(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
+    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions}
 
 
 def distances_by_cell(wildcards):

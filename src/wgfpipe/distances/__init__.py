@@ -32,6 +32,12 @@ def of_role(role: Role) -> tuple[str, ...]:
     return tuple(distance.name for distance in sorted(found, key=lambda distance: distance.preference))
 
 
+def facts_of(names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """What a file of distances says of those in it, in the order of DISTANCES: who judges and draws reads it there."""
+    keys = ("symbol", "in_words", "role", "preference", "carries")
+    return {name: {key: getattr(kind, key) for key in keys} for name, kind in DISTANCES.items() if name in names}
+
+
 _OLD = {"compare": "results.compare", "fine_inputs": "distances.function_gap", "TRIM": "distances.wasserstein"}
 """What the module of this name held before it was a package -> where it is."""
 

@@ -20,6 +20,7 @@ from wgfpipe.methods.base import Method, Solved
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.gaussian import ornstein_uhlenbeck
 from wgfpipe.status import Info, Status
+from wgfpipe.times import NO_STEP
 
 CUT = 1e-6
 """Share of the law that a grid may cut."""
@@ -36,7 +37,7 @@ class Exact(Method):
     """Closed form of the flow."""
 
     kind: Literal["exact"] = "exact"
-    dt: PositiveExpression = Field(default=1e9, description="longest step, of no effect: the law is known at any time")
+    dt: PositiveExpression = Field(default=NO_STEP, description="longest step, of no effect: the law is known at any time")
     title: ClassVar[str] = "closed form"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.pictures import animate, draw_measures
@@ -36,6 +35,7 @@ from wgfpipe.report.scene import (
     words,
 )
 from wgfpipe.results.schema import REPETITION, atomic
+from wgfpipe.results.verdict import facts_of
 from wgfpipe.status import Status
 
 CERTIFICATES = {  # step variable -> (title, log scale, what is not above this is rounding)
@@ -95,8 +95,13 @@ def draw_distances(scene: Scene) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
+<<<<<<< HEAD
     apart = [name for name in names if (kind := DISTANCES.get(name)) and kind.role == "measure" and not kind.carries]
     tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
+=======
+    facts = facts_of(scene.distances)
+    apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
+>>>>>>> distances
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
@@ -110,8 +115,10 @@ def draw_distances(scene: Scene) -> Figure:
             share, least, largest = scene.over_repetitions(shares["value"].sel({"label": label}))
             bound = scene.over_repetitions(shares["labelled"].sel({"label": label}))[0]
             scene.plot(axes, label, scene.time, share)
-            if np.isinf(share).any():
-                infinite.append(label)
+            if (far := np.isinf(share)).any():
+                first, last = scene.time[far][[0, -1]]
+                when = "" if far.all() else f" at {first:.3g}" if first == last else f" from {first:.3g} to {last:.3g}"
+                infinite.append(f"{label}{when}")
             if np.any(largest > least):
                 look = {"color": scene.looks[label]["color"], "alpha": 0.2, "linewidth": 0}
                 axes.fill_between(scene.time, np.maximum(least, tiny), largest, where=largest > ROUNDING, **look)
@@ -151,7 +158,7 @@ def draw_distances(scene: Scene) -> Figure:
 
 def panel_title(distances: xr.Dataset, name: str) -> str:
     """Name of a distance over a panel, with what it compares measures by where that depends on them."""
-    title = DISTANCES[name].symbol if name in DISTANCES else name.replace("_", " ")
+    title = facts_of(distances)[name]["symbol"]
     by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {})
     ways = {by[str(label)] for label in distances["label"].values if str(label) in by and label != distances.attrs["reference"]}
     return f"{title}\n({' or '.join(sorted(ways))})" if ways else title

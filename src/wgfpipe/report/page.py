@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from wgfpipe.distances import DISTANCES
 from wgfpipe.pipeline.provenance import versions
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
 from wgfpipe.report.question import energy_formula, energy_titles, headline, is_network, question
@@ -45,7 +44,7 @@ def render(
     ----------
     spec : mapping
         ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
-        knowing of the config.
+        knowing of the config; ``questions``: cell -> what it asks, put together from its files unless given.
     summary_paths : mapping
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
@@ -65,9 +64,15 @@ def render(
     for cell in [answer["cell"] for answer in answers if answer["cell"] in swept]:
         sweeps.setdefault(swept[cell], {})[cell] = spec["sweeps"][swept[cell]][cell]
     cells = [
-        _cell(answer, [row for row in rows if row["cell"] == answer["cell"]], Path(folders[answer["cell"]]))
+        _cell(
+            answer,
+            [row for row in rows if row["cell"] == answer["cell"]],
+            Path(folders[answer["cell"]]),
+            spec.get("questions", {}).get(answer["cell"], ""),
+        )
         for answer in answers
     ]
+    symbols = {name: symbol for cell in cells for name, symbol in cell["symbols"].items()}
     references = {(answer["cell"], answer["reference"]) for answer in answers}
     others = [row for row in rows if (row["cell"], row["label"]) not in references]
     environment = jinja2.Environment(
@@ -85,7 +90,7 @@ def render(
         overall=_overall(answers),
         cells=cells,
         swept=swept,
-        sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
+        sweeps={name: _sweep(name, settings, others, symbols) for name, settings in sweeps.items()},
         comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
         notes=spec.get("notes", ()),
         troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
@@ -116,10 +121,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, asked: str = "") -> dict[str, Any]:
     """All that the page says of a cell."""
     function, measure = (_asked(answer, role) for role in ("function", "measure"))
-    outputs = bool(_header(folder / "distances.nc")[0].get("outputs", 1))
+    said = _header(folder / "distances.nc")[0]
+    outputs, facts = bool(said.get("outputs", 1)), json.loads(said["facts"])
     judged = {answer["reference"]: {}} | {method["method"]: method for method in answer["methods"]}
     methods, specs = [], {}
     for label, judgement in judged.items():
@@ -128,7 +134,7 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
         of_label = {row["distance"]: row for row in rows if row["label"] == label}
         answered = judgement.get("verdict", "no answer") != "no answer"
         at = of_label.get(measure, {}) if answered else {}
-        on_grid = attributes["method_support"] == "grid" and answered and bool(measure) and DISTANCES[measure].carries
+        on_grid = attributes["method_support"] == "grid" and answered and bool(measure) and facts[measure]["carries"]
         methods.append(
             {
                 "label": label,
@@ -156,12 +162,13 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
         "name": answer["cell"],
         "verdict": answer["verdict"],
         "sentence": answer["sentence"],
-        "question": question(spec),
+        "question": asked or question(spec),
+        "symbols": {name: fact["symbol"] for name, fact in facts.items()},
         "spec": spec,
         "outputs": outputs,
         "methods": methods,
-        "function_name": DISTANCES[function].in_words if function else "",
-        "measure_name": DISTANCES[measure].in_words if measure else "",
+        "function_name": facts[function]["in_words"] if function else "",
+        "measure_name": facts[measure]["in_words"] if measure else "",
         "figures": [
             {
                 "title": CATALOGUE[name].title,
@@ -251,7 +258,7 @@ def _comparison(path: Path) -> dict[str, Any]:
     return {"first": first, "names": names, "rows": rows, "figure": figure, "transport": made.attrs["transport"]}
 
 
-def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:
+def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], symbols: Mapping[str, str]) -> str:
     """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells."""
     rows = [row for row in rows if row["cell"] in settings]
     labels = list(dict.fromkeys(row["label"] for row in rows))
@@ -266,9 +273,7 @@ def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict
                 _sweep_panel(
                     axes, places, [row for row in rows if row["distance"] == distance and row["cell"] in places], looks
                 )
-                axes.set_title(
-                    "\n".join(filter(None, [DISTANCES[distance].symbol if distance in DISTANCES else distance, title]))
-                )
+                axes.set_title("\n".join(filter(None, [symbols[distance], title])))
                 axes.set_xlabel(key)
         log_scale(*panels.ravel())
         figure.supylabel("final distance / largest distance travelled", fontsize=9)

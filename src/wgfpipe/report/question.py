@@ -23,7 +23,7 @@ def question(spec: Mapping[str, Any]) -> str:
     if is_network(spec):
         return f"Does {_NETWORK} follow {reference} on the {' plus the '.join(energy_titles(spec))}?"
     others = [method for label, method in spec["methods"].items() if label != spec["reference"]]
-    asked = class_of("method", others[0]["kind"]).title if len(others) == 1 else "each scheme"
+    asked = f'the scheme "{class_of("method", others[0]["kind"]).title}"' if len(others) == 1 else "each scheme"
     return f"Does {asked} follow {equation(spec)} in {space_title(spec)} ({reference})?"
 
 

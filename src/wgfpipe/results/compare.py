@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from wgfpipe.distances import DISTANCES, Distance, supported
+from wgfpipe.distances import DISTANCES, Distance, facts_of, supported
 from wgfpipe.distances.base import has_outputs, laid_out, on_nodes
 from wgfpipe.distances.function_gap import fine_inputs
 from wgfpipe.measure import Array, Measure
@@ -152,7 +152,12 @@ def compare(
             "distance": ("distance", np.asarray(names, dtype=object)),
             "time": ("time", times),
         },
-        attrs={"title": f"Distances to {reference}", "reference": reference, "failures": json.dumps(failures)},
+        attrs={
+            "title": f"Distances to {reference}",
+            "reference": reference,
+            "failures": json.dumps(failures),
+            "facts": json.dumps(facts_of(names)),
+        },
     )
     result.attrs |= {
         f"reference_{key}": trajectories[reference].attrs[key] for key in SAID_OF_RUNS if key in runs[reference][0].attrs

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from wgfpipe.distances import DISTANCES, of_role
 from wgfpipe.status import Status
 
 FOLLOWS = "follows"
@@ -54,6 +53,9 @@ IN_FUNCTION_SPACE = (FUNCTION_ONLY, FUNCTION_AND_SOME)
 
 INFINITE = "infinite"
 """What stands for an infinite share where evidence is stored: JSON has no such number."""
+
+INFINITELY_FAR = "infinitely far"
+"""What stands for it in a sentence."""
 
 CONFIDENCE = 0.95
 """Of the interval of a share over repetitions, Student's for a mean."""
@@ -93,7 +95,7 @@ class Share(NamedTuple):
 
     def __str__(self) -> str:
         if self.mean == math.inf:
-            return "infinitely far"
+            return INFINITELY_FAR
         mean, low, high = (f"{value:.1%}" for value in self)
         return mean if low == high else f"{mean} ({low} to {high})"
 
@@ -182,7 +184,8 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         return evidence | {"verdict": NO_ANSWER, "sentence": why}
     shares = relative(distances).sel({"label": label})
     function_name, measure_name = asked_of(distances)
-    carried = on_grid and measure_name is not None and DISTANCES[measure_name].carries
+    facts = facts_of(distances)
+    carried = on_grid and measure_name is not None and facts[measure_name]["carries"]
     function = _share(shares["largest"], function_name)
     measure = _share(shares["carried" if carried else "largest"], measure_name)
     floor = _share(shares["floor"], measure_name) if carried else None
@@ -199,13 +202,16 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         evidence["caveat"] = f"{said['caveat']} ({bias:.1%} of the distance travelled)"
     parts = []
     if function is not None and function_name:
-        parts.append(f"{function} apart in {DISTANCES[function_name].in_words}")
+        parts.append(f"{function} apart in {facts[function_name]['in_words']}")
     if measure is not None and measure_name:
         apart = "" if function is not None or has_functions(distances) else " apart"
-        to = " to the reference carried to the grid" if carried else ""
-        parts.append(f"{measure}{apart} in {DISTANCES[measure_name].in_words}{_by(distances, measure_name, label)}{to}")
+        on_nodes = not has_functions(distances) and floor is not None and floor.high == 0.0  # carrying changes nothing
+        to = " to the reference carried to the grid" if carried and not on_nodes else ""
+        parts.append(f"{measure}{apart} in {facts[measure_name]['in_words']}{_by(distances, measure_name, label)}{to}")
     reservation = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {said['advice']}"
-    found = f"at most {' and '.join(parts)}" if parts else _why_nothing(distances, label)
+    found = " and ".join(parts) or _why_nothing(distances, label)
+    if parts and not found.startswith(INFINITELY_FAR):
+        found = f"at most {found}"
     if not parts:
         verdict = NO_ANSWER
     elif floor is not None and floor.high > tolerance:
@@ -222,13 +228,21 @@ def has_functions(distances: xr.Dataset) -> bool:
     return bool(distances.attrs.get("outputs", 1))
 
 
+def facts_of(distances: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """What a file of distances says of those in it; see :func:`wgfpipe.distances.facts_of`."""
+    return json.loads(distances.attrs["facts"])
+
+
 def asked_of(distances: xr.Dataset) -> tuple[str | None, str | None]:
     """Names of the distances of functions and of measures that a verdict asks, of those that were measured.
 
     Where points have no outputs the measures alone decide; energies do where no measures were compared.
     """
-    measured = [str(name) for name in distances["distance"].values]
-    function, measure = (next((name for name in of_role(role) if name in measured), None) for role in ("observable", "measure"))
+    facts = facts_of(distances)
+    names = sorted(map(str, distances["distance"].values), key=lambda name: facts[name]["preference"])
+    function, measure = (
+        next((name for name in names if facts[name]["role"] == role), None) for role in ("observable", "measure")
+    )
     return (None if measure is not None and not has_functions(distances) else function), measure
 
 
@@ -346,7 +360,7 @@ def _by(distances: xr.Dataset, name: str, label: str) -> str:
 
 def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
     """Predicted displacement of a scheme's own, as a share of the distance travelled; None where theory predicts none."""
-    lengths = [distance.name for distance in DISTANCES.values() if distance.carries]  # W2 first
+    lengths = [name for name, facts in facts_of(distances).items() if facts["carries"]]  # W2 first
     available = [name for name in lengths if name in distances["distance"].values]
     if not (said.get("bias", 0.0) > 0.0 and available):
         return None
@@ -377,7 +391,8 @@ def _why_nothing(distances: xr.Dataset, label: str) -> str:
     names = [name for name in asked_of(distances) if name is not None]
     travelled = distances["travelled"].max("time").sel(distance=names)
     if names and np.isinf(travelled).any():
-        return f"the reference travels infinitely far in {DISTANCES[names[-1]].in_words}, and of that there is no share"
+        words = facts_of(distances)[names[-1]]["in_words"]
+        return f"the reference travels infinitely far in {words}, and of that there is no share"
     return "nothing measured"
 
 
@@ -397,7 +412,7 @@ def _reference(distances: xr.Dataset) -> dict[str, Any]:
         "advice": said.get("reference_advice", ""),
         "moves": bool(moved.any()),
         "functions": has_functions(distances),
-        "measured": " and ".join(DISTANCES[name].in_words for name in asked_of(distances) if name is not None),
+        "measured": " and ".join(facts_of(distances)[name]["in_words"] for name in asked_of(distances) if name is not None),
         **_flow_of(said, "reference_"),
     }
 
