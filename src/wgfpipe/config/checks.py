@@ -10,7 +10,7 @@ from wgfpipe.datasets.base import DataError
 from wgfpipe.energies.terms import Terms
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
-from wgfpipe.laws.base import Box, LawError
+from wgfpipe.laws.base import CUTOFF_RADIUS, Box, LawError
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Method
 from wgfpipe.seeds import seed_of
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 EXPRESSIONS = ("dt", "epsilon", "diffusion", "matched_dt")
 """Hyper-parameters that may be written in the grid spacing."""
+
+
+MILLIONTH = 4.892
+"""Standard deviations beyond which a Gaussian has a millionth of its mass, both tails together."""
 
 
 class Steps(NamedTuple):
@@ -148,6 +152,12 @@ def _check_initial(where: str, cell: "Cell", grid: Grid, n_features: int) -> lis
     return mistakes
 
 
+def _without_tails(part: Box) -> Box:
+    """Box of a Gaussian that leaves out a millionth of the mass on every axis: a grid may cut as much."""
+    middle, half = (part.high + part.low) / 2, (part.high - part.low) / 2 * (MILLIONTH / CUTOFF_RADIUS)
+    return Box(middle - half, middle + half, part.resolution)
+
+
 def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], list[int]]:
     """Boxes of the initial measure on some axes of the grid, and those axes.
 
@@ -155,7 +165,10 @@ def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], 
     neurons (w, b) knows nothing of curved or periodic parameters: these are held to how far from zero it reaches.
     """
     space, law = cell.state_space.chart, cell.initial
-    parts = law.boxes(law.dimension_in(space, n_features))
+    dimension = law.dimension_in(space, n_features)
+    parts = law.boxes(dimension)
+    if not isinstance(space, Parametrization) and law.gaussian(dimension) is not None:
+        parts = tuple(_without_tails(part) for part in parts)
     if space.geometry == "euclidean" or not isinstance(space, Parametrization):
         return parts, list(range(grid.n_parameters))
     lines = [k for k in range(grid.n_parameters) if grid.period(k) is None]

@@ -95,13 +95,9 @@ def draw_distances(scene: Scene) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
-<<<<<<< HEAD
-    apart = [name for name in names if (kind := DISTANCES.get(name)) and kind.role == "measure" and not kind.carries]
-    tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
-=======
     facts = facts_of(scene.distances)
     apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
->>>>>>> distances
+    tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
