@@ -7,6 +7,7 @@ import numpy as np
 
 from wgfpipe.config.errors import Mistake, mistake
 from wgfpipe.datasets.base import DataError
+from wgfpipe.distances import DISTANCES, Place
 from wgfpipe.energies.terms import Terms
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
@@ -52,6 +53,10 @@ def check_cell(
     distances = cell.distances or ()
     if len(set(distances)) < len(distances):
         mistakes.append(mistake(where, "distances", list(distances), "every distance once"))
+    place = Place(cell.state_space, isinstance(cell.state_space, Parametrization))
+    for name in distances:
+        if (reason := DISTANCES[name].unsupported(place)) is not None:
+            mistakes.append(mistake(where, "distances", name, f"a distance that exists here: {reason}"))
     try:
         times = save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError as error:
