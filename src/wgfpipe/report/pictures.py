@@ -316,11 +316,7 @@ def _moving_lines(
     axes = figure.subplots()
     line.frame(axes, scene.coordinates[0], max(curve.max() for row in curves for curve in row))
     axes.set_ylabel("density")
-<<<<<<< HEAD
-    looks: list[Any] = [scene.looks[label] | {"marker": None} for label in labels]
-=======
     looks: list[dict[str, Any]] = [{**scene.looks[label], "marker": None} for label in labels]
->>>>>>> distances
     lines = [axes.plot(line.places, curves[0][0], label=label, **look)[0] for label, look in zip(labels, looks, strict=True)]
     axes.legend(loc="upper right")
     frames = []
@@ -341,12 +337,7 @@ def _gif(pictures: list[NDArray[np.uint8]]) -> bytes:
     palette = Image.fromarray(sheet).quantize(256)  # one for all frames: what does not move must not flicker
     stills = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in pictures]
     colors = np.array(palette.getpalette()).reshape(-1, 3)
-<<<<<<< HEAD
-    paper: Any = stills[0].getpixel((0, 0))
-    colors[paper] = 255  # quantization has tinted the paper
-=======
     colors[int(np.asarray(stills[0])[0, 0])] = 255  # quantization has tinted the paper
->>>>>>> distances
     for still in stills:
         still.putpalette(colors.ravel().tolist())
     stream = io.BytesIO()
