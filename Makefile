@@ -20,7 +20,7 @@ reproduce: env
 	  echo "the report is results/report.html"
 
 test: env
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -p no:benchmark
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark
 
 lint: env
 	ruff check .

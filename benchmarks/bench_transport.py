@@ -4,7 +4,7 @@ import pytest
 from conftest import sine_problem
 
 import wgfpipe
-from wgfpipe.results.compare import TRIM
+from wgfpipe.distances.wasserstein import TRIM
 from wgfpipe.results.schema import measure_at
 from wgfpipe.transport.sparse import PowerCost, solve
 

@@ -7,10 +7,24 @@ import numpy as np
 import pytest
 
 import wgfpipe
+from wgfpipe.energies.terms import Terms
+from wgfpipe.grid.grid import Grid
+from wgfpipe.laws.gaussian import Gaussian
+from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
 from wgfpipe.problems import Problem
+from wgfpipe.spaces.euclidean import Euclidean
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
+
+
+LONGEST = ("test_workflow.py", "test_provenance.py", "test_figures.py", "test_yardstick.py", "test_surface.py")
+"""Files that take longest, in that order: whoever runs files side by side is to start with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first, and leave all others as they are."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def make_problem(points_per_axis: int = 24, **sections) -> Problem:
@@ -46,16 +60,32 @@ def balanced() -> Problem:
     return balanced_with()
 
 
-def balanced_with(**sections) -> Problem:
+def balanced_with(sampled: int = 200, **sections) -> Problem:
     """Both layers trained from balanced neurons, with other sections of the cell."""
-    initial = {"kind": "gaussian", "std": 0.5, "sampled": 200, "lifted": True}
+    initial = {"kind": "gaussian", "std": 0.5, "sampled": sampled, "lifted": True}
     return make_problem(parametrization={"kind": "weight_alpha"}, initial=initial, **sections)
+
+
+@cache
+def ornstein_uhlenbeck(points_per_axis: int = 32) -> Problem:
+    """A Gaussian in a quadratic potential with an entropy: no network, and a closed form."""
+    well = {"kind": "potential", "shape": "quadratic", "stiffness": ((1.0, 0.3), (0.3, 0.6))}
+    space, grid = Euclidean(dimension=2), Grid.uniform(3.5, points_per_axis, 2, (1,))
+    law, energy = (
+        Gaussian(mean=(1.0, -0.5), std=0.5),
+        Terms(terms={"well": well, "noise": {"kind": "entropy", "strength": 0.1}}),
+    )
+    weights = law.on_grid(grid, space)
+    occupied = weights > 0.0
+    start = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
+    return Problem(np.zeros((0, 0)), np.zeros(0), space, energy, start, grid, weights, law=law)
 
 
 def home(method, problem: Problem) -> Problem:
     """Return the problem itself, or one that the method is made for where this is none."""
-    if method.unsupported(problem) is None:
-        return problem
+    for other in (problem, ornstein_uhlenbeck()):
+        if method.unsupported(other) is None:
+            return other
     assert method.unsupported(balanced()) is None, "no problem of the tests is one for this method"
     return balanced()
 

@@ -42,9 +42,25 @@ BASE = {
 }
 
 
+NOISE = {"kind": "entropy", "strength": 0.1}
+WELL = {"kind": "potential", "shape": "quadratic", "stiffness": 1.0}
+POINTS = {
+    "space": {"kind": "euclidean", "dimension": 2},
+    "energy": {"well": WELL, "noise": NOISE},
+    "grid": {"half_width": 3.0, "points_per_axis": 24},
+    "reference": "gd",
+    "methods": {"gd": GD},
+}
+
+
 def config_of(**overrides):
     """Make a config of one cell, ``base``, that is valid but for the overrides; a section given replaces the valid one."""
     return {"cells": {"base": copy.deepcopy(BASE) | overrides}}
+
+
+def points(**overrides):
+    """Make a config of one cell of points, ``base``, that is valid but for the overrides."""
+    return {"cells": {"base": copy.deepcopy(POINTS) | overrides}}
 
 
 def with_jko(**options):
@@ -129,6 +145,104 @@ def test_another_kind_starts_from_nothing():
     assert made["line"].methods["jko"].kind == "prox"
     assert made["sine"].data.n == 5
     assert made["sine"].data.noise == 0.3
+
+
+def test_points_take_no_network_from_the_defaults():
+    """A cell that says space leaves the data and the parametrization of the defaults to others, and the other way round."""
+    defaults = BASE | {"parametrization": {"kind": "weight_alpha"}, "energy": {"kind": "quadratic"}}
+    cells = load({"defaults": defaults, "cells": {"points": {"space": POINTS["space"]}, "network": {}}}, ROOT).cells
+    assert not {"data", "parametrization"} & set(cells["points"].resolved())
+    assert cells["points"].state_space.kind == "euclidean"
+    assert cells["network"].state_space.kind == "weight_alpha"
+    assert "space" not in cells["network"].resolved()
+    cells = load(
+        {"defaults": POINTS, "cells": {"points": {}, "network": {"data": BASE["data"], "energy": SQUARED}}}, ROOT
+    ).cells
+    assert cells["points"].resolved()["space"] == POINTS["space"]
+    assert cells["network"].state_space.kind == "signed"
+
+
+SQUARED = {"kind": "squared_loss"}
+
+
+def test_terms_merge_like_methods():
+    """Key by key under their labels; null removes one; another kind, or another shape, starts from nothing."""
+    cells = {
+        "hotter": {"energy": {"noise": {"strength": 0.2}}},
+        "still": {"energy": {"noise": None}},
+        "more": {"energy": {"other": {"kind": "quadratic"}}},
+        "softer": {"energy": {"well": {"stiffness": 0.5}}},
+        "double": {"energy": {"well": {"shape": "double_well"}}},
+        "another": {"energy": {"well": {"kind": "quadratic"}}},
+        "single": {"energy": {"kind": "quadratic", "stiffness": 2.0}},
+    }
+    made = {name: cell.resolved()["energy"] for name, cell in load({"defaults": POINTS, "cells": cells}, ROOT).cells.items()}
+    plain = resolved({"cells": {"base": POINTS}})["energy"]
+    assert made["hotter"] == plain | {"noise": NOISE | {"strength": 0.2}}
+    assert made["still"] == {"well": plain["well"]}
+    assert made["more"] == plain | {"other": {"kind": "quadratic", "stiffness": 1.0}}
+    assert made["softer"]["well"] == plain["well"] | {"stiffness": 0.5}
+    assert made["double"]["well"] == {
+        "kind": "potential",
+        "shape": "double_well",
+        "height": 1.0,
+        "width": 1.0,
+        "stiffness": 1.0,
+    }
+    assert made["another"]["well"] == {"kind": "quadratic", "stiffness": 1.0}
+    assert made["single"] == {"kind": "quadratic", "stiffness": 2.0}
+
+
+def test_named_terms_take_the_place_of_a_single_one():
+    """And one value of a single term is changed without its kind, as ever."""
+    defaults = POINTS | {"energy": {"kind": "quadratic", "stiffness": 2.0}}
+    cells = {"named": {"energy": {"noise": NOISE}}, "softer": {"energy": {"stiffness": 0.5}}}
+    made = load({"defaults": defaults, "cells": cells}, ROOT).cells
+    assert made["named"].resolved()["energy"] == {"noise": NOISE}
+    assert made["softer"].resolved()["energy"] == {"kind": "quadratic", "stiffness": 0.5}
+
+
+def test_a_term_may_be_called_anything():
+    """Also what the field of a sum is called."""
+    for label in ("terms", "sum", "named terms", "one term", "potential"):
+        assert resolved(points(energy={label: NOISE}))["energy"] == {label: NOISE}
+        (mistake,) = refusal(points(energy={label: NOISE | {"strength": -1}}), ROOT).mistakes
+        assert mistake.key == f"energy.{label}.strength"
+
+
+def test_a_sweep_goes_over_the_values_of_a_term():
+    """Dotted keys lead through labels."""
+    over = {"energy.noise.strength": [0.1, 0.2], "energy.well.shape": ["double_well"]}
+    config = points() | {"sweeps": {"heat": {"base": "base", "over": over}}}
+    made = load(config, ROOT)
+    assert list(made.sweeps["heat"]) == [f"heat-strength={D}-shape=double_well" for D in (0.1, 0.2)]
+    assert [made.cells[cell].energy.terms["noise"].strength for cell in made.sweeps["heat"]] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"energy": {"kind": "quadratic", "stiffness": 0.0}, "space": {"kind": "torus", "dimension": 2, "period": 6.0}},
+        {"initial": {"kind": "gaussian", "mean": [0.5, -0.25], "covariance": [[0.1, 0.02], [0.02, 0.1]]}},
+        {"initial": {"kind": "mixture", "means": [[-1, 0], [1, 0]], "std": [0.3, 0.35]}, "grid": {"centre": [0.5, 0]}},
+    ],
+)
+def test_a_resolved_cell_of_points_loads_as_itself(sections):
+    """As one of a network does."""
+    values = resolved(points(**sections))
+    assert resolved({"cells": {"base": json.loads(json.dumps(values))}}) == values
+
+
+def test_a_law_with_a_mean_fits_a_grid_with_a_centre():
+    """A box of half width 2.7 around the mean: what is too small around zero is enough there."""
+    initial = {"kind": "gaussian", "mean": [4.0, -2.0], "std": 0.5}
+    grid = {"half_width": 2.7, "points_per_axis": 24}
+    assert [mistake.key for mistake in refusal(points(initial=initial, grid=grid), ROOT).mistakes] == ["grid.half_width"]
+    assert resolved(points(initial=initial, grid=grid | {"centre": [4.0, -2.0]}))["grid"]["centre"] == [4.0, -2.0]
+    fine = {"half_width": 1.0, "points_per_axis": 24, "centre": [1.0, 0.0]}
+    narrow = {"kind": "mixture", "means": [[-1, 0], [1, 0]], "std": [0.4, 0.1]}
+    assert resolved(points(initial=narrow, grid={"half_width": 3.2, "points_per_axis": 24, "blocks": [fine]}))
 
 
 def test_loading_leaves_the_config_alone():
@@ -439,7 +553,75 @@ MISTAKES = {
         config_of(initial={"kind": "gaussian", "sampled": 9, "lifted": True}, methods={"gd": {"kind": "gd", "dt": "h"}}),
         [f"{CELL}: methods.gd.dt"],
     ),
+    # spaces
+    "a space and a parametrization": (points(parametrization={"kind": "signed"}), [f"{CELL}: space"]),
+    "data of points": (points(data={"kind": "sinus"}), [f"{CELL}: data"]),
+    "neither data nor a space": (config_of(data=None), [f"{CELL}: data"]),
+    "unknown space": (points(space={"kind": "euclidian"}), [f"{CELL}: space.kind"]),
+    "space without kind": (points(space={"dimension": 2}), [f"{CELL}: space"]),
+    "no dimension": (points(space={"kind": "euclidean", "dimension": 0}), [f"{CELL}: space.dimension"]),
+    "lifted points": (points(initial={"kind": "gaussian", "sampled": 3, "lifted": True}), [f"{CELL}: initial.lifted"]),
+    "a law wider than the torus": (
+        points(space={"kind": "torus", "period": 3.0}, energy={"noise": NOISE}),
+        [f"{CELL}: space.period"],
+    ),
+    "a loss of points": (points(energy={"kind": "squared_loss"}), [f"{CELL}: energy.kind"]),
+    "a grid of points too large": (points(grid={"points_per_axis": 100_000}), [f"{CELL}: grid.points_per_axis"]),
+    # named terms
+    "no terms": (points(energy={}), [f"{CELL}: energy"]),
+    "a term that is a number": (points(energy={"strength": 0.1}), [f"{CELL}: energy.strength"]),
+    "term without kind": (points(energy={"noise": {"strength": 0.1}}), [f"{CELL}: energy.noise"]),
+    "unknown term": (points(energy={"noise": {"kind": "entropie"}}), [f"{CELL}: energy.noise.kind"]),
+    "key of a term": (points(energy={"noise": NOISE | {"strenght": 1}}), [f"{CELL}: energy.noise.strenght"]),
+    "value of a term": (points(energy={"noise": NOISE | {"strength": -1}}), [f"{CELL}: energy.noise.strength"]),
+    "a loss among the terms": (
+        points(energy={"loss": {"kind": "squared_loss"}, "noise": NOISE}),
+        [f"{CELL}: energy.loss.kind"],
+    ),
+    "label of a term is a number": (points(energy={1: NOISE}), [f"{CELL}: energy.1"]),
+    "unknown shape": (points(energy={"well": WELL | {"shape": "bowl"}}), [f"{CELL}: energy.well.shape"]),
+    "no shape": (points(energy={"well": {"kind": "potential"}}), [f"{CELL}: energy.well.shape"]),
+    "shape is a number": (points(energy={"well": {"kind": "potential", "shape": 3}}), [f"{CELL}: energy.well.shape"]),
+    "key of a shape": (points(energy={"well": WELL | {"stiffnes": 1}}), [f"{CELL}: energy.well.stiffnes"]),
+    "value of a shape": (points(energy={"well": WELL | {"stiffness": "x"}}), [f"{CELL}: energy.well.stiffness"]),
+    "entry of a matrix": (
+        points(energy={"well": WELL | {"stiffness": [[1, "x"], [0, 1]]}}),
+        [f"{CELL}: energy.well.stiffness.0.1"],
+    ),
+    "fields of a shape that contradict": (points(energy={"well": WELL | {"covariance": 2}}), [f"{CELL}: energy.well"]),
+    "shape of a single term": (points(energy=WELL | {"stiffness": [[1, 2], [0, 1]]}), [f"{CELL}: energy.stiffness"]),
+    "potential of another dimension": (
+        points(energy={"well": {"kind": "potential", "shape": "expression", "expression": "x^2 + z^2"}}),
+        [f"{CELL}: energy.well.kind"],
+    ),
+    # laws
+    "two spreads": (points(initial={"kind": "gaussian", "std": 0.5, "covariance": [[1, 0], [0, 1]]}), [f"{CELL}: initial"]),
+    "no covariance": (points(initial={"kind": "gaussian", "covariance": [[1, 2], [2, 1]]}), [f"{CELL}: initial.covariance"]),
+    "mean of another dimension": (points(initial={"kind": "gaussian", "mean": [1, 2, 3]}), [f"{CELL}: initial.mean"]),
+    "covariance of another dimension": (
+        points(initial={"kind": "gaussian", "covariance": [[0.1]]}),
+        [f"{CELL}: initial.covariance"],
+    ),
+    "mixture without means": (points(initial={"kind": "mixture", "std": 0.5}), [f"{CELL}: initial.means"]),
+    "mean outside the grid": (points(initial={"kind": "gaussian", "mean": [2, -1]}), [f"{CELL}: grid.half_width"]),
+    "grid beside the law": (points(grid=BASE["grid"] | {"centre": [1, 0]}), [f"{CELL}: grid.half_width"]),
+    "centre of another dimension": (points(grid=BASE["grid"] | {"centre": [1, 0, 0]}), [f"{CELL}: grid.centre"]),
+    "centre of curved parameters": (
+        config_of(**ON_SURFACE, grid=BASE["grid"] | {"centre": 1}),
+        [f"{CELL}: grid.centre"],
+    ),
+    "a component too narrow for the grid": (
+        points(initial={"kind": "mixture", "means": [[-0.5, 0], [1, 0]], "std": [0.4, 0.1]}),
+        [f"{CELL}: grid.points_per_axis"],
+    ),
     # comparisons
+    "comparison of points": (
+        {
+            "cells": {"base": BASE, "other": POINTS | {"seed": 0}},
+            "comparisons": {"models": {"cells": ["base", "other"]}},
+        },
+        ["comparison 'models': cells"],
+    ),
     "comparison of one cell": (comparing(["base"]), ["comparison 'models': cells"]),
     "comparison of a cell with itself": (comparing(["base", "other", "base"]), ["comparison 'models': cells"]),
     "comparison of a stranger": (comparing(["base", "bse"]), ["comparison 'models': cells"]),
@@ -850,6 +1032,31 @@ MISSPELT = {
     "verdict": {"cells": {"base": {"verdict": {"tolerence": 1}}}},
     "sweep": {"sweeps": {"s": {"base": "base", "over": {"seed": [1]}, "moed": "zip"}}},
 }
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"energy": {"noise": None, "well": {"shape": "double_well", "height": 2.0}}},
+        {"energy": {"noise": {"strength": 0.1}}},
+        {"energy": WELL},
+        {"space": None, "data": None},
+        {"initial": {"kind": "mixture", "means": [[0, 0]], "std": 1}},
+    ],
+)
+def test_the_schema_knows_points_and_terms(validator, sections):
+    """Terms under labels, fields of a shape beside it, null for what is not wanted."""
+    validator.validate(points(**sections))
+
+
+@pytest.mark.parametrize(
+    "energy", [{"well": WELL | {"stiffnes": 1}}, {"well": WELL | {"shape": "bowl"}}, {"well": 3}, WELL | {"height": 1}]
+)
+def test_the_schema_rejects_terms_that_are_none(validator, energy):
+    """An editor underlines the energy."""
+    error = jsonschema.exceptions.best_match(validator.iter_errors(points(energy=energy)))
+    assert list(error.absolute_path)[:3] == ["cells", "base", "energy"]
 
 
 @pytest.mark.parametrize("case", MISSPELT)

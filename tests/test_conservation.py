@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import every_method, make_problem
+from conftest import every_method, make_problem, ornstein_uhlenbeck
 
 import wgfpipe
 from wgfpipe.results.schema import measure_at
@@ -179,6 +179,8 @@ def test_langevin_takes_one_way_of_saying_its_diffusion():
     """D itself, or the epsilon and dt to match: not both, not half of one."""
     import pydantic
 
-    for wrong in ({}, {"epsilon": 0.1}, {"diffusion": 0.1, "epsilon": 0.1, "matched_dt": 0.1}):
+    for wrong in ({"epsilon": 0.1}, {"diffusion": 0.1, "epsilon": 0.1, "matched_dt": 0.1}):
         with pytest.raises(pydantic.ValidationError, match="either diffusion, or both epsilon and matched_dt"):
             wgfpipe.Langevin(dt=0.1, **wrong)
+    assert "nothing says how much noise" in (wgfpipe.Langevin(dt=0.1).unsupported(make_problem(16)) or "")
+    assert wgfpipe.Langevin(dt=0.1).unsupported(ornstein_uhlenbeck()) is None  # the energy says it

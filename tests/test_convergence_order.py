@@ -54,6 +54,8 @@ def test_methods_converge_to_the_flow_at_their_order(cls, drawn, drawn_exact):
     method = instance(cls)
     problem = home(method, drawn)
     solved = method.solves(problem, method.dt, 1)
+    if cls.closed_form:
+        return  # it has no order: held to the closed form of its law in test_fokker_planck
     if cls.support == "grid" or solved.entropy > 0.0 or solved.metric != "w2":
         assert method.unsupported(potential(13)) is None  # held to its order below
         return
@@ -153,6 +155,8 @@ def test_every_method_has_the_clock_and_the_order_of_its_flow_in_a_potential(cls
     """
     method = instance(cls)
     problem = potential(29 if cls.support == "grid" else 13)
+    if cls.closed_form:
+        return
     if method.unsupported(problem) is not None:  # what it is made for has no such potential: held to its order above
         assert method.solves(home(method, problem), method.dt, 1) == Solved()
         assert cls.support == "particles"

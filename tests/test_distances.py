@@ -5,9 +5,11 @@ relative error of a few times 2.2e-16, and W2 = sqrt(cost) halves it, so values 
 1e-12 leaves room for sums over hundreds of atoms.
 """
 
+import json
 import os
 import warnings
 
+import flat
 import numpy as np
 import pytest
 import xarray as xr
@@ -18,11 +20,13 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 
 import wgfpipe
+from wgfpipe.distances import DISTANCES, Distance, function_gap, of_role, sliced_w2, supported
+from wgfpipe.distances.wasserstein import TRIM
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
-from wgfpipe.results import compare as distances
-from wgfpipe.results.compare import DISTANCES, compare
-from wgfpipe.results.schema import measure_at, write
+from wgfpipe.results.compare import compare
+from wgfpipe.results.schema import measure_at, read, write
+from wgfpipe.solvers import gaussian
 from wgfpipe.transport import sparse as sparse_transport
 from wgfpipe.transport.plan import TransportError, exact_plan, wasserstein
 
@@ -187,10 +191,10 @@ def test_opposite_signs_have_no_plan_and_the_error_names_both_masses():
         wasserstein(positive, negative)
 
 
-@pytest.mark.parametrize("name", ["w2", "w1", "sliced_w2"])
+@pytest.mark.parametrize("name", of_role("measure"))
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.25, 0.75)], ids=["one sign only", "other masses"])
-def test_every_transport_distance_refuses_masses_that_do_not_match(name, weights):
-    """No transport distance takes measures whose masses of a sign differ, not even where points and weights are equal."""
+def test_every_distance_of_measures_refuses_masses_that_do_not_match(name, weights):
+    """None takes measures whose masses of a sign differ, not even where points and weights are equal."""
     points, weights = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array(weights)
     first = Measure(points, weights, np.array([1, 1 if weights[0] == 0.5 else -1], np.int8))
     flipped = Measure(points, weights, -first.sign)
@@ -279,7 +283,7 @@ def test_trimming_changes_w2_of_the_default_cell_by_less_than_claimed(default_ce
     """Leaving out what is lighter than TRIM changes W2 by less than 1e-4 of itself and halves the atoms (measured: 1.3e-6)."""
     problem, particles, on_grid = default_cell
     whole, _ = wasserstein(on_grid, particles)
-    trimmed = on_grid.trimmed(distances.TRIM)
+    trimmed = on_grid.trimmed(TRIM)
     value, _ = DISTANCES["w2"].between(problem, None, on_grid, particles)
     assert value != whole  # something was left out
     assert abs(value - whole) < 1e-4 * whole
@@ -302,11 +306,11 @@ def test_sliced_w2_of_a_translation_is_its_length_over_the_root_of_the_dimension
 
     measure, shift = cloud(2, 40, dimension), np.linspace(0.5, 1.5, dimension)
     value, gap = DISTANCES["sliced_w2"].between(make_problem(), None, measure, shifted(measure, shift))
-    directions = ot.sliced.get_random_projections(dimension, distances.N_PROJECTIONS, seed=0)
+    directions = ot.sliced.get_random_projections(dimension, sliced_w2.N_PROJECTIONS, seed=0)
     assert gap == 0.0
     assert value == pytest.approx(np.sqrt(np.mean((shift @ directions) ** 2)), rel=1e-10)
     squared = float(shift @ shift)
-    standard_error = squared * np.sqrt(2 * (dimension - 1) / (dimension**2 * (dimension + 2)) / distances.N_PROJECTIONS)
+    standard_error = squared * np.sqrt(2 * (dimension - 1) / (dimension**2 * (dimension + 2)) / sliced_w2.N_PROJECTIONS)
     assert abs(value**2 - squared / dimension) <= 3 * standard_error
 
 
@@ -331,7 +335,7 @@ def test_function_gap_is_the_root_mean_square_over_the_fine_inputs():
     relu(b) = b for w = 0: constants 3 and 1 are 2 apart. relu(x) against nothing: the sum of (0.012 k)^2 for k = 1..100.
     """
     problem = network()
-    inputs = distances.fine_inputs(problem.x)
+    inputs = function_gap.fine_inputs(problem.x)
     assert inputs.shape == (201, 2)
     np.testing.assert_allclose(inputs[:, 0], 0.012 * np.arange(-100, 101), atol=1e-15)
     np.testing.assert_array_equal(inputs[:, 1], 1.0)
@@ -356,13 +360,176 @@ def test_data_gap_and_energy_gap_by_hand():
 def test_fine_inputs_of_several_features_fill_the_box_of_the_data():
     """With two or more features the inputs are fixed points of the data's box widened by a tenth, the constant 1 last."""
     x = np.column_stack([[0.0, 1.0, 0.5], [-2.0, 2.0, 0.0], np.ones(3)])
-    inputs = distances.fine_inputs(x)
-    assert inputs.shape == (distances.N_INPUTS, 3)
-    np.testing.assert_array_equal(inputs, distances.fine_inputs(x))
+    inputs = function_gap.fine_inputs(x)
+    assert inputs.shape == (function_gap.N_INPUTS, 3)
+    np.testing.assert_array_equal(inputs, function_gap.fine_inputs(x))
     assert np.all(inputs[:, :2] >= [-0.1, -2.4])
     assert np.all(inputs[:, :2] <= [1.1, 2.4])
     assert np.all(np.ptp(inputs[:, :2], axis=0) > 0.9 * np.array([1.2, 4.8]))
     np.testing.assert_array_equal(inputs[:, 2], 1.0)
+
+
+# Moments
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_moments_of_a_translation_are_its_length(dimension):
+    """Covariances are equal and means differ by the shift, in both signs: sqrt(sum of mass |s|^2) = |s|."""
+    measure, shift = cloud(3, 30, dimension), np.linspace(0.5, 1.5, dimension)
+    value, gap = DISTANCES["moments"].between(network(), None, measure, shifted(measure, shift))
+    assert gap == 0.0
+    # Roots of covariances are good to 1e-15 of their size unless they are near singular; these are not.
+    assert value == pytest.approx(np.linalg.norm(shift), rel=ROUNDING)
+
+
+def test_moments_add_signs_by_their_mass():
+    """Mass 1/4 of sign + moves by 2 and mass 3/4 of sign - by 1: sqrt(4 / 4 + 3 / 4)."""
+    first = Measure(np.zeros((2, 2)), np.array([0.25, 0.75]), np.array([1, -1], np.int8))
+    second = Measure(np.array([[2.0, 0.0], [0.0, 1.0]]), first.weights, first.sign)
+    assert DISTANCES["moments"].between(network(), None, first, second)[0] == pytest.approx(np.sqrt(1.75), rel=1e-14)
+
+
+def test_moments_take_singular_covariances():
+    """Points of a slanted line have one; spread by 3 about their mean they are at (3 - 1) times their standard deviation."""
+    positions = np.random.default_rng(0).standard_normal(50)
+    positions -= positions.mean()
+    even = np.full(50, 0.02)
+    value, _ = DISTANCES["moments"].between(network(), None, embedded(positions, even), embedded(3.0 * positions, even))
+    # The root of the singular direction is that of rounding, 1e-8 of the size.
+    assert value == pytest.approx(2.0 * positions.std(), abs=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_moments_are_a_lower_bound_of_w2(seed):
+    """Gelbrich's bound, for clouds of one mass a sign."""
+    first, second = cloud(seed, 40), cloud(seed, 40)
+    second = Measure(second.points**3, second.weights, second.sign)
+    bound, exact = (DISTANCES[name].between(network(), None, first, second)[0] for name in ("moments", "w2"))
+    assert 0.1 * exact < bound <= exact * (1 + ROUNDING)
+
+
+def test_moments_of_gaussians_on_a_grid_are_their_distance():
+    """Sums over a lattice that resolves a Gaussian are integrals to e^{-2 pi^2 s^2 / h^2}: 1e-15 at s = 0.3, h = 0.2, and more
+    is cut off at 3 half widths, 7 standard deviations away: 1e-12."""
+    grid = Grid.uniform(3.0, 31, signs=(1,))
+    means, widths = (np.array([-0.3, 0.1]), np.array([0.4, 0.2])), (0.3, 0.35)
+    first, second = (gaussian_on(grid, m, s**2 * np.eye(2)) for m, s in zip(means, widths, strict=True))
+    expected = np.sqrt(((means[0] - means[1]) ** 2).sum() + 2 * (widths[0] - widths[1]) ** 2)
+    assert DISTANCES["moments"].between(network(), None, first, second)[0] == pytest.approx(expected, rel=1e-9)
+
+
+# Symmetric KL
+
+
+def test_symmetric_kl_on_the_nodes_of_the_grid_is_taken_cell_by_cell():
+    """By hand: masses (1/2, 1/2) against (1/4, 3/4) make (1/4) log 2 + (1/4) log (3/2), the rest is equal in both."""
+    setting = flat.problem(1, points_per_axis=4)
+    kl = DISTANCES["symmetric_kl"]
+    first, second = (setting.grid.measure(0.5 * np.array([a, b, 0.5, 0.5])) for a, b in ((0.5, 0.5), (0.25, 0.75)))
+    assert kl.compared_by(setting, first, second) == "cell by cell"
+    by_hand = 0.5 * 0.25 * (np.log(2.0) + np.log(1.5))
+    assert kl.between(setting, None, first, second)[0] == pytest.approx(by_hand, rel=1e-14)
+    empty = setting.grid.measure(np.array([0.0, 0.5, 0.25, 0.25]))
+    assert kl.between(setting, None, first, empty)[0] == np.inf
+    assert kl.between(setting, None, empty, empty)[0] == 0.0
+
+
+def test_symmetric_kl_of_other_measures_is_that_of_their_gaussian_fits():
+    """A shift s of one covariance S makes s' S^{-1} s, whatever the law; masses of signs weigh it."""
+    kl, measure, shift = DISTANCES["symmetric_kl"], cloud(5, 60), np.array([0.4, -0.3])
+    assert kl.compared_by(network(), measure, shifted(measure, shift)) == "Gaussian fits"
+    expected = 0.0
+    for sign in (1, -1):
+        part = measure.of_sign(sign)
+        covariance = np.cov(part.points.T, aweights=part.weights, bias=True)
+        expected += part.weights.sum() * shift @ np.linalg.solve(covariance, shift)
+    value, gap = kl.between(network(), None, measure, shifted(measure, shift))
+    assert gap == 0.0
+    assert value == pytest.approx(expected, rel=1e-10)  # condition numbers of 3 or so, and sums of 60 terms
+
+
+def test_symmetric_kl_is_infinite_where_there_is_no_density():
+    """Points of a line, or one point, have no Gaussian density in the plane; nothing is clamped."""
+    kl = DISTANCES["symmetric_kl"]
+    line = embedded(np.arange(9.0), np.full(9, 1 / 9))
+    assert kl.between(network(), None, line, cloud(1, 20, signs=(1,)))[0] == np.inf
+    assert kl.between(network(), None, neuron(0.0, 1.0), neuron(0.0, 2.0))[0] == np.inf
+    assert kl.between(network(), None, line, line)[0] == 0.0
+
+
+def test_grid_masses_of_gaussians_have_the_divergence_of_the_gaussians():
+    """Cell by cell, fits, and closed form agree where a lattice resolves the densities: sums are integrals to rounding."""
+    setting = flat.problem(2, points_per_axis=41, half_width=4.0)
+    first, second = flat.masses(setting.grid, 0.3, 0.5), flat.masses(setting.grid, 0.1, 0.55)
+    expected = gaussian.symmetric_kl(np.full(2, 0.3), 0.25 * np.eye(2), np.full(2, 0.1), 0.3025 * np.eye(2))
+    cells, _ = DISTANCES["symmetric_kl"].between(setting, None, first, second)
+    fits, _ = DISTANCES["symmetric_kl"].between(flat.FlatProblem(setting.parametrization, None), None, first, second)
+    # The grid cuts the wider one at 6.7 standard deviations: 1e-9 of its mass and 1e-8 of its divergence.
+    assert cells == pytest.approx(expected, rel=1e-7)
+    assert fits == pytest.approx(expected, rel=1e-7)
+
+
+# Where distances exist
+
+
+def test_every_distance_exists_for_flat_neurons_and_says_why_not_elsewhere():
+    """Networks have all in flat parameters; on a circle there are no means; points that are no neurons have no outputs."""
+    assert supported(network()) == tuple(DISTANCES)
+    circle = make_problem(16, parametrization={"kind": "sphere", "metric": "product"})
+    assert set(DISTANCES) - set(supported(circle)) == {"moments", "symmetric_kl"}
+    assert "periodic" in DISTANCES["moments"].unsupported(circle)
+    points = flat.problem()
+    assert set(DISTANCES) - set(supported(points)) == {"function_gap", "data_gap"}
+    assert "has none" in DISTANCES["function_gap"].unsupported(points)
+
+
+@pytest.mark.parametrize(("name", "words"), [("function_gap", "has none"), ("w3", "no distance is called 'w3'")])
+def test_a_distance_that_does_not_exist_is_refused_with_the_reason(name, words):
+    setting = flat.problem(1)
+    with pytest.raises(ValueError, match=words):
+        compare(setting, flat.runs(setting), "exact", (name,))
+
+
+def test_a_distance_must_say_its_role_where_it_is_defined():
+    with pytest.raises(TypeError, match=r"Odd\.role: got nothing, expected 'measure' or 'observable'"):
+
+        class Odd(Distance):
+            name, title, preference, rounding = "odd", "odd", 9, 0.0
+
+
+def test_verdicts_prefer_one_distance_of_each_role():
+    assert of_role("measure") == ("w1", "w2", "sliced_w2", "moments", "symmetric_kl")
+    assert of_role("observable") == ("function_gap", "data_gap", "energy_gap")
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_points_without_outputs_are_compared(dimension, tmp_path):
+    """All distances that exist, in one valid file; there are no inputs. Masses of one grid are compared cell by cell."""
+    setting = flat.problem(dimension)
+    made = compare(setting, flat.runs(setting), "exact")
+    assert made.sizes["input"] == 0
+    assert made["function"].dims == ("label", "time", "input")
+    told = json.loads(made.attrs["compared_by"])["symmetric_kl"]
+    assert told == {"exact": "cell by cell", "jko": "cell by cell", "langevin": "Gaussian fits"}
+    assert np.isfinite(made["value"]).all()
+    assert np.isnan(made["floor"].sel(distance=["energy_gap", "symmetric_kl"])).all()
+    np.testing.assert_array_equal(made["floor"].sel(distance=["w1", "moments"]), 0.0)  # the reference lies on the nodes
+    write(made, tmp_path / "distances.nc", "distances")
+    again = read(tmp_path / "distances.nc", "distances")
+    assert again.sizes["input"] == 0
+    assert "neuron" not in str(again.attrs) + "".join(str(variable.attrs) for variable in again.variables.values())
+
+
+def test_an_infinite_distance_is_stored_as_it_is(tmp_path):
+    """Masses that empty a cell are infinitely far from those that do not; the file holds inf, not NaN nor a large number."""
+    setting = flat.problem(1)
+    runs = flat.runs(setting)
+    holed = [setting.grid.measure(np.where(m.weights < 1e-4, 0.0, m.weights)) for m in flat.contraction(setting)]
+    runs["jko"] = flat.run(setting, holed, "grid")
+    write(compare(setting, runs, "exact", ("symmetric_kl",)), tmp_path / "distances.nc", "distances")
+    value = read(tmp_path / "distances.nc", "distances")["value"].sel(distance="symmetric_kl")
+    assert np.isposinf(value.sel({"label": "jko"})).all()
+    assert np.isfinite(value.sel({"label": "langevin"})).all()
 
 
 # Trajectories

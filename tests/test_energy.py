@@ -1,8 +1,10 @@
 """Every registered energy keeps its contract."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from conftest import balanced_with, instance, make_problem
+from conftest import balanced_with, instance, make_problem, ornstein_uhlenbeck
 
 import wgfpipe
 from wgfpipe.energies import ENERGIES
@@ -13,6 +15,8 @@ from wgfpipe.results.schema import measure_at
 def problem_of(cls, points_per_axis: int = 24, **sections):
     """A small problem with the example of an energy."""
     energy = {"kind": cls.model_fields["kind"].default, **cls.example}
+    if cls.example_space is not None:
+        return replace(ornstein_uhlenbeck(points_per_axis), energy=cls(**cls.example), **sections)
     return make_problem(points_per_axis, energy=energy, data=dict(cls.example_data), **sections)
 
 
@@ -26,13 +30,15 @@ def test_an_energy_is_convex_and_its_first_variation_is_what_the_flow_uses(cls):
     assert problem.functional.convex
     rng = np.random.default_rng(0)
     grid = problem.grid
-    mu, nu = (weights / weights.sum() for weights in rng.uniform(size=(2, len(grid.points))))
+    mu, nu = (weights / weights.sum() for weights in rng.uniform(0.5, 1.0, size=(2, len(grid.points))))
 
     def energy(s):
         return problem.energy_of(grid.measure((1 - s) * mu + s * nu))
 
     assert energy(0.5) <= 0.5 * (energy(0.0) + energy(1.0)) + 1e-12
     potential = problem.functional.first_variation(grid.measure(mu), grid.points, grid.sign)
+    if problem.functional.diffusion > 0.0:
+        potential = potential + problem.functional.diffusion * (np.log(mu / problem.on_grid.volumes) + 1.0)
     step = 1e-5
     assert (energy(step) - energy(-step)) / (2 * step) == pytest.approx(float(potential @ (nu - mu)), abs=1e-8)
 
@@ -40,7 +46,8 @@ def test_an_energy_is_convex_and_its_first_variation_is_what_the_flow_uses(cls):
 @EVERY
 def test_the_gradient_is_that_of_the_first_variation(cls):
     """By central differences, at neurons that lie on no activation line of the data within the step."""
-    problem, step = problem_of(cls, initial={"kind": "gaussian", "sampled": 40}), 1e-6
+    start = {} if cls.example_space is not None else {"initial": {"kind": "gaussian", "sampled": 40}}
+    problem, step = problem_of(cls, **start), 1e-6
     measure = problem.initial
     gradient = problem.functional.gradient(measure, measure.points, measure.sign)
     for k in range(measure.points.shape[1]):
@@ -49,10 +56,11 @@ def test_the_gradient_is_that_of_the_first_variation(cls):
             problem.functional.first_variation(measure, measure.points + side * shift, measure.sign) for side in (1, -1)
         )
         # V is smooth between lines: its third derivative is zero or below one, and rounding of V leaves 1e-16 / step.
-        np.testing.assert_allclose(gradient[:, k], (high - low) / (2 * step), rtol=0, atol=1e-9)
+        rounding = 1e-9 * max(1.0, float(np.abs(high).max()))
+        np.testing.assert_allclose(gradient[:, k], (high - low) / (2 * step), rtol=0, atol=rounding)
 
 
-@EVERY
+@pytest.mark.parametrize("cls", [cls for cls in ENERGIES if cls.example_space is None], ids=lambda cls: cls.__name__)
 def test_outputs_complete_the_square(cls):
     """Proximal points are stationary: theta + dt grad V(theta) = anchor where no neuron is held at an activation line."""
     fields = {"weight_decay": 0.7} if "weight_decay" in cls.model_fields else {"stiffness": 0.7}
@@ -127,6 +135,8 @@ def test_every_method_knows_weight_decay_beside_a_loss(cls):
     method = instance(cls, 0.25)
     count = 24 if cls.support == "grid" else 14
     problems = [make_problem(count, energy={"kind": "squared_loss", "weight_decay": decay}) for decay in (0.0, DECAY)]
+    if method.unsupported(problems[0]) is not None and method.unsupported(balanced_with()) is not None:
+        return  # made for no network
     if method.unsupported(problems[0]) is not None:  # made for neurons of both layers
         reason = method.unsupported(balanced_with(energy={"kind": "squared_loss", "weight_decay": DECAY}))
         assert reason is not None
@@ -154,8 +164,8 @@ PAIRS = [(energy, method) for energy in ENERGIES for method in METHODS]
 def test_every_method_takes_every_energy_or_says_why_not(energy, cls):
     """Two steps from the example: the energy falls, certificates are judged, and mass stays; or the reason is told."""
     problem = problem_of(energy, 14 if cls.support == "particles" else 24)
-    method = instance(cls, 1.0 if cls.support == "grid" else 0.25)
-    if method.unsupported(problem) is not None and cls.__name__ == "WassersteinFisherRao":
+    method = instance(cls, 1.0 if cls.shortest_resolved_dt > 0.0 else 0.25)
+    if cls.__name__ == "WassersteinFisherRao" and energy.example_space is None and method.unsupported(problem) is not None:
         problem = balanced_with(energy={"kind": energy.model_fields["kind"].default}, data=dict(energy.example_data))
     run = wgfpipe.solve(problem, method, 2 * method.dt, 3)
     if run.attrs["status"] == "unsupported":
@@ -163,7 +173,7 @@ def test_every_method_takes_every_energy_or_says_why_not(energy, cls):
         return
     assert run.attrs["status"] in ("ok", "edge", "pinned"), run.attrs["advice"]
     energies = run["energy"].values
-    if not cls.random and energies[0] > 0.0:
+    if not cls.random and problem.functional.value(problem.initial) > 0.0:
         assert (np.diff(energies) <= 1e-12).all()
         assert energies[-1] < energies[0]
     assert float(np.abs(run["mass_error"]).sum()) < 1e-12

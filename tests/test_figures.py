@@ -9,17 +9,24 @@ from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import flat
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
 from wgfpipe.pipeline import stages
-from wgfpipe.report import figures, pictures
+from wgfpipe.report import catalogue, figures, pictures, question
 from wgfpipe.report import page as report
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
+from wgfpipe.results import verdict
+from wgfpipe.results.compare import compare
+from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
 
@@ -215,6 +222,19 @@ def test_thinned_curves_keep_their_peaks():
     assert time[kept.argmax()] == 4321.0
 
 
+def test_the_label_of_one_row_of_panels_is_whole(base):
+    """One row is the lowest figure, and the label names the reference twice."""
+    labels = ["a_long_name" if label == "gd" else label for label in base["trajectories"]]
+    runs = dict(zip(labels, base["trajectories"].values(), strict=True))
+    distances = base["distances"].assign_coords(label=labels).assign_attrs(reference="a_long_name")
+    with scene_module.styled():
+        made = figures.draw_distances(scene_module.Scene(**base | {"distances": distances, "trajectories": runs}))
+        made.draw_without_rendering()
+        box = made._supylabel.get_window_extent()
+    assert box.y0 >= 0.0
+    assert box.y1 <= made.bbox.y1
+
+
 def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
     axes = Figure().add_subplot()
     axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
@@ -223,6 +243,132 @@ def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
     assert 1e-3 < low <= 0.1
     assert 1.0 <= high < 10.0
     assert np.isnan(axes.get_lines()[0].get_ydata()[0])
+
+
+# Points that are no neurons
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def points(request) -> dict:
+    """A cell without a network in one, two or three coordinates."""
+    setting = flat.problem(request.param, points_per_axis={1: 61, 2: 31, 3: 13}[request.param])
+    runs = flat.runs(setting)
+    names = runs["jko"]["param"].values
+    axes = {f"axis_{name}": (f"node_{name}", axis) for name, axis in zip(names, setting.grid.blocks[0], strict=True)}
+    blocks = {name.replace("axis", "block"): (dim, np.zeros(len(axis))) for name, (dim, axis) in axes.items()}
+    grid = xr.Dataset(axes | blocks, coords={"param": runs["jko"]["param"]})
+    distances = compare(setting, runs, "exact")
+    return {"data": xr.Dataset(), "grid": grid, "distances": distances, "trajectories": runs, "as_signed": None}
+
+
+def test_a_cell_without_a_network_is_drawn(points, tmp_path):
+    """All files are there, whole; the one of a figure that does not apply holds a sentence and is not in the report."""
+    figures.draw_cell("points", **points, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    for path in tmp_path.glob("*.svg"):
+        ElementTree.fromstring(path.read_bytes())
+    assert (tmp_path / "fit.svg").stat().st_size < 20_000
+    assert (tmp_path / "flow.gif").read_bytes().startswith(b"GIF89a")
+    assert catalogue.figures_of(outputs=False) == ("energy", "distances", "measures", "certificates")
+    assert catalogue.figures_of(outputs=True) == tuple(figures.FIGURES) == tuple(catalogue.CATALOGUE)
+    assert catalogue.figures_of_spec({"data": None}) == catalogue.figures_of_spec({}) == catalogue.figures_of(outputs=False)
+
+
+def test_no_figure_of_such_a_cell_speaks_of_a_network(points):
+    """Axes have the names of the space, and all labels are there, particles and references of any family."""
+    scene = scene_module.Scene(**points)
+    told = []
+    with scene_module.styled():
+        for name in catalogue.figures_of(outputs=False):
+            made = figures.FIGURES[name](scene)
+            told += [text.get_text() for text in made.findobj(Text)]
+        drawn = figures.draw_measures(scene)
+    assert scene.representatives() == ["exact", "jko", "langevin"]
+    assert not [text for text in told if re.search("neuron|network|gradient descent|output", text)]
+    assert drawn.axes[0].get_xlabel() == (scene_module.symbol(scene.parameters[0]) if len(scene.parameters) == 1 else "")
+    assert {scene_module.symbol(name) for name in scene.parameters[:2]} <= set(told)
+    for entry in catalogue.CATALOGUE.values():
+        if entry.applies(outputs=False):
+            assert not re.search("neuron|network|gradient descent", entry.told(outputs=False))
+
+
+def test_densities_of_a_line_hold_the_mass(points):
+    """A thousandth may lie beyond either end, and half a spacing of blur spreads a little more."""
+    scene = scene_module.Scene(**points)
+    if len(scene.parameters) > 1:
+        return
+    for label in scene.shown:
+        measure = scene.measure(label, -1)
+        line = pictures.Line.around([measure], scene.spacing)
+        assert line.density(measure).sum() * (line.places[1] - line.places[0]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_infinite_distances_are_named_and_break_nothing(points):
+    """What cannot be drawn is told in the panel; where the reference travels infinitely far, values are as they are."""
+    distances = points["distances"].copy(deep=True)
+    distances["value"].loc[{"label": "jko", "distance": "symmetric_kl", "time": slice(0.25, None)}] = np.inf
+    for infinitely in (False, True):
+        if infinitely:
+            distances["travelled"].loc[{"distance": "symmetric_kl"}] = np.inf
+        with scene_module.styled():
+            made = figures.draw_distances(scene_module.Scene(**points | {"distances": distances}))
+            scene_module.render_figure(made, "svg", "")
+        panel = next(axes for axes in made.axes if axes.get_title().startswith("symmetric KL"))
+        assert "infinite: jko from 0.25 to 1" in [text.get_text() for text in panel.texts]
+        assert ("not divided" in panel.get_title()) is infinitely
+        assert np.isfinite(panel.get_ylim()).all()
+
+
+def test_an_energy_that_is_not_known_is_left_out(points):
+    """Atoms have no entropy: NaN. Their label says so, and the others are drawn; also where the reference has none."""
+    for unknown in (["langevin"], ["exact"], ["exact", "jko", "langevin"]):
+        runs = {
+            label: run.assign(energy=run["energy"] * np.nan) if label in unknown else run
+            for label, run in points["trajectories"].items()
+        }
+        with scene_module.styled():
+            made = figures.draw_energy(scene_module.Scene(**points | {"trajectories": runs}))
+            scene_module.render_figure(made, "svg", "")
+        told = {text.get_text() for text in made.legends[0].get_texts()}
+        assert told == {f"{label}: no energy" if label in unknown else label for label in runs}
+
+
+# What is asked
+
+NETWORK = {
+    "data": {"kind": "sinus"},
+    "parametrization": {"kind": "signed"},
+    "energy": {"kind": "squared_loss", "weight_decay": 0.0},
+    "reference": "gd",
+    "methods": {"gd": {"kind": "gd"}, "jko": {"kind": "jko_entropic"}},
+}
+POINTS = NETWORK | {"data": None, "energy": {"well": {"kind": "quadratic"}, "more": {"kind": "huber"}}, "reference": "jko"}
+
+
+def test_a_cell_asks_in_the_words_of_its_parts():
+    network = "the Wasserstein gradient flow of a two-layer ReLU network"
+    asked = question.question(NETWORK)
+    assert asked == f"Does {network} follow gradient descent on the mean squared error?"
+    assert question.headline([NETWORK, NETWORK]) == asked
+    noisy = NETWORK | {"reference": "noise", "methods": {"noise": {"kind": "langevin"}}}
+    assert question.headline([NETWORK, noisy]) == f"Does {network} follow gradient descent or noisy gradient descent?"
+
+
+def test_a_cell_without_a_network_asks_of_schemes():
+    one = question.question(POINTS)
+    flow = "the gradient flow of the quadratic potential and the mean Huber loss"
+    assert one.startswith(f'Does the scheme "gradient descent" follow {flow} in ')
+    assert one.endswith("(entropic JKO)?")
+    three = POINTS | {"methods": POINTS["methods"] | {"prox": {"kind": "prox"}}}
+    assert question.question(three).startswith("Does each scheme follow")
+    assert question.headline([NETWORK, POINTS]) == question.GENERAL
+
+
+def test_every_verdict_has_a_badge():
+    """One list of words: each constant of the module is in it."""
+    words = {value for name, value in vars(verdict).items() if name.isupper() and isinstance(value, str)}
+    assert words - {verdict.INFINITE, verdict.INFINITELY_FAR} == set(verdict.WORDS)
+    assert {tone for tone, _ in verdict.WORDS.values()} == {"good", "mixed", "bad", "none"}
 
 
 class Page(HTMLParser):
@@ -351,6 +497,38 @@ def test_the_page_gives_the_reasons_of_failures(summary, tmp_path):
     assert "None: every step" not in told
 
 
+def test_the_page_of_points_speaks_of_no_network(tmp_path):
+    """Question, table, captions and intro of a cell without a network; an infinite share reads as one."""
+    setting = flat.problem(1)
+    holed = [setting.grid.measure(np.where(m.weights < 1e-4, 0.0, m.weights)) for m in flat.contraction(setting)]
+    runs = flat.runs(setting) | {"jko": flat.run(setting, holed, "grid", "jko")}
+    measured = compare(setting, runs, "exact", ("symmetric_kl", "energy_gap"))
+    methods = [verdict.judge_method(measured, runs[label], label, 0.1) for label in ("jko", "langevin")]
+    answer = verdict.judge_cell("points", methods, "exact", 0.1)
+    model = {"parametrization": POINTS["parametrization"], "energy": POINTS["energy"]}
+    for label, kind in (("exact", "prox"), ("jko", "jko_entropic"), ("langevin", "flow")):
+        spec = json.dumps(model | {"method": {"kind": kind}})
+        trajectory.write(
+            runs[label].assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "trajectory" / f"{label}.nc", "trajectory"
+        )
+    spec = json.dumps({"reference": "exact"})
+    trajectory.write(measured.assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "distances.nc", "distances")
+    (tmp_path / "points" / "figures").mkdir()
+    for name in (*catalogue.figures_of(outputs=False), "flow"):
+        (tmp_path / "points" / "figures" / f"{name}.{'gif' if name == 'flow' else 'svg'}").write_bytes(b"<svg/>")
+    pd.DataFrame(table({"points": (measured, runs)}, [answer])).to_csv(tmp_path / "summary.csv", index=False)
+    (tmp_path / "verdict.json").write_text(json.dumps({"cells": [answer]}, allow_nan=False), encoding="utf-8")
+    paths = {"csv": str(tmp_path / "summary.csv"), "verdict": str(tmp_path / "verdict.json")}
+    page = Page(report.render({"cells": {"points": {}}, "sweeps": {}}, paths, {"points": str(tmp_path / "points")}, {}))
+    told = " ".join(" ".join(page.text).split())
+    assert told.startswith("Does each scheme follow the gradient flow of the quadratic potential and the mean Huber loss in ")
+    assert "∞" in told
+    assert methods[0]["sentence"] == "jko does not follow: infinitely far apart in symmetric KL (cell by cell)"
+    assert len(page.loaded) == len(catalogue.figures_of(outputs=False)) + 1
+    told = told.replace("fixed sign, theta = (w, b)", "")  # the title of the space, which stands for one without neurons
+    assert not re.search("neuron|network|gradient descent", told)
+
+
 @pytest.mark.parametrize(
     ("settings", "groups"),
     [
@@ -378,7 +556,9 @@ def test_sweeps_compare_what_differs_in_one_number(settings, groups):
         (0.0, "0"),
         (0.36261, "0.363"),
         (2.23e-12, "2.23 \N{MULTIPLICATION SIGN} 10⁻¹²"),
-        (1.5e7, "1.5 \N{MULTIPLICATION SIGN} 10⁷"),
+        (0.29, "0.290"),
+        (200.0, "200"),
+        (1.5e7, "1.50 \N{MULTIPLICATION SIGN} 10⁷"),
         (None, report.DASH),
         (np.nan, report.DASH),
     ],
@@ -388,7 +568,17 @@ def test_numbers_read_as_on_paper(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0%"), (0.00056, "0.056%"), (0.0432, "4.3%"), (1.404, "140.4%"), (None, report.DASH)]
+    ("value", "text"),
+    [
+        (0.0, "0%"),
+        (1.7e-16, "< 0.0001%"),
+        (0.00056, "0.056%"),
+        (0.0432, "4.3%"),
+        (1.404, "140.4%"),
+        (None, report.DASH),
+        (np.inf, "∞"),
+        ("infinite", "∞"),
+    ],
 )
 def test_shares_read_as_percentages(value, text):
     assert report._share(value) == text

@@ -36,6 +36,9 @@ TEXT = """defaults:
 cells:
   base: {}
 """
+TABLE = "t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n"
+"""Content of my.csv."""
+TEXT_OF_TABLE = TEXT.replace("{kind: sinus, n: 5}", "{kind: csv, path: my.csv, x: [t], y: v}")
 
 
 def written(folder, content, name="config.yaml"):
@@ -163,8 +166,8 @@ def test_relative_paths_start_from_the_folder_of_the_last_config(tmp_path, monke
     """Wherever one stands, and whichever file names the data; ``--config`` overrides at last."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "my.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n")
-    first = written(tmp_path / "a", TEXT.replace("{kind: sinus, n: 5}", "{kind: csv, path: my.csv, x: [t], y: v}"))
+    (tmp_path / "b" / "my.csv").write_text(TABLE)
+    first = written(tmp_path / "a", TEXT_OF_TABLE)
     last = written(tmp_path / "b", "defaults: {horizon: 0.2}\n")
     monkeypatch.chdir(tmp_path / "a")
     experiment = load_files([first, Path("../b/config.yaml")], {"defaults": {"seed": 7}})
@@ -206,8 +209,8 @@ def test_swept_names_keep_all_digits_and_fit_into_file_names(tmp_path):
         "seeds": {"base": "base", "over": {"seed": seeds}},
         "long": {"base": "base", "over": {"data.citation": [a for (a,) in long]}},
     }
-    (tmp_path / "my.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n")
-    text = TEXT.replace("{kind: sinus, n: 5}", "{kind: csv, path: my.csv, x: [t], y: v}") + f"sweeps: {json.dumps(sweeps)}\n"
+    (tmp_path / "my.csv").write_text(TABLE)
+    text = TEXT_OF_TABLE + f"sweeps: {json.dumps(sweeps)}\n"
     made = load_file(written(tmp_path, text))
     assert list(made.sweeps["seeds"]) == [f"seeds-seed={seed}" for seed in seeds]
     assert [made.cells[f"seeds-seed={seed}"].seed for seed in seeds] == seeds
@@ -365,8 +368,8 @@ def test_a_fitted_network_applies_to_raw_data(tmp_path):
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """A cell of two methods whose data lie in a file, run to its distances: the experiment, its folder and its specs."""
-    written(tmp_path, "t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n", "my.csv")
-    text = TEXT.replace("{kind: sinus, n: 5}", "{kind: csv, path: my.csv, x: [t], y: v}")
+    written(tmp_path, TABLE, "my.csv")
+    text = TEXT_OF_TABLE
     experiment = load_file(written(tmp_path, text))
     folder = tmp_path / "results"
     spec = json.loads(json.dumps(stages.specs(experiment.cells["base"].resolved())))

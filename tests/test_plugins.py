@@ -1,4 +1,4 @@
-"""Every registered data set, initial law, energy and parametrization keeps the contract of its kind."""
+"""Every registered data set, law, energy, space and parametrization keeps the contract of its kind."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +11,16 @@ from wgfpipe.datasets import DATASETS
 from wgfpipe.datasets.base import DataError
 from wgfpipe.energies import ENERGIES
 from wgfpipe.laws import INITIALS
-from wgfpipe.laws.base import CUTOFF
-from wgfpipe.spaces import PARAMETRIZATIONS
+from wgfpipe.laws.base import CUTOFF, LawError
+from wgfpipe.spaces import PARAMETRIZATIONS, SPACES
 
-KINDS = {"datasets": DATASETS, "initials": INITIALS, "energies": ENERGIES, "parametrizations": PARAMETRIZATIONS}
+KINDS = {
+    "datasets": DATASETS,
+    "initials": INITIALS,
+    "energies": ENERGIES,
+    "spaces": SPACES,
+    "parametrizations": PARAMETRIZATIONS,
+}
 EVERY = pytest.mark.parametrize(("kind", "cls"), [(kind, cls) for kind, every in KINDS.items() for cls in every])
 DATA = pytest.mark.parametrize("cls", DATASETS, ids=lambda cls: cls.__name__)
 LAWS = pytest.mark.parametrize("cls", INITIALS, ids=lambda cls: cls.__name__)
@@ -108,12 +114,12 @@ def test_the_formulas_of_the_data_sets():
 
 @LAWS
 def test_a_law_draws_what_its_density_says(cls):
-    """Draws lie in the box of its extent, repeat with the seed, and have the centre and radius of the density by quadrature.
+    """Draws lie in its boxes, repeat with the seed, and have the centre and radius of the density by quadrature.
 
     Within five standard errors of 4000 draws, which one seed in a million leaves; on a lattice of 200 nodes an axis the
     quadrature of a density with an edge is off by less than 2 %.
     """
-    law = cls()
+    law = cls(**cls.example)
     drawn, again = (law.sample(np.random.default_rng(0), 4000, 2) for _ in range(2))
     np.testing.assert_array_equal(drawn, again)
     assert not np.array_equal(drawn, law.sample(np.random.default_rng(1), 4000, 2))
@@ -122,23 +128,41 @@ def test_a_law_draws_what_its_density_says(cls):
     assert density.shape == (4000,)
     assert (density >= CUTOFF).mean() > 0.999  # of a Gaussian in the plane 1e-6 lies beyond
     assert 0.0 < law.resolution <= law.extent
+    middle, boxes = law.centre(2), law.boxes(2)
     axis = (np.arange(200) + 0.5) / 200 * 2 * law.extent - law.extent
-    nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2) + middle
     values = law.density(nodes)
+    for places, inside in ((drawn, density >= CUTOFF), (nodes, values >= CUTOFF)):
+        held = np.any([((places >= box.low) & (places <= box.high)).all(axis=1) for box in boxes], axis=0)
+        assert held[inside].all()
     assert values.min() >= 0.0
     assert values.max() <= 1.0
     radius = np.linalg.norm(nodes, axis=1)
     expected, spread = values @ radius / values.sum(), np.linalg.norm(drawn, axis=1)
     centre, error = values @ nodes / values.sum(), drawn.std(axis=0) / np.sqrt(4000)
     assert np.all(np.abs(drawn.mean(axis=0) - centre) < 5 * error)
+    assert np.all(np.abs(drawn.mean(axis=0) - middle) < 5 * error)
     assert spread.mean() == pytest.approx(expected, abs=5 * spread.std() / np.sqrt(4000) + 0.02 * expected)
+
+
+def fits(law, dimension):
+    """Whether a law is one of a space of some dimension; where not, it says so."""
+    try:
+        law.check(dimension)
+    except LawError:
+        with pytest.raises(LawError):
+            law.sample(np.random.default_rng(0), 3, dimension)
+        return False
+    return True
 
 
 @LAWS
 @pytest.mark.parametrize("parametrization", PARAMETRIZATIONS, ids=lambda cls: cls.__name__)
 def test_drawn_neurons_have_equal_masses_and_half_on_each_sign(cls, parametrization):
     """In every parametrization: as many neurons a sign as asked for, of total mass one unless pairs are their halves."""
-    model, law = parametrization(), cls(sampled=6)
+    model, law = parametrization(), cls(sampled=6, **cls.example)
+    if not fits(law, law.dimension_in(model, 2)):
+        return
     drawn = law.draw(np.random.default_rng(0), model, 2)
     assert drawn.points.shape == (6 * len(set(drawn.sign)) if model.geometry == "euclidean" else 12, drawn.points.shape[1])
     assert drawn.points.shape[1] == len(model.parameter_names(2))
@@ -150,8 +174,9 @@ def test_drawn_neurons_have_equal_masses_and_half_on_each_sign(cls, parametrizat
 @LAWS
 def test_a_law_on_a_grid_gives_each_sign_half_the_mass(cls):
     """Masses at the nodes are non-negative, add up to one, and are the same for both signs."""
-    law = cls()
-    grid = {"half_width": law.extent * 1.1, "points_per_axis": 48}
+    law = cls(**cls.example)
+    reach = max(np.abs([box.low, box.high]).max() for box in law.boxes(2))
+    grid = {"half_width": float(reach) * 1.1, "points_per_axis": 48}
     problem = make_problem(grid=grid, initial=law.model_dump(mode="json"))
     halves = problem.grid_weights.reshape(2, -1)
     assert halves.min() >= 0.0
@@ -159,8 +184,8 @@ def test_a_law_on_a_grid_gives_each_sign_half_the_mass(cls):
     np.testing.assert_array_equal(*halves)
 
 
-@pytest.mark.parametrize("cls", PARAMETRIZATIONS, ids=lambda cls: cls.__name__)
-def test_a_parametrization_names_its_parameters(cls):
+@pytest.mark.parametrize("cls", [*PARAMETRIZATIONS, *SPACES], ids=lambda cls: cls.__name__)
+def test_a_space_names_its_parameters(cls):
     """One name a parameter, no two alike; periods for each; distances are zero to oneself and positive to others."""
     model = cls()
     names = model.parameter_names(2)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 import wgfpipe
+from wgfpipe.distances.wasserstein import TRIM
 from wgfpipe.measure import Measure
-from wgfpipe.results.compare import TRIM
 from wgfpipe.results.schema import measure_at
 from wgfpipe.transport import sparse as sparse_transport
 from wgfpipe.transport.plan import exact_plan, wasserstein

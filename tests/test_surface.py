@@ -11,7 +11,7 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import steepest
 from wgfpipe.methods.grid_steps import kernel_of
 from wgfpipe.methods.jko_sliced_grid import _Objective, _sorted_lines
-from wgfpipe.results.compare import DISTANCES, compare
+from wgfpipe.results.compare import DISTANCES, fine_inputs
 from wgfpipe.results.schema import measure_at
 
 IMBALANCES = (0.0, 0.6, -0.6)
@@ -187,7 +187,7 @@ def test_a_step_on_the_surface_is_the_same_in_both_domains():
 @pytest.mark.parametrize("imbalance", IMBALANCES)
 def test_jko_on_the_surface_follows_gradient_descent(imbalance):
     """The debiased entropic step and the exact one follow the flow of both layers, better on a finer grid."""
-    gaps = []
+    names, gaps = ("function_gap", "sliced_w2", "w2"), []
     for points_per_axis in ((48, 24), (72, 36)):
         problem = surface(imbalance, points_per_axis, 4.5, initial={"kind": "uniform", "half_width": 1.0})
         runs = {
@@ -197,14 +197,16 @@ def test_jko_on_the_surface_follows_gradient_descent(imbalance):
         }
         assert float(runs["jko"]["residual"].max()) < 1e-9
         assert float(runs["exact"]["residual"].max()) < 1e-9
-        last = compare(problem, runs, "gd", ("function_gap", "sliced_w2", "w2")).isel(time=-1)
-        gaps.append((last["value"] / last["travelled"]).sel({"label": ["jko", "exact"]}))
-    jko, exact = ([gap.sel({"label": label}) for gap in gaps] for label in ("jko", "exact"))
+        start, target = (measure_at(runs["gd"], k) for k in (0, 1))
+        inputs, ends = fine_inputs(problem.x), [start, *(measure_at(runs[label], 1) for label in ("jko", "exact"))]
+        way, *off = np.array([[DISTANCES[name].between(problem, inputs, end, target)[0] for name in names] for end in ends])
+        gaps.append(np.array(off) / way)
+    jko, exact = np.array(gaps).swapaxes(0, 1)  # (grid, distance)
     assert all(run.attrs["status"] in ("ok", "pinned") for run in runs.values())
-    assert float(jko[0].sel(distance="function_gap")) < 0.04
+    assert jko[0, 0] < 0.04
     assert np.all(jko[1] < 0.67 * jko[0])  # both spacings in ratio 2/3: of order 1 at least
-    assert max(float(gap.sel(distance="function_gap")) for gap in exact) < 0.07  # pinned
-    assert np.all(exact[1].sel(distance=["sliced_w2", "w2"]) < exact[0].sel(distance=["sliced_w2", "w2"]))
+    assert exact[:, 0].max() < 0.07  # pinned
+    assert np.all(exact[1, 1:] < exact[0, 1:])
 
 
 def test_places_on_the_circle_keep_the_metric_of_short_steps():

@@ -31,7 +31,7 @@ LAYERS = (
     {"grid", "transport", "spaces", "solvers"},
     {"laws", "energies", "datasets"},
     {"problems"},
-    {"methods"},
+    {"methods", "distances"},
     {"plugins"},
     {"results", "checkpoint"},
     {"solving"},
@@ -96,11 +96,24 @@ def test_old_names_of_modules_work_and_say_the_new_ones(old):
         module.no_such_name  # noqa: B018
 
 
+@pytest.mark.parametrize("old", ["compare", "fine_inputs"])
+def test_old_names_of_distances_work_and_say_the_new_ones(old):
+    """The module became a package of the same name; what it held is found, with a warning that says where."""
+    from wgfpipe import distances
+
+    with pytest.warns(DeprecationWarning, match=rf"wgfpipe\.distances\.{old} is now wgfpipe\."):
+        found = getattr(distances, old)
+    assert found is getattr(importlib.import_module("wgfpipe.results.compare"), old)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        distances.no_such_name  # noqa: B018
+
+
 def test_scripts_of_before_the_move_run():
     """As they were written: a package of old names and what it held."""
     code = (
         "from wgfpipe.flow import Problem, Method, solve, save_times; from wgfpipe.distances import compare; import wgfpipe;"
         "from wgfpipe.parametrizations.relu_kernels import prox; from wgfpipe import stages, verdict, config;"
+        "assert wgfpipe.distances.compare is compare;"
         "from wgfpipe.parametrizations import Signed; from wgfpipe.initials import Gaussian, INITIALS;"
         "assert Problem is wgfpipe.Problem and solve is wgfpipe.solve and config.load and stages.run_method"
     )

@@ -4,8 +4,10 @@ Trajectories are made by hand: clouds of neurons that drift, and masses on the n
 known, so the right verdict is, too.
 """
 
+import json
 import math
 
+import flat
 import numpy as np
 import pytest
 import xarray as xr
@@ -266,6 +268,81 @@ def test_the_spacing_that_would_do_does():
     assert of["with"]["verdict"] == verdict.FOLLOWS
 
 
+# What cannot be near
+
+
+def collapsed(start, times=TIMES):
+    """Neurons that move onto the line b = 0 after time 0, where they have no density in the plane."""
+    run = moving(drift(1.0), times, start)
+    run["points"][1:, :, 1] = 0.0
+    return run
+
+
+def test_what_is_infinitely_far_does_not_follow():
+    """An infinite share is a share: it decides, is told in words, and is stored as a word, for JSON has no infinity."""
+    answer, of = judged({"gd": GD, "flat": collapsed(cloud())}, distances=("symmetric_kl",))
+    assert of["flat"]["verdict"] == answer["verdict"] == verdict.DOES_NOT_FOLLOW
+    assert "infinitely far in symmetric KL (Gaussian fits)" in of["flat"]["sentence"]
+    assert of["flat"]["measure"] == verdict.INFINITE
+    json.dumps(answer, allow_nan=False)
+
+
+def test_infinitely_far_measures_leave_the_functions_their_say():
+    """With equal functions it follows in function space only: the infinite distance is not taken for one that is not known."""
+    blurred = collapsed(cloud())
+    made = compare(PROBLEM, {"gd": GD, "same": blurred}, "gd", ("function_gap", "symmetric_kl"))
+    made["value"].loc[{"distance": "function_gap"}] = 0.0
+    assert judge_method(made, blurred, "same", TOLERANCE)["verdict"] == verdict.FUNCTION_ONLY
+
+
+def test_there_is_no_share_of_an_infinite_way():
+    """A reference whose support changes travels infinitely far, and 0 of infinity must not look like following."""
+    setting = flat.problem(1)
+    holed = [setting.grid.measure(np.where(m.weights < 1e-4, 0.0, m.weights)) for m in flat.contraction(setting)]
+    runs = flat.runs(setting) | {"exact": flat.run(setting, holed, "grid")}
+    answer, of = judged(runs, setting, "exact", ("symmetric_kl",))
+    assert answer["verdict"] == of["jko"]["verdict"] == verdict.NO_ANSWER
+    assert "travels infinitely far in symmetric KL" in of["jko"]["sentence"]
+
+
+# Where there are no functions
+
+
+def test_measures_decide_where_points_have_no_outputs():
+    """What was measured is named, every scheme that solves the flow is asked, and no sentence speaks of functions."""
+    setting = flat.problem(1, points_per_axis=121)
+    answer, of = judged(flat.runs(setting), setting, "exact", None)
+    assert of["jko"]["verdict"] == of["langevin"]["verdict"] == answer["verdict"] == verdict.FOLLOWS
+    assert of["jko"]["function"] is None
+    assert of["jko"]["measure_name"] == "w1"
+    assert "apart in W1" in of["langevin"]["sentence"]
+    told = answer["sentence"]
+    assert "every scheme that was asked follows exact (tolerance 10% of the distance travelled in W1" in told
+    assert "follows: jko, langevin" in told
+    far = flat.runs(setting) | {"jko": flat.run(setting, flat.contraction(setting, 0.5), "grid")}
+    answer, of = judged(far, setting, "exact", ("energy_gap", "moments"))
+    assert of["jko"]["measure_name"] == "moments"
+    assert of["jko"]["verdict"] == verdict.DOES_NOT_FOLLOW
+    assert "the schemes disagree about exact" in answer["sentence"]
+    assert "function" not in told + answer["sentence"] + "".join(method["sentence"] for method in of.values())
+
+
+def test_energies_decide_where_nothing_else_was_measured():
+    setting = flat.problem(1)
+    answer, of = judged(flat.runs(setting), setting, "exact", ("energy_gap",))
+    assert "apart in energy gap" in of["jko"]["sentence"]
+    assert answer["verdict"] == verdict.FOLLOWS
+
+
+def test_a_distance_without_a_floor_judges_grid_methods_as_they_are():
+    """Symmetric KL has no floor: a grid method is judged by its distance to the reference, not to the one carried."""
+    _, of = judged({"gd": GD, "with": on_grid(GD, PROBLEM)}, distances=("symmetric_kl",))
+    assert of["with"]["floor"] is None
+    assert "carried" not in of["with"]["sentence"]
+    # Rounding to nodes of spacing 0.05 changes a variance of 0.16 by 0.05^2 / 12, 0.1 %: nothing against the way.
+    assert of["with"]["verdict"] == verdict.FOLLOWS
+
+
 # Which flow is solved
 
 
@@ -436,6 +513,15 @@ def test_a_stack_of_runs_can_be_taken_apart_again():
         for name in ("points", "energy", "time", "prediction"):
             np.testing.assert_array_equal(part[name], run[name])
     assert trajectory.stack(runs[:1]) is runs[0]
+
+
+def test_a_stack_of_runs_without_energies_can_be_taken_apart_again():
+    """Atoms have no entropy, so their energies are NaN; the saved times are those with places."""
+    runs = [full(moving(drift(speed), energy="none")) for speed in (1.0, 2.0, 3.0)]
+    runs = [run.assign(energy=run["energy"] * np.nan) for run in runs]
+    short = runs[1].isel(time=slice(0, 3), step=slice(0, 2)).assign_attrs(status="diverged")
+    parts = trajectory.repetitions(trajectory.stack([runs[0], short, runs[2]]))
+    assert [part.sizes["time"] for part in parts] == [5, 3, 5]
 
 
 def test_what_is_random_runs_several_times_and_what_is_not_runs_once(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import instance, make_problem
+from conftest import instance, make_problem, ornstein_uhlenbeck
 
 import wgfpipe
 from wgfpipe.methods import METHODS
@@ -35,6 +35,7 @@ CELLS = {
     "pair": {"parametrization": {"kind": "pair"}, "initial": DRAWN},
     "product": {"parametrization": {"kind": "sphere", "metric": "product"}, "grid": PLANE},
     "cone": {"parametrization": {"kind": "sphere", "metric": "cone"}, "grid": PLANE},
+    "ornstein_uhlenbeck": {},
     "conserved": {"parametrization": {"kind": "sphere", "metric": "conserved", "imbalance": 0.5}, "grid": PLANE},
 }
 """Every parametrization, and the terms that an energy has."""
@@ -45,7 +46,11 @@ N_FUNCTIONALS = 6
 
 def run_of(name: str, cls):
     """Two steps of a method in a cell."""
-    problem = make_problem(**{"data": {"kind": "random", "n": 5}, "initial": BOX} | CELLS[name])
+    problem = (
+        ornstein_uhlenbeck(16)
+        if name == "ornstein_uhlenbeck"
+        else make_problem(**{"data": {"kind": "random", "n": 5}, "initial": BOX} | CELLS[name])
+    )
     method = instance(cls)
     return wgfpipe.solve(problem, method, 2.0 * method.dt, 3, seed=7)
 

@@ -31,6 +31,8 @@ _HOMES = {
     "Dataset": "wgfpipe.datasets.base",
     "Energy": "wgfpipe.energies.base",
     "Initial": "wgfpipe.laws.base",
+    "Law": "wgfpipe.laws.base",
+    "Space": "wgfpipe.spaces.base",
     "Parametrization": "wgfpipe.spaces.base",
 }
 if TYPE_CHECKING:  # the same names for editors and type checkers, which run nothing
@@ -41,6 +43,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from wgfpipe.grid.grid import Grid as Grid
     from wgfpipe.laws import *  # noqa: F403
     from wgfpipe.laws.base import Initial as Initial
+    from wgfpipe.laws.base import Law as Law
     from wgfpipe.library import compare as compare
     from wgfpipe.library import problem as problem
     from wgfpipe.measure import Measure as Measure
@@ -53,6 +56,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from wgfpipe.solving import solve as solve
     from wgfpipe.spaces import *  # noqa: F403
     from wgfpipe.spaces.base import Parametrization as Parametrization
+    from wgfpipe.spaces.base import Space as Space
     from wgfpipe.status import Info as Info
     from wgfpipe.status import Status as Status
 else:
@@ -66,7 +70,7 @@ else:
                 for plug_in in family:
                     if plug_in.__name__ == name:
                         return plug_in
-        if name in MOVED:
+        if name in (*MOVED, "distances"):
             return import_module(f"wgfpipe.{name}")
         raise AttributeError(f"module 'wgfpipe' has no attribute {name!r}")
 

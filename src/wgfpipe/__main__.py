@@ -80,7 +80,8 @@ def _validate(path: Path) -> int:
         print(error, file=sys.stderr)
         return 1
     for name, cell in experiment.cells.items():
-        print(f"{name}: {cell.data.kind} data, {cell.parametrization.kind}, methods {', '.join(cell.methods)}")
+        data = "" if cell.data is None else f"{cell.data.kind} data, "
+        print(f"{name}: {data}{cell.state_space.kind}, methods {', '.join(cell.methods)}")
     for note in experiment.notes:
         print(f"note: {note}")
     n_trajectories = sum(len(cell.methods) for cell in experiment.cells.values())

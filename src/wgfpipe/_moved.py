@@ -19,7 +19,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "transport_tree": ("transport.tree",),
     "parametrizations": ("spaces", "spaces.base"),
     "parametrizations.relu_kernels": ("spaces._relu",),
-    "distances": ("results.compare",),
     "comparison": ("results.across_cells",),
     "verdict": ("results.verdict",),
     "summary": ("results.summary",),

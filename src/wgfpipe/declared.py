@@ -54,6 +54,14 @@ def texts(value: Any) -> bool:
     return isinstance(value, tuple) and all(text(entry) for entry in value)
 
 
+def described(what: str) -> tuple[Declared, ...]:
+    """Class variables that say what a plug-in is: a title, which tells ``what``, and works to cite."""
+    return (
+        Declared("title", text, f"what {what}, in a few words"),
+        Declared("references", texts, "a tuple of works to cite, () for none"),
+    )
+
+
 def number(value: Any, least: float = 0.0) -> bool:
     """Whether a value is a finite number of at least ``least``."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least

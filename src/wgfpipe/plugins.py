@@ -6,16 +6,18 @@ A family is a list in the ``__init__`` of its package; a new plug-in is a file t
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from wgfpipe.datasets import DATASETS
 from wgfpipe.energies import ENERGIES
+from wgfpipe.energies.terms import Terms
 from wgfpipe.laws import INITIALS
 from wgfpipe.methods import METHODS
-from wgfpipe.spaces import PARAMETRIZATIONS
+from wgfpipe.spaces import PARAMETRIZATIONS, SPACES
 
 FAMILIES: dict[str, tuple[type[Any], ...]] = {
     "data": DATASETS,
+    "space": SPACES,
     "parametrization": PARAMETRIZATIONS,
     "energy": ENERGIES,
     "initial": INITIALS,
@@ -44,14 +46,43 @@ def class_of(family: str, kind: str) -> type[Any]:
 
 
 def made_from(family: str, values: Mapping[str, Any]) -> Any:
-    """Plug-in of a family with the values of a config."""
+    """Plug-in of a family with the values of a config; of energies also the sum of named terms."""
+    if _has_terms(family, values):
+        return Terms.model_validate(values)
     return class_of(family, values["kind"]).model_validate(values)
+
+
+def classes_in(family: str, values: Mapping[str, Any]) -> list[type[Any]]:
+    """Classes that the values of a config name: one, or those of every term and of the sum."""
+    if _has_terms(family, values):
+        return [Terms, *(class_of(family, term["kind"]) for term in values.values())]
+    return [class_of(family, values["kind"])]
 
 
 def any_of(family: str) -> Any:
     """Type of a field that holds a plug-in of a family, told apart by its kind."""
     union: Any = Union[FAMILIES[family]]  # noqa: UP007 - the classes are data
     return Annotated[union, Field(discriminator="kind")]
+
+
+def any_energy() -> Any:
+    """Type of a field that holds a term of an energy, or named terms: a mapping without the key ``kind``."""
+    return Annotated[
+        Annotated[any_of("energy"), Tag(ONE_TERM)] | Annotated[Terms, Tag(NAMED_TERMS)], Discriminator(_one_or_named)
+    ]
+
+
+ONE_TERM, NAMED_TERMS = "one term", "named terms"
+"""What errors of pydantic call the two."""
+
+
+def _one_or_named(values: Any) -> str:
+    named = isinstance(values, Terms) or (isinstance(values, Mapping) and "kind" not in values)
+    return NAMED_TERMS if named else ONE_TERM
+
+
+def _has_terms(family: str, values: Mapping[str, Any]) -> bool:
+    return family == "energy" and "kind" not in values
 
 
 def table() -> str:

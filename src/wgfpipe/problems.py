@@ -10,12 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from wgfpipe.energies.base import Energy
-from wgfpipe.energies.functional import Functional, Outputs
+from wgfpipe.energies.functional import NO_LOSS, Functional, Outputs, Potential
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
+from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import NOTHING, Parametrization
+from wgfpipe.spaces.base import NOTHING, Parametrization, Space, solved_by_steps
 
 ROUNDINGS = 64.0
 """Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
@@ -24,7 +25,7 @@ for the terms themselves."""
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p)`` for masses p (atom,).
+    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume)``, masses p (atom,).
 
     Attributes
     ----------
@@ -34,11 +35,17 @@ class Coupling:
         Outputs of the nodes.
     loss : Loss
         Phi.
+    diffusion : float
+        D.
+    volumes : Array, shape (atom,)
+        Volumes of the nodes.
     """
 
     fixed: Array | None
     push: Array
     loss: Loss
+    diffusion: float
+    volumes: Array
 
     def outputs(self, masses: Array) -> Array:
         """Outputs of masses, (sample,)."""
@@ -47,8 +54,16 @@ class Coupling:
     def value(self, masses: Array, f: Array | None = None) -> float:
         """Energy of masses; pass their outputs where they are known."""
         outputs = self.outputs(masses) if f is None else f
-        loss = self.loss.value(outputs - self.loss.centre)
-        return loss if self.fixed is None else loss + float(self.fixed @ masses)
+        value = self.loss.value(outputs - self.loss.centre)
+        if self.fixed is not None:
+            value += float(self.fixed @ masses)
+        return value if self.diffusion == 0.0 else value + self.diffusion * self.entropy(masses)
+
+    def entropy(self, masses: Array) -> float:
+        """``int rho log rho`` of the density that masses make of the volumes of their nodes."""
+        from scipy.special import rel_entr
+
+        return float(rel_entr(masses, self.volumes).sum())
 
     def linear(self, masses: Array) -> float:
         """Part of the energy that is linear in the masses."""
@@ -64,15 +79,17 @@ class Coupling:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network to train: data, parametrization, energy and the initial measure.
+    """An energy on a space, and the initial measure: a network to train, or points that a potential and an entropy drive.
 
     Attributes
     ----------
     x : Array, shape (sample, feature)
-        Inputs; the last feature is the constant 1 (or another positive constant, which is a rescaling).
+        Inputs; the last feature is the constant 1 (or another positive constant, which is a rescaling). None where points have
+        no outputs.
     y : Array, shape (sample,)
-        Labels.
-    parametrization : Parametrization
+        Labels; None likewise.
+    parametrization : Space
+        What a point is: the parameters of a neuron, or a place.
     energy : Energy
     initial : Measure
         What particle methods start from. Unless neurons were sampled, these are the atoms of ``grid_weights``.
@@ -82,19 +99,25 @@ class Problem:
         Initial masses on the grid.
     no_grid : str
         Why there is no grid, where that has a reason.
+    law : Law or None
+        What the initial measure was made of.
     """
 
     x: Array
     y: Array
-    parametrization: Parametrization
+    parametrization: Space
     energy: Energy
     initial: Measure
     grid: Grid | None = None
     grid_weights: Array | None = None
     no_grid: str = ""
+    law: Law | None = None
 
     def __post_init__(self) -> None:
-        constant = self.x[:, -1]
+        if self.x is None or self.y is None:
+            object.__setattr__(self, "x", np.zeros((0, 0)))
+            object.__setattr__(self, "y", np.zeros(0))
+        constant = self.x[:, -1] if len(self.x) else np.ones(1)
         if not (constant[0] > 0 and np.all(constant == constant[0])):
             raise ValueError(f"the last feature of the inputs x is the constant 1 that carries the bias; got {constant[:5]}")
         _ = self.functional  # or why the energy has no meaning here
@@ -106,12 +129,12 @@ class Problem:
 
     @property
     def outputs(self) -> Outputs:
-        """The energy as a function of the outputs.
+        """The energy, its entropy left out, as a function of the outputs.
 
         Raises
         ------
         ValueError
-            If it cannot be seen so.
+            If it cannot be seen so: see ``Method.needs``.
         """
         outputs = self.functional.outputs
         if outputs is None:
@@ -121,10 +144,23 @@ class Problem:
     @cached_property
     def on_grid(self) -> Coupling:
         """The energy as grid methods see it."""
-        grid, outputs = self.require_grid(), self.outputs
-        fixed = None if outputs.decay == 0.0 else 0.5 * outputs.decay * (grid.points**2).sum(axis=1)
-        push = np.ascontiguousarray(outputs.of_atoms(grid.points, grid.sign))
-        return Coupling(fixed, push, outputs.loss)
+        grid, functional = self.require_grid(), self.functional
+        fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
+        for term in functional.terms:
+            if isinstance(term, Potential):
+                fixed = fixed + term.at(grid.points)
+            elif term.outputs is not None:
+                if term.outputs.decay != 0.0:
+                    fixed = fixed + 0.5 * term.outputs.decay * (grid.points**2).sum(axis=1)
+                if term.outputs.loss.bend > 0.0 or len(term.outputs) > len(loss):
+                    push, loss = np.ascontiguousarray(term.outputs.of_atoms(grid.points, grid.sign)), term.outputs.loss
+        volumes = np.tile(grid.node_volumes, len(grid.signs))
+        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, volumes)
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether points are neurons, whose outputs can be compared with labels."""
+        return isinstance(self.parametrization, Parametrization)
 
     @cached_property
     def outputs_size(self) -> float:
@@ -133,9 +169,30 @@ class Problem:
         What the labels ask for, and ``sum_i weights_i |m(theta_i; x_j)|`` at the start. Rescaling labels, parameters and grid
         rescales it alike.
         """
-        start = self.initial
+        start, loss = self.initial, self.loss
+        if not isinstance(self.parametrization, Parametrization) or not len(loss):
+            return 1.0
         absolute = np.abs(self.parametrization.activations(start.points, start.sign, self.x)) @ start.weights
-        return float(np.sqrt(np.mean((self.outputs.loss.size + absolute) ** 2)))
+        return float(np.sqrt(np.mean((loss.size + absolute) ** 2)))
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss of the outputs, or that of none."""
+        views = [term.outputs for term in self.functional.terms if term.outputs is not None]
+        return max((view.loss for view in views), key=lambda loss: (loss.bend, len(loss)), default=NO_LOSS)
+
+    @cached_property
+    def energy_size(self) -> float:
+        """Size of what is linear in the measure, and of its entropy, whose terms may cancel: sums of absolute values."""
+        start = self.initial
+        linear = [term for term in self.functional.terms if isinstance(term, Potential)]
+        size = math.fsum(float(start.weights @ np.abs(term.at(start.points))) for term in linear)
+        if self.functional.diffusion > 0.0 and self.grid is not None and self.grid_weights is not None:
+            density = self.grid_weights / np.tile(self.grid.node_volumes, len(self.grid.signs))
+            inside = density > 0.0
+            logs = np.abs(np.log(density[inside]))
+            size += self.functional.diffusion * float(self.grid_weights[inside] @ logs)
+        return size
 
     def energy_rounding(self, energy: float) -> float:
         """Bound on what rounding does to a computed energy: differences below it mean nothing.
@@ -146,9 +203,10 @@ class Problem:
         potential moves by as many units of itself.
         """
         error = ROUNDINGS * np.finfo(float).eps * self.outputs_size
-        strength = self.outputs.loss.bend * len(self.outputs)
+        strength = self.loss.bend * len(self.loss)
         residual = math.sqrt(2.0 * max(energy, 0.0) / strength) if strength > 0.0 else 0.0
-        return strength * (residual * error + 0.5 * error**2) + ROUNDINGS * np.finfo(float).eps * abs(energy)
+        units = ROUNDINGS * np.finfo(float).eps
+        return strength * (residual * error + 0.5 * error**2) + units * (abs(energy) + self.energy_size)
 
     @cached_property
     def in_twin(self) -> "Problem":
@@ -192,13 +250,23 @@ class Problem:
     def predict(self, measure: Measure, x: Array | None = None) -> Array:
         """Outputs of the network on the data, or on other inputs ``x`` (sample, feature); shape (sample,)."""
         inputs = self.x if x is None else x
+        if not isinstance(self.parametrization, Parametrization):
+            return np.zeros(0)
         return self.parametrization.activations(measure.points, measure.sign, inputs) @ measure.weights
 
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
-        """Energy of a measure; pass its outputs on the data where they are known."""
-        if prediction is None:
+        """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it has an entropy."""
+        if self.functional.diffusion > 0.0:
+            on_grid = self.grid is not None and measure.points is self.grid.points
+            return self.on_grid.value(measure.weights, prediction) if on_grid else math.nan
+        return self.smooth_energy(measure, prediction)
+
+    def smooth_energy(self, measure: Measure, prediction: Array | None = None) -> float:
+        """Energy of a measure, its entropy left out; pass its outputs on the data where they are known."""
+        outputs = self.functional.outputs
+        if prediction is None or outputs is None:
             return self.functional.value(measure)
-        return self.outputs.value(measure.points, measure.weights, prediction)
+        return outputs.value(measure.points, measure.weights, prediction)
 
     def advance(
         self,
@@ -215,4 +283,33 @@ class Problem:
         and signs are those of the initial measure unless others are ``carried``.
         """
         weights, sign = (self.initial.weights, self.initial.sign) if carried is None else carried
-        return self.outputs.advance(points, base, weights, sign, f, dt, preactivations)
+        if self.functional.outputs is not None:
+            return self.functional.outputs.advance(points, base, weights, sign, f, dt, preactivations)
+        force = self.functional.gradient(Measure(points, weights, sign), points, sign)
+        moved = Measure(self.parametrization.retract(base - dt * force, points), weights, sign)
+        return moved.points, self.predict(moved), self.functional.value(moved), NOTHING
+
+    def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
+        """What an implicit step in the outputs knows of its Jacobian at the start, (sample, sample)."""
+        outputs = self.functional.outputs
+        views = [term.outputs for term in self.functional.terms if term.outputs is not None]
+        own = outputs or next((view for view in views if view.loss is self.loss), None)
+        return np.zeros((0, 0)) if own is None else own.first_matrix(points, weights, sign, dt)
+
+    def proximal_points(self, anchor: Array, sign: Sign, v: Array, dt: float) -> Array:
+        """Where points would go in an implicit step of their own, at the first variation for ``centre + v``; (atom, param)."""
+        outputs = self.functional.outputs
+        if outputs is not None:
+            return outputs.prox(anchor, anchor, sign, v, dt)
+
+        def force(points: Array) -> Array:
+            total = np.zeros_like(points)
+            for term in self.functional.terms:
+                if isinstance(term, Potential):
+                    total += term.gradient_at(points)
+                elif term.outputs is not None:
+                    own = v if term.outputs.loss is self.loss else np.zeros(len(term.outputs))
+                    total += term.outputs.gradient(points, sign, own)
+            return total
+
+        return solved_by_steps(force, anchor, dt)

@@ -9,6 +9,9 @@ import numpy as np
 
 from wgfpipe.measure import Array
 
+NO_STEP = 1e9
+"""A longest step from which on none is asked for: closed forms know any time."""
+
 
 def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
     """Times to save: ``save_at`` equally spaced ones from 0 to the horizon, or those listed with 0 put first.
@@ -43,7 +46,7 @@ def step_counts(times: Array, longest: float) -> list[int]:
 def shortened_steps(times: Array, counts: Sequence[int], longest: float) -> str:
     """Say that saved times shorten the steps by a tenth or more, which changes what depends on their length."""
     steps = np.diff(times) / counts
-    if steps.min() > 0.9 * longest:
+    if steps.min() > 0.9 * longest or longest >= NO_STEP:
         return ""
     taken = f"{steps.min():.4g}" if np.ptp(steps) < 1e-9 * longest else f"{steps.min():.4g} to {steps.max():.4g}"
     return f"saved times divide time into steps of {taken} where dt = {longest:.4g} was asked for"

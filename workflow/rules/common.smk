@@ -13,11 +13,12 @@ sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
 from wgfpipe.pipeline import locking, origin, stages
+from wgfpipe.report import catalogue, question
 
 if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
     raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
 stages.share_with_jobs(ROOT / "src")
-FIGURES = ["energy", "distances", "measures", "fit", "certificates"]
+FIGURES = list(catalogue.CATALOGUE)  # files of every cell: the outputs of a rule are the same for all; see the catalogue
 
 # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
 try:
@@ -133,12 +134,19 @@ def trajectories_of_all_cells():
 
 
 def figures_of_all_cells():
-    files = expand("results/{cell}/figures/{name}.svg", cell=EXPERIMENT.cells, name=FIGURES)
+    files = [
+        f"results/{cell}/figures/{name}.svg" for cell in SPECS for name in catalogue.figures_of_spec(SPECS[cell]["figures"])
+    ]
     return files + expand("results/{cell}/figures/flow.gif", cell=EXPERIMENT.cells)
 
 
 def summary_spec():
     return {"cells": {name: specs["summary"] for name, specs in SPECS.items()}, "sweeps": EXPERIMENT.sweeps}
+
+
+def report_spec():
+    questions = {name: question.question(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
+    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions}
 
 
 def distances_by_cell(wildcards):

@@ -133,7 +133,7 @@ rule page:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=canonical(summary_spec() | {"notes": EXPERIMENT.notes}),
+        spec=canonical(report_spec()),
         code=stages.code_of("report", {}),
         folders=folders_by_cell,
         comparisons=comparisons_by_name,

@@ -1,12 +1,14 @@
 """What is wrong with a config, said in terms of the file: where, which key, what came, what was expected."""
 
 import difflib
-from typing import Any
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
+from pydantic.fields import FieldInfo
 
-from wgfpipe.config.grid import BlockSpec
-from wgfpipe.plugins import class_of
+from wgfpipe.energies.terms import Terms
 
 
 class Mistake(BaseModel):
@@ -32,21 +34,85 @@ class ConfigError(ValueError):
         self.mistakes = mistakes
 
 
-_TAGGED = {"data": 1, "parametrization": 1, "energy": 1, "initial": 1, "methods": 2}
-"""Section -> where pydantic puts the tag of a union into an error's path, which is no key of the file."""
+class _Place(NamedTuple):
+    """Where an error lies: the keys of the file that lead there, and the names of the keys that may stand beside the last."""
 
-_TYPE_NAMES = ("int", "float", "str", "constrained-int", "constrained-float", "constrained-str")
+    keys: list[str]
+    names: list[str]
+    of_named_terms: bool = False
 
 
-def _known_keys(path: list[str], tag: int | None, top: type[BaseModel]) -> str:
+def _place(path: Sequence[str], top: type[BaseModel]) -> _Place:
+    """Follow pydantic's path through the types, and leave out what is no key of the file.
+
+    The path also holds tags of unions, names of their members, and fields whose own fields stand in their place in the file:
+    the ``terms`` of a sum, and a union that is told apart by a key of its own name, such as ``shape``.
+    """
+    kind: Any = top
+    keys: list[str] = []
+    names: list[str] = []
+    beside: list[str] = []
+    of_named_terms = False
+    for i, part in enumerate(path):
+        kind, tags = _members(kind)
+        if tags is not None:
+            kind = tags.get(part)
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            of_named_terms = False
+            names, beside = [*beside, *(name for name in kind.model_fields if name not in beside)], []
+            field = kind.model_fields.get(part)
+            lifted = field is not None and (field.discriminator == part or kind is Terms)
+            if lifted and kind is Terms:
+                of_named_terms = True
+            elif lifted:
+                beside = [name for name in names if name != part]
+            if not lifted or (i == len(path) - 1 and kind is not Terms):
+                keys.append(part)
+            kind = None if field is None else _annotation(field)
+        elif get_origin(kind) in (dict, list, tuple):
+            keys.append(part)
+            kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
+        else:  # a member of a union of plain types, or a remark of pydantic
+            members = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+            kind = next((one for one in members if (get_origin(_members(one)[0]) in (list, tuple)) == ("[" in part)), None)
+    return _Place(keys, names, of_named_terms)
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """Type of a field with what tells its members apart."""
+    notes = [note for note in field.metadata if isinstance(note, Discriminator)] or [field]
+    return Annotated[field.annotation, notes[0]]
+
+
+def _members(kind: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Type without annotations and without None; and of a union whose members have tags, the members by tag."""
+    discriminator: Any = None
+    while get_origin(kind) is Annotated:
+        kind, *notes = get_args(kind)
+        for note in notes:
+            if isinstance(note, Discriminator):
+                discriminator = note
+            elif isinstance(note, FieldInfo) and note.discriminator is not None:
+                discriminator = note.discriminator
+    if get_origin(kind) in (Union, UnionType):
+        members = [member for member in get_args(kind) if member is not NoneType]
+        if discriminator is not None:
+            return kind, {tag: member for member in members for tag in _tags(member, discriminator)}
+        if len(members) == 1:
+            return _members(members[0])
+    return kind, None
+
+
+def _tags(member: Any, discriminator: Any) -> list[str]:
+    """Tags of a member of a union."""
+    if isinstance(discriminator, str):
+        return [member.model_fields[discriminator].default]
+    return [note.tag for note in get_args(member)[1:] if isinstance(note, Tag)]
+
+
+def _known_keys(name: str, names: list[str]) -> str:
     """What may stand where a key that does not exist was found, the likeliest first."""
-    model: Any = top
-    if tag is not None and len(path) > tag + 1:
-        model = class_of(path[0].removesuffix("s"), path[tag])  # methods hold one method a label
-    elif len(path) > 1:
-        model = BlockSpec if "blocks" in path else top.model_fields[path[0]].annotation
-    names = list(model.model_fields)
-    close = difflib.get_close_matches(path[-1], names, n=1)
+    close = difflib.get_close_matches(name, names, n=1)
     return (f"{close[0]}, or another of " if close else "one of ") + "the keys " + ", ".join(names)
 
 
@@ -55,21 +121,23 @@ def translated(where: str, error: ValidationError, top: type[BaseModel]) -> list
     found: dict[str, tuple[Any, list[str]]] = {}
     for item in error.errors():
         path = [str(part) for part in item["loc"]]
-        tag = _TAGGED.get(path[0]) if path else None
-        label = 1 if path[:1] == ["methods"] else None
-        keys = [part for i, part in enumerate(path) if i == label or (i != tag and "[" not in part and part not in _TYPE_NAMES)]
+        keys, names, of_named_terms = _place(path, top)
         received = None if item["type"] == "missing" else item["input"]
         match item["type"]:
             case "extra_forbidden":
-                expected = _known_keys(path, tag, top)
+                expected = _known_keys(path[-1], names)
             case "missing":
                 expected = "a value; the key is missing"
             case "union_tag_invalid":
                 context = item.get("ctx", {})
-                expected = f"one of {context['expected_tags']}"
-                received, keys = context["tag"], [*keys, "kind"]
+                expected, told_by = f"one of {context['expected_tags']}", context["discriminator"].strip("'")
+                received, keys = context["tag"], keys if keys[-1:] == [told_by] else [*keys, told_by]
             case "union_tag_not_found":
-                expected = "a mapping with the key kind"
+                expected = f"a mapping with the key {item.get('ctx', {})['discriminator'].strip(chr(39))}"
+            case "model_type" | "model_attributes_type" if of_named_terms:
+                expected = "a term, which is a mapping with the key kind; or the key kind beside this one, for a single term"
+            case "model_attributes_type" if keys[-1:] == ["shape"]:
+                expected = "the name of a shape, with its own keys beside it"
             case "tuple_type" if not isinstance(item["input"], list) and len(path) > 1 and "[" in path[-1]:
                 continue  # the alternative of a single number, which has its own line
             case "int_type" | "float_type" if isinstance(item["input"], list | tuple) and _inside(path[:-1], error):
@@ -80,6 +148,8 @@ def translated(where: str, error: ValidationError, top: type[BaseModel]) -> list
                 expected = "a list"
             case "string_type" if path[-1] == "[key]":
                 expected = "a label in text: put it in quotes"
+            case "too_short" if _inside(path, error):
+                continue  # entries that are wrong do not count
             case "too_short":
                 least = item.get("ctx", {}).get("min_length", 1)
                 expected = "at least one entry" if least == 1 else f"at least {least} entries"

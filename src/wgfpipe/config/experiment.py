@@ -17,6 +17,8 @@ from wgfpipe.config.model import Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
 from wgfpipe.config.sweeps import expand, overlaid
+from wgfpipe.energies.base import Energy
+from wgfpipe.measure import Array
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
 from wgfpipe.section import plain
 
@@ -37,8 +39,8 @@ class Experiment(BaseModel):
 
     def source(self, cell: str) -> Path | None:
         """File that the data of a cell are read from, if any."""
-        named = self.cells[cell].data.source
-        return None if named is None else self.root / named
+        data = self.cells[cell].data
+        return None if data is None or data.source is None else self.root / data.source
 
 
 def load(config: Mapping[str, Any], root: Path) -> Experiment:
@@ -74,17 +76,48 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     cells: dict[str, Cell] = {}
     steps: dict[str, dict[str, Steps]] = {}
     for name, values in merged.items():
-        mistakes += _check_labels(f"cell {name!r}", values)
-        cell = _validate(f"cell {name!r}", values, mistakes)
+        cell, found, steps[name] = checked(f"cell {name!r}", values, Path(root))
+        mistakes += found
         if cell is not None:
             cells[name] = cell
-            found, steps[name] = check_cell(f"cell {name!r}", cell, Path(root))
-            mistakes += found
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))
     notes = notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps)
     return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons, root=Path(root), notes=notes)
+
+
+def checked(
+    where: str,
+    values: Mapping[str, Any],
+    root: Path,
+    samples: tuple[Array, Array] | None = None,
+    energy: Energy | None = None,
+) -> tuple[Cell | None, list[Mistake], dict[str, Steps]]:
+    """Validate a cell with everything that can be known before it runs: the cell, its mistakes, and the steps it will take.
+
+    Parameters
+    ----------
+    where : str
+        What mistakes call the cell.
+    values : mapping
+        Sections of the cell, merged.
+    root : Path
+        Folder that relative paths of data files start from.
+    samples : tuple of Array, optional
+        Inputs (sample, dimension) and labels (sample,) that are there already, in the place of ``data``.
+    energy : Energy, optional
+        An energy that is there already, in the place of ``energy``: it need not be a registered one.
+    """
+    wrong = _check_space(where, values, samples is not None)
+    mistakes = _check_labels(where, values) + wrong
+    cell = _validate(where, values, mistakes)
+    if cell is None or wrong:
+        return cell, mistakes, {}
+    if energy is not None:
+        cell = cell.model_copy(update={"energy": energy})
+    found, steps = check_cell(where, cell, root, samples)
+    return cell, mistakes + found, steps
 
 
 def load_file(path: Path) -> Experiment:
@@ -125,8 +158,10 @@ def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistak
         members = {cell: cells[cell].resolved() for cell in comparison.cells if cell in cells}
         first = next(iter(members.values()), {})
         for cell, spec in members.items():
-            differing = [key for key in ("seed", "data", "horizon", "save_at") if spec[key] != first[key]]
-            if differing:
+            differing = [key for key in ("seed", "data", "horizon", "save_at") if spec.get(key) != first.get(key)]
+            if "space" in spec:
+                mistakes.append(mistake(where, "cells", cell, "networks, whose functions compare; this cell has none"))
+            elif differing:
                 expected = f"cells with the {', '.join(differing)} of {comparison.cells[0]!r}, so that their functions compare"
                 mistakes.append(mistake(where, "cells", cell, expected))
         made[str(name)] = comparison
@@ -154,6 +189,26 @@ def _check_labels(where: str, values: Mapping) -> list[Mistake]:
     if methods and isinstance(reference, str) and reference not in methods:
         mistakes.append(mistake(where, "reference", reference, f"one of the labels {', '.join(map(str, methods))}"))
     return mistakes
+
+
+def _check_space(where: str, values: Any, has_samples: bool = False) -> list[Mistake]:
+    """Check that a cell is one of neurons, with data, or one of points, without."""
+    if not isinstance(values, Mapping):
+        return []
+    space, parametrization, data = (values.get(key) for key in ("space", "parametrization", "data"))
+    if space is None:
+        return [] if has_samples or data is not None else [mistake(where, "data", None, NO_DATA)]
+    mistakes = []
+    if parametrization is not None:
+        expected = "either space or parametrization, but there are both; set the other to null"
+        mistakes.append(mistake(where, "space", space, expected))
+    if data is not None or has_samples:
+        expected = "no data, as the points of a space have no outputs; remove it, or give parametrization in the place of space"
+        mistakes.append(mistake(where, "data", data, expected))
+    return mistakes
+
+
+NO_DATA = "a value; the key is missing, and a network learns from data (points without any have a space)"
 
 
 def _mapping(value: Any, key: str, mistakes: list[Mistake]) -> Mapping:

@@ -8,17 +8,17 @@ from pydantic import Field
 
 from wgfpipe.datasets.base import DataError
 from wgfpipe.grid.grid import Grid
-from wgfpipe.laws.base import Initial
+from wgfpipe.laws.base import Law
 from wgfpipe.measure import Array
 from wgfpipe.section import Section
-from wgfpipe.spaces.base import Parametrization
+from wgfpipe.spaces.base import Parametrization, Space
 
 MAX_GRID_BYTES = 4 * 2**30
 """Memory for the activations of a grid above which there is none; a step holds them once."""
 
 
 class BlockSpec(Section):
-    """A product of equally spaced axes on [-half_width, half_width]."""
+    """A product of equally spaced axes on [centre - half_width, centre + half_width]."""
 
     half_width: Annotated[float, Field(gt=0)] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=3.5, description="half the side of the grid, one number or one a parameter"
@@ -26,6 +26,7 @@ class BlockSpec(Section):
     points_per_axis: Annotated[int, Field(ge=2)] | tuple[Annotated[int, Field(ge=2)], ...] = Field(
         default=64, description="nodes on an axis, one number or one a parameter"
     )
+    centre: float | tuple[float, ...] = Field(default=0.0, description="middle of the grid, one number or one a parameter")
 
 
 class GridSpec(BlockSpec):
@@ -37,7 +38,7 @@ class GridSpec(BlockSpec):
         """Check that lists fit a number of neuron parameters; return the number of nodes that a sign will have."""
         n_nodes = 0
         for k, block in enumerate((self, *self.blocks)):
-            for key in ("half_width", "points_per_axis"):
+            for key in ("half_width", "points_per_axis", "centre"):
                 value = getattr(block, key)
                 if isinstance(value, tuple) and len(value) != n_parameters:
                     where = key if k == 0 else f"blocks.{k - 1}.{key}"
@@ -46,56 +47,69 @@ class GridSpec(BlockSpec):
             n_nodes += math.prod(count) if isinstance(count, tuple) else count**n_parameters
         return n_nodes
 
-    def build(self, parametrization: Parametrization, n_features: int) -> Grid:
-        """Make the grid for the neurons of a parametrization; a periodic parameter has nodes on one period.
+    def build(self, space: Space, n_features: int) -> Grid:
+        """Make the grid for the points of a space; a periodic parameter has nodes on one period.
 
         Raises
         ------
         DataError
             If a list has not one entry for each parameter, or these numbers make no grid in the geometry of the parameters.
         """
-        n_parameters = len(parametrization.parameter_names(n_features))
+        n_parameters = len(space.parameter_names(n_features))
         self.check(n_parameters)
-        if self.blocks and parametrization.geometry == "curved":
+        curved = space.geometry == "curved"
+        if self.blocks and curved:
             further = [block.model_dump(mode="json") for block in self.blocks]
-            raise DataError("blocks", further, f"one block, as the parameters of {parametrization.kind} are curved")
+            raise DataError("blocks", further, f"one block, as the parameters of {space.kind} are curved")
+        if np.any(np.asarray(self.centre)) and curved:
+            raise DataError(
+                "centre", self.model_dump(mode="json")["centre"], f"0, as the parameters of {space.kind} are curved"
+            )
         blocks = []
         for block in (self, *self.blocks):
-            widths, counts = (np.broadcast_to(given, n_parameters) for given in (block.half_width, block.points_per_axis))
+            sizes = block.half_width, block.points_per_axis, block.centre
+            every = enumerate(zip(*(np.broadcast_to(given, n_parameters) for given in sizes), strict=True))
             try:
-                every = enumerate(zip(widths, counts, strict=True))
-                blocks.append(tuple(parametrization.nodes(k, width, count, n_features) for k, (width, count) in every))
+                axes = [(space.nodes(k, width, count, n_features), centre) for k, (width, count, centre) in every]
             except ValueError as error:
                 raise DataError("points_per_axis", block.points_per_axis, str(error)) from error
-        periods = parametrization.periods(n_features)
-        return grid_of_axes(tuple(blocks), parametrization.signs, periods, parametrization)
+            blocks.append(tuple(nodes if centre == 0.0 else nodes + centre for nodes, centre in axes))
+        return grid_of_axes(tuple(blocks), space.signs, space.periods(n_features), space)
 
-    def too_large(self, parametrization: Parametrization, n_features: int, n_samples: int) -> str | None:
-        """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES."""
-        n_parameters = len(parametrization.parameter_names(n_features))
-        n_atoms = self.check(n_parameters) * len(parametrization.signs)
+    def too_large(self, space: Space, n_features: int, n_samples: int) -> str | None:
+        """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES.
+
+        Of points without outputs it is the memory of one array of the grid's size.
+        """
+        n_parameters = len(space.parameter_names(n_features))
+        n_atoms = self.check(n_parameters) * len(space.signs)
         size = n_atoms * max(n_samples, 1) * 8
         if size <= MAX_GRID_BYTES:
             return None
+        if not isinstance(space, Parametrization):
+            return (
+                f"one array on a grid of {n_parameters} dimensions, {n_atoms:.4g} nodes, needs {size / 2**30:.3g} GB "
+                f"and may take {MAX_GRID_BYTES / 2**30:.0f}"
+            )
         return (
             f"the activations of a grid for {n_parameters} parameters, {n_atoms:.4g} atoms by {n_samples} samples, need "
             f"{size / 2**30:.3g} GB and may take {MAX_GRID_BYTES / 2**30:.0f}"
         )
 
-    def make(self, parametrization: Parametrization, n_features: int, n_samples: int, initial: Initial) -> Grid | str:
-        """Make the grid, or say why a cell whose neurons are drawn has none."""
+    def make(self, space: Space, n_features: int, n_samples: int, initial: Law) -> Grid | str:
+        """Make the grid, or say why a cell whose points are drawn has none."""
         if initial.lifted:
             return "the neurons are drawn for all parametrizations alike (initial.lifted), and no grid carries them"
-        reason = self.too_large(parametrization, n_features, n_samples) if initial.sampled is not None else None
-        return reason or self.build(parametrization, n_features)
+        reason = self.too_large(space, n_features, n_samples) if initial.sampled is not None else None
+        return reason or self.build(space, n_features)
 
 
 def grid_of_axes(
     blocks: tuple[tuple[Array, ...], ...],
     signs: tuple[int, ...],
     periods: tuple[float | None, ...],
-    parametrization: Parametrization,
+    space: Space,
 ) -> Grid:
-    """Grid of some axes in the geometry of a parametrization."""
-    surface = parametrization if parametrization.geometry == "curved" else None
+    """Grid of some axes in the geometry of a space."""
+    surface = space if space.geometry == "curved" else None
     return Grid(blocks, signs, periods if any(periods) else (), surface)

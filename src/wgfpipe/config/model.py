@@ -1,24 +1,27 @@
 """A cell, a sweep and a comparison as pydantic models: the source of truth of the config."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wgfpipe.config.grid import GridSpec
+from wgfpipe.distances import DISTANCES, Place, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.laws.gaussian import Gaussian
-from wgfpipe.plugins import any_of
+from wgfpipe.plugins import any_energy, any_of
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES
-from wgfpipe.results.compare import DISTANCES
 from wgfpipe.section import Section
+from wgfpipe.spaces.base import Parametrization, Space
 from wgfpipe.spaces.signed import Signed
 
 AnyDataset = any_of("data")
 AnyParametrization = any_of("parametrization")
-AnyEnergy = any_of("energy")
+AnySpace = any_of("space")
+AnyEnergy = any_energy()
 AnyMethod = any_of("method")
 AnyInitial = any_of("initial")
-DistanceName = Literal["w2", "w1", "sliced_w2", "function_gap", "data_gap", "energy_gap"]
+DistanceName: Any = Literal[tuple(DISTANCES)]
 
 
 class VerdictSpec(Section):
@@ -32,14 +35,15 @@ class VerdictSpec(Section):
 
 
 class Cell(Section):
-    """One experiment: a network to train, and the methods to compare."""
+    """One experiment: a network to train, or points of a space to move, and the methods to compare."""
 
     seed: int = Field(default=0, ge=0, description="source of all randomness")
-    data: AnyDataset = Field(description="where inputs and labels come from")  # pyright: ignore[reportInvalidTypeForm]
-    parametrization: AnyParametrization = Field(default=Signed(), description="the neuron model")  # pyright: ignore[reportInvalidTypeForm]
+    data: AnyDataset | None = Field(default=None, description="where the inputs and labels of a network come from")  # pyright: ignore[reportInvalidTypeForm]
+    space: AnySpace | None = Field(default=None, description="instead of parametrization, and without data: what a point is")  # pyright: ignore[reportInvalidTypeForm]
+    parametrization: AnyParametrization | None = Field(default=None, description="the neuron model of a network; or signed")  # pyright: ignore[reportInvalidTypeForm]
     energy: AnyEnergy = Field(default=SquaredLoss(), description="what the flow descends")  # pyright: ignore[reportInvalidTypeForm]
     grid: GridSpec = Field(default=GridSpec(), description="where grid methods live, and the atoms of the initial measure")
-    initial: AnyInitial = Field(default=Gaussian(), description="law of the neurons at time 0")  # pyright: ignore[reportInvalidTypeForm]
+    initial: AnyInitial = Field(default=Gaussian(), description="law of the points at time 0")  # pyright: ignore[reportInvalidTypeForm]
     horizon: float = Field(default=2.0, gt=0, description="flow time to reach")
     save_at: Annotated[int, Field(ge=2)] | tuple[float, ...] = Field(
         default=21, description="number of saved times, or a list of them"
@@ -47,14 +51,39 @@ class Cell(Section):
     repetitions: int = Field(default=5, ge=1, description="runs with seeds of their own of whatever is random")
     reference: str = Field(description="label of the method the others are measured against")
     methods: dict[str, AnyMethod] = Field(min_length=1, description="label -> method")  # pyright: ignore[reportInvalidTypeForm]
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] | None = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=None, description="what to measure; all distances that exist for the parametrization unless listed"
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _networks_are_signed(cls, values: Any) -> Any:
+        """Give a cell without a space the default of networks."""
+        if isinstance(values, Mapping) and values.get("space") is None and values.get("parametrization") is None:
+            return {**values, "parametrization": Signed()}
+        return values
+
+    @property
+    def state_space(self) -> Space:
+        """What a point of the cell is: a neuron of its parametrization, or a point of its space."""
+        space = self.parametrization if self.space is None else self.space
+        assert space is not None  # a cell without a space has a parametrization, if need be the default
+        return space
+
+    @property
+    def n_features(self) -> int:
+        """Number of input features, the constant included; 0 without data."""
+        return 0 if self.data is None else self.data.dimension + 1
+
     def resolved(self) -> dict[str, Any]:
-        """Return the cell as plain data with every default written out: what jobs receive and files store."""
-        return self.model_dump(mode="json") | {"distances": list(self.distances or DISTANCES)}
+        """Return the cell as plain data with every default written out: what jobs receive and files store.
+
+        It holds ``data`` and ``parametrization``, or ``space``.
+        """
+        absent = {key for key in ("data", "space", "parametrization") if getattr(self, key) is None}
+        distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
+        return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
 
 
 class Sweep(Section):
@@ -71,6 +100,6 @@ class Comparison(Section):
     """Cells whose references are compared as functions, whatever their parametrizations; the first is the measure."""
 
     cells: Annotated[tuple[str, ...], Field(min_length=2)] = Field(description="cells with the same data and saved times")
-    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(
+    distances: Annotated[tuple[DistanceName, ...], Field(min_length=1)] = Field(  # pyright: ignore[reportInvalidTypeForm]
         default=FUNCTION_DISTANCES, description="what to measure: function_gap, data_gap, energy_gap"
     )

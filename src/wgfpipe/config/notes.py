@@ -55,7 +55,8 @@ def notes_of(
 
 def _run(cell: Mapping[str, Any], label: str, steps: Steps) -> str:
     """What a run depends on, with the steps really taken in the place of dt."""
-    model = {key: cell[key] for key in ("seed", "data", "parametrization", "energy", "grid", "initial", "horizon", "save_at")}
+    parts = ("seed", "data", "space", "parametrization", "energy", "grid", "initial", "horizon", "save_at")
+    model = {key: cell[key] for key in parts if key in cell}
     method = {key: value for key, value in cell["methods"][label].items() if key != "dt"}
     taken = (np.diff(steps.times) / steps.counts).tolist()
     return json.dumps([model, method, taken], sort_keys=True)

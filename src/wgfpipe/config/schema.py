@@ -1,5 +1,6 @@
 """The JSON schema of a config file."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -12,7 +13,10 @@ def json_schema() -> dict[str, Any]:
     schema = TypeAdapter(Cell).json_schema(ref_template="#/$defs/{model}")
     definitions = schema.pop("$defs")
     sweep = TypeAdapter(Sweep).json_schema()
+    definitions = _with_fields_beside(definitions)
     definitions = {name: _partial(definition) for name, definition in definitions.items()}
+    terms = definitions["Terms"]  # null removes one, as it does a method
+    terms["additionalProperties"] = {"anyOf": [terms["additionalProperties"], {"type": "null"}]}
     definitions["Cell"] = _partial(schema)
     definitions["Cell"]["properties"]["methods"]["additionalProperties"] = {
         "anyOf": [definitions["Cell"]["properties"]["methods"]["additionalProperties"], {"type": "null"}]
@@ -34,6 +38,22 @@ def json_schema() -> dict[str, Any]:
         },
         "$defs": definitions,
     }
+
+
+def _with_fields_beside(definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the fields of a union that is told apart by a key of its own name, such as ``shape``, beside that key."""
+    made = dict(definitions)
+    for name, definition in definitions.items():
+        for key, field in definition.get("properties", {}).items():
+            if field.get("discriminator", {}).get("propertyName") != key:
+                continue
+            others = {other: value for other, value in definition["properties"].items() if other != key}
+            members = []
+            for reference in field["oneOf"]:
+                member = made.pop(reference["$ref"].rpartition("/")[2])
+                members.append(member | {"properties": others | member["properties"]})
+            made[name] = {"title": definition["title"], "description": definition["description"], "anyOf": members}
+    return made
 
 
 def _partial(node: Any) -> Any:

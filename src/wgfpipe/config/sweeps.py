@@ -18,18 +18,43 @@ from wgfpipe.config.names import LONGEST_NAME, check_name
 
 
 def overlaid(base: Any, overrides: Any) -> Any:
-    """Overlay mappings key by key; null removes a key, and another ``kind`` starts from nothing."""
+    """Overlay the sections of a cell on those of another, key by key; null removes a key.
+
+    Another ``kind`` starts from nothing, and so do another ``shape`` of a kind and named terms in the place of a single one. A
+    cell of points takes no data and no parametrization from one of neurons, and neither takes what the other is.
+    """
+    if isinstance(base, Mapping) and isinstance(overrides, Mapping):
+        given = {key for key, value in overrides.items() if value is not None}
+        if "space" in given:
+            base = {key: value for key, value in base.items() if key not in ("data", "parametrization")}
+        elif given & {"data", "parametrization"}:
+            base = {key: value for key, value in base.items() if key != "space"}
+        if _are_named(overrides.get("energy")) and not _are_named(base.get("energy")):
+            base = {key: value for key, value in base.items() if key != "energy"}
+    return _merged(base, overrides)
+
+
+def _merged(base: Any, overrides: Any) -> Any:
+    """Overlay mappings key by key at any depth."""
     if not (isinstance(base, Mapping) and isinstance(overrides, Mapping)):
         return overrides
-    if "kind" in overrides and overrides["kind"] != base.get("kind"):
-        return {key: value for key, value in overrides.items() if value is not None}
+    for key in ("kind", "shape"):
+        if key in overrides and overrides[key] != base.get(key):
+            base = {"kind": base["kind"]} if key == "shape" and "kind" in base else {}
     merged = dict(base)
     for key, value in overrides.items():
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = overlaid(merged[key], value) if key in merged else overlaid({}, value)
+            merged[key] = _merged(merged.get(key, {}), value)
     return merged
+
+
+def _are_named(energy: Any) -> bool:
+    """Whether an energy is a mapping of labels to terms, one of which says what it is."""
+    if not isinstance(energy, Mapping) or "kind" in energy:
+        return False
+    return any(isinstance(term, Mapping) and "kind" in term for term in energy.values())
 
 
 def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -33,8 +33,7 @@ class Samples(NamedTuple):
 
 
 DECLARED = (
-    declared.Declared("title", declared.text, "what the data are, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    *declared.described("the data are"),
     declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
     declared.Declared("example_source", lambda value: value is None or declared.text(value), "the content of a file, or None"),
     declared.Declared("random", declared.truth, "True or False"),

@@ -11,11 +11,10 @@ from wgfpipe.energies.functional import Functional, Network, Outputs
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array
 from wgfpipe.section import PlugIn
-from wgfpipe.spaces.base import Parametrization
+from wgfpipe.spaces.base import Parametrization, Space
 
 DECLARED = (
-    declared.Declared("title", declared.text, "what the energy is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    *declared.described("the energy is"),
     declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
     declared.Declared("example_data", declared.mapping, "the section data of a cell"),
 )
@@ -33,11 +32,13 @@ class Energy(PlugIn, ABC):
     """Values of those fields that have no default."""
     example_data: ClassVar[Mapping[str, Any]] = {"kind": "sinus", "n": 6}
     """Section ``data`` of a problem that it has a meaning for."""
+    example_space: ClassVar[Mapping[str, Any] | None] = None
+    """Section ``space`` of that problem; None for a network."""
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
     @abstractmethod
-    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+    def on(self, space: Space, x: Array, y: Array) -> Functional:
         """Bind the energy to a space, inputs x (sample, feature) and labels y (sample,).
 
         Raises
@@ -56,11 +57,13 @@ class LossEnergy(Energy):
     def loss(self, y: Array) -> Loss:
         """Phi for labels (sample,)."""
 
-    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+    def on(self, space: Space, x: Array, y: Array) -> Functional:
+        if not isinstance(space, Parametrization):
+            raise ValueError(f"the {self.title} is one of a network's outputs, and the points of {space.kind} are no neurons")
         return Network(Outputs(space, x, self.loss(y), checked_decay(self.weight_decay, space)))
 
 
-def checked_decay(stiffness: float, space: Parametrization) -> float:
+def checked_decay(stiffness: float, space: Space) -> float:
     """Return the stiffness of a potential of ``|theta|^2``; ValueError where these parameters have none."""
     if stiffness != 0.0 and space.geometry != "euclidean":
         raise ValueError(

@@ -4,15 +4,18 @@ An energy is a sum of terms, ``F(mu) = Phi(int a dmu) + int V dmu + ...``. A ter
 gradient of that; and the views that implicit steps need, where it has them. A sum claims nothing that one of its terms lacks.
 """
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
-from wgfpipe.spaces.base import NOTHING, Parametrization
+from wgfpipe.spaces.base import NOTHING, Parametrization, Space
 
 NO_LOSS = Squared(np.zeros(0), 0.0)
 """The loss of what has no outputs."""
@@ -27,7 +30,8 @@ class Outputs:
 
     Attributes
     ----------
-    space : Parametrization
+    space : Space
+        Of neurons, whose outputs they are; of any points, where there is only the potential.
     x : Array, shape (sample, feature)
         Inputs.
     loss : Loss
@@ -36,7 +40,7 @@ class Outputs:
         Stiffness of the potential.
     """
 
-    space: Parametrization
+    space: Space
     x: Array
     loss: Loss
     decay: float = 0.0
@@ -46,6 +50,8 @@ class Outputs:
 
     def of_atoms(self, points: Array, sign: Sign) -> Array:
         """Outputs a of single atoms, (sample, atom)."""
+        if not isinstance(self.space, Parametrization):
+            return np.zeros((0, len(points)))
         return self.space.activations(points, sign, self.x)
 
     def of(self, points: Array, weights: Array, sign: Sign) -> Array:
@@ -64,6 +70,8 @@ class Outputs:
 
     def gradient(self, points: Array, sign: Sign, v: Array) -> Array:
         """Gradient of the first variation, in the metric of the space, (atom, param)."""
+        if not isinstance(self.space, Parametrization):
+            return self.decay * points
         force = self.space.gradient(points, sign, self.x, self.loss.slope(v))
         return force if self.decay == 0.0 else force + self.decay * points
 
@@ -78,6 +86,9 @@ class Outputs:
         preactivations: Array = NOTHING,
     ) -> tuple[Array, Array, float, Array]:
         """Return ``base - dt grad V(points)``, the outputs there, their energy, and the preactivations there or NOTHING."""
+        if not isinstance(self.space, Parametrization):
+            moved = self.space.retract(base - dt * self.decay * points, points)
+            return moved, f, self.value(moved, weights, f), NOTHING
         if self.decay == 0.0:
             return self.space.advance(points, base, weights, sign, self.x, self.loss, f, dt, preactivations)
         base = base - dt * self.decay * points
@@ -89,11 +100,15 @@ class Outputs:
     def prox(self, anchor: Array, start: Array, sign: Sign, v: Array, dt: float) -> Array:
         """Minimize ``|theta - anchor|^2 / (2 dt) + first variation`` for every atom near ``start``, (atom, param)."""
         shrink = 1.0 + dt * self.decay
+        if not isinstance(self.space, Parametrization):
+            return anchor / shrink
         return self.space.prox(anchor / shrink, start, sign, self.x, self.loss.slope(v), dt / shrink)
 
     def global_prox(self, anchor: Array, sign: Sign, v: Array, dt: float) -> tuple[Array, Array] | None:
         """Global minimizers of that and the minima, (atom, param) and (atom,); None where no finite list is known."""
         shrink = 1.0 + dt * self.decay
+        if not isinstance(self.space, Parametrization):
+            return anchor / shrink, 0.5 * self.decay / shrink * (anchor**2).sum(axis=1)
         found = self.space.global_prox(anchor / shrink, sign, self.x, self.loss.slope(v), dt / shrink)
         if found is None or self.decay == 0.0:
             return found
@@ -102,11 +117,20 @@ class Outputs:
 
     def tangent(self, points: Array, weights: Array, sign: Sign) -> Array:
         """Tangent kernel ``int <grad a_j, grad a_k> dmu``, (sample, sample)."""
+        if not isinstance(self.space, Parametrization):
+            return np.zeros((0, 0))
         return self.space.tangent_kernel(points, weights, sign, self.x)
 
     def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
         """What an implicit step knows of its Jacobian at the start: see :func:`wgfpipe.solvers.dual.first_matrix`."""
         return first_matrix(self.loss, self.tangent(points, weights, sign), dt, 1.0 + self.decay * dt)
+
+    def merged(self, other: "Outputs") -> "Outputs | None":
+        """View of the sum of two energies; None where both have a loss."""
+        if self.loss.bend > 0.0 and other.loss.bend > 0.0:
+            return None
+        first = self if self.loss.bend > 0.0 or len(self) >= len(other) else other
+        return replace(first, decay=self.decay + other.decay)
 
 
 class Functional(ABC):
@@ -117,29 +141,35 @@ class Functional(ABC):
     convex : bool
         Whether it is convex along straight lines of masses, which a duality gap needs.
     outputs : Outputs or None
-        The view in outputs, where all of the energy can be seen so.
+        The view in outputs, where all of the energy but its entropy can be seen so.
+    diffusion : float
+        The D of a term ``D int rho log rho``, rho the density.
     """
 
-    convex: bool
+    convex: bool = True
     outputs: Outputs | None = None
+    diffusion: float = 0.0
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
-        """Energy of a measure."""
+        """Energy of a measure, its entropy left out."""
 
     @abstractmethod
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
-        """First variation V of the energy at a measure, at any points, (atom,)."""
+        """First variation V of the energy at a measure, at any points, its entropy left out; (atom,)."""
 
     @abstractmethod
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         """Gradient of V at any points, in the metric of the space, (atom, param)."""
 
+    @property
+    def terms(self) -> "tuple[Functional, ...]":
+        """The terms of a sum, or the term itself."""
+        return (self,)
+
 
 class Network(Functional):
     """A loss of the outputs, and a quadratic potential."""
-
-    convex = True
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs: Outputs = outputs
@@ -155,3 +185,75 @@ class Network(Functional):
 
     def _of(self, measure: Measure) -> Array:
         return self.outputs.of(measure.points, measure.weights, measure.sign)
+
+
+class Potential(Functional):
+    """``int V dmu`` for a function V of the points, whatever the measure is.
+
+    Parameters
+    ----------
+    at : callable
+        V of points (atom, param), (atom,).
+    gradient_at : callable
+        Its gradient in the metric of the space, (atom, param).
+    quadratic : tuple of Array, optional
+        Matrix A (param, param) and centre m (param,) of ``V = (x - m)^T A (x - m) / 2`` up to a constant, where V is that.
+    """
+
+    def __init__(
+        self,
+        at: Callable[[Array], Array],
+        gradient_at: Callable[[Array], Array],
+        quadratic: tuple[Array, Array] | None = None,
+    ) -> None:
+        self.at, self.gradient_at, self.quadratic = at, gradient_at, quadratic
+
+    def value(self, measure: Measure) -> float:
+        return float(measure.weights @ self.at(measure.points))
+
+    def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return self.at(points)
+
+    def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return self.gradient_at(points)
+
+
+class Diffusion(Functional):
+    """``D int rho log rho``, the entropy, rho the density of a measure; atoms have none."""
+
+    def __init__(self, diffusion: float) -> None:
+        self.diffusion: float = diffusion
+
+    def value(self, measure: Measure) -> float:
+        return 0.0
+
+    def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return np.zeros(len(points))
+
+    def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return np.zeros_like(points)
+
+
+class Sum(Functional):
+    """A sum of terms: values and gradients add up, and it has a view only where all terms allow it."""
+
+    def __init__(self, terms: Sequence[Functional]) -> None:
+        self._terms = tuple(part for term in terms for part in term.terms)
+        self.convex = all(term.convex for term in self._terms)
+        self.diffusion = math.fsum(term.diffusion for term in self._terms)
+        smooth = [term for term in self._terms if not isinstance(term, Diffusion)]
+        views = [term.outputs for term in smooth]
+        self.outputs = reduce(lambda one, other: one and other and one.merged(other), views) if views else None
+
+    def value(self, measure: Measure) -> float:
+        return math.fsum(term.value(measure) for term in self._terms)
+
+    def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return np.sum([term.first_variation(measure, points, sign) for term in self._terms], axis=0)
+
+    def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
+        return np.sum([term.gradient(measure, points, sign) for term in self._terms], axis=0)
+
+    @property
+    def terms(self) -> tuple[Functional, ...]:
+        return self._terms

@@ -12,7 +12,7 @@ from wgfpipe.energies.base import Energy, checked_decay
 from wgfpipe.energies.functional import Functional, Network, Outputs
 from wgfpipe.losses import Squared
 from wgfpipe.measure import Array
-from wgfpipe.spaces.base import Parametrization
+from wgfpipe.spaces.base import Space
 
 
 class Quadratic(Energy):
@@ -22,5 +22,5 @@ class Quadratic(Energy):
     title: ClassVar[str] = "quadratic potential"
     stiffness: float = Field(default=1.0, ge=0, description="the k of k |theta|^2 / 2")
 
-    def on(self, space: Parametrization, x: Array, y: Array) -> Functional:
+    def on(self, space: Space, x: Array, y: Array) -> Functional:
         return Network(Outputs(space, x, Squared(y, 0.0), checked_decay(self.stiffness, space)))

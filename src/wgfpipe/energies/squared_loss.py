@@ -16,6 +16,7 @@ class SquaredLoss(LossEnergy):
 
     kind: Literal["squared_loss"] = "squared_loss"
     title: ClassVar[str] = "mean squared error"
+    formula: ClassVar[str] = "(1 / n) ∑<sub>j</sub> (f<sub>μ</sub>(x<sub>j</sub>) − y<sub>j</sub>)<sup>2</sup>"  # noqa: RUF001
 
     def loss(self, y: Array) -> Loss:
         return Squared(y, 2.0 / len(y))

@@ -51,6 +51,12 @@ class PlainNumbers:
         """Quotient, entry by entry."""
         return first / second
 
+    def power(self, numbers: Any, exponent: float) -> Any:
+        """Power, entry by entry; zero where a number is zero, whatever the exponent: what is not reached answers nothing."""
+        if exponent == 1.0:
+            return numbers
+        return np.power(numbers, exponent, out=np.zeros_like(numbers), where=numbers > 0.0)
+
     def log_mass(self, numbers: Any, n_signs: int) -> Array:
         """Logarithm of the sum over the atoms of each sign, (sign, 1)."""
         with np.errstate(divide="ignore"):
@@ -88,6 +94,12 @@ class WideNumbers(PlainNumbers):
 
     def quotient(self, first: Wide, second: Wide) -> Wide:
         return wide.quotient(first, second)
+
+    def power(self, numbers: Wide, exponent: float) -> Wide:
+        if exponent == 1.0:
+            return numbers
+        raised = wide.exponential(exponent * self.logarithm(numbers))
+        return raised._replace(values=np.where(numbers.values > 0.0, raised.values, 0.0))
 
     def log_mass(self, numbers: Wide, n_signs: int) -> Array:
         levels = np.where(numbers.values > 0.0, numbers.levels, -np.inf).reshape(n_signs, -1)
@@ -134,6 +146,9 @@ class Logarithms(PlainNumbers):
 
     def quotient(self, first: ComplexArray, second: ComplexArray) -> ComplexArray:
         return first - second
+
+    def power(self, numbers: ComplexArray, exponent: float) -> ComplexArray:
+        return np.where(numbers.real == -np.inf, complex(-np.inf, 0.0), exponent * numbers)
 
     def log_mass(self, numbers: ComplexArray, n_signs: int) -> Array:
         return np.logaddexp.reduce((numbers.real + numbers.imag).reshape(n_signs, -1), axis=1, keepdims=True)

@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.laws.base import Initial
+from wgfpipe.laws.base import Law
 from wgfpipe.measure import Array
 
 
-class SmallScale(Initial):
+class SmallScale(Law):
     """Uniform on a small ball: the start of the feature-learning regime. Give the grid a fine block of its size."""
 
     kind: Literal["small_scale"] = "small_scale"

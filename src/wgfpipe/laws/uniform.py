@@ -5,21 +5,22 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.laws.base import Initial
+from wgfpipe.laws.base import Centred
 from wgfpipe.measure import Array
 
 
-class Uniform(Initial):
-    """Uniform on a box."""
+class Uniform(Centred):
+    """Uniform on a cube around the mean."""
 
     kind: Literal["uniform"] = "uniform"
     half_width: float = Field(default=1.0, gt=0, description="half the side of the box")
 
     def density(self, points: Array) -> Array:
-        return (np.abs(points).max(axis=1) <= self.half_width).astype(float)
+        return (np.abs(self.offsets(points)).max(axis=1) <= self.half_width).astype(float)
 
     def sample(self, rng: np.random.Generator, n_atoms: int, n_parameters: int) -> Array:
-        return rng.uniform(-self.half_width, self.half_width, (n_atoms, n_parameters))
+        drawn = rng.uniform(-self.half_width, self.half_width, (n_atoms, n_parameters))
+        return drawn + self.centre(n_parameters)
 
     @property
     def extent(self) -> float:

@@ -1,6 +1,8 @@
 """Ways of computing the flow; adding one is a file here and a line in this list."""
 
 from wgfpipe.methods.emd_prox import EMDProx
+from wgfpipe.methods.exact import Exact
+from wgfpipe.methods.finite_volume import FiniteVolumes
 from wgfpipe.methods.flow import Flow
 from wgfpipe.methods.gd import GradientDescent
 from wgfpipe.methods.jko_dykstra import JKODykstra
@@ -30,4 +32,6 @@ METHODS = (
     JKOSlicedGenerator,
     Langevin,
     WassersteinFisherRao,
+    FiniteVolumes,
+    Exact,
 )

@@ -40,6 +40,25 @@ class Solved(NamedTuple):
     caveat: str = ""
 
 
+def _outputs(problem: Problem) -> str | None:
+    """Why the energy has no view in outputs."""
+    if problem.functional.outputs is not None:
+        return None
+    return (
+        "it solves its step in the outputs of a network and completes the square of a potential k |theta|^2 / 2, and this "
+        "energy has another potential; use gd, flow, langevin, or a method on a grid"
+    )
+
+
+def _network(problem: Problem) -> str | None:
+    """Why there are no neurons."""
+    return None if problem.has_outputs else f"it is made for neurons, and the points of {problem.parametrization.kind} are none"
+
+
+NEEDS = {"outputs": _outputs, "network": _network}
+"""What a method may need of a problem -> why a problem lacks it, or None."""
+
+
 DECLARED = (
     declared.Declared("title", declared.text, "what the method is, in a few words"),
     declared.Declared("support", declared.one_of("particles", "grid"), "'particles' or 'grid'"),
@@ -53,6 +72,9 @@ DECLARED = (
         lambda value: isinstance(value, tuple) and bool(value) and set(value) <= set(get_args(Geometry)),
         f"a tuple of some of {', '.join(get_args(Geometry))}",
     ),
+    declared.Declared("needs", lambda value: isinstance(value, tuple) and set(value) <= set(NEEDS), f"some of {sorted(NEEDS)}"),
+    declared.Declared("closed_form", declared.truth, "True or False"),
+    declared.Declared("takes_entropy", declared.truth, "True or False"),
     declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
     declared.Declared("descends", declared.truth, "True or False"),
     declared.Declared("reports_ascent", declared.truth, "True or False"),
@@ -86,6 +108,12 @@ class Method(PlugIn, ABC):
     family: ClassVar[Literal["gradient descent", "Wasserstein gradient flow"]]
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic", "curved")
     """Geometries of the parameters it works in. A curved model is left for its Euclidean twin where there is none for it."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Views that it asks of an energy, of :data:`NEEDS`."""
+    takes_entropy: ClassVar[bool] = False
+    """Whether the energy may hold an entropy."""
+    closed_form: ClassVar[bool] = False
+    """Whether it knows the flow itself at any time, and the length of a step has no effect."""
     order: ClassVar[float]
     """Order in dt of the distance to the exact flow, where the scheme has one."""
     descends: ClassVar[bool] = False
@@ -134,6 +162,15 @@ class Method(PlugIn, ABC):
             return (
                 f"it needs parameters that are {' or '.join(self.geometries)}, and those of {model.kind} are {model.geometry}"
             )
+        functional = problem.functional
+        if functional.diffusion > 0.0 and not self.takes_entropy:
+            return (
+                "the energy holds an entropy, and this method moves atoms or masses that have no density; langevin, "
+                "jko_entropic, jko_dykstra and finite_volume take it"
+            )
+        for need in self.needs:
+            if (reason := NEEDS[need](problem)) is not None:
+                return reason
         n_samples = len(problem.y)
         if (size := self.n_sample_matrices * n_samples**2 * 8) > MAX_SAMPLE_BYTES:
             return (

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
-from wgfpipe.grid.gibbs import MAX_EXPONENT_RANGE, GibbsKernel
+from wgfpipe.grid.gibbs import MAX_EXPONENT_RANGE, UNIFORM, GibbsKernel
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
@@ -113,14 +113,22 @@ def lattice_status(
     return Status.worst(status, Status.PINNED) if pinned else status
 
 
-def diffused(epsilon: float, dt: float) -> Solved:
-    """Say what steps that are not debiased add to the flow."""
+def diffused(epsilon: float, dt: float, own: float = 0.0) -> Solved:
+    """Say what steps that are not debiased add to the flow, whose energy has a diffusion of its ``own``."""
     diffusion = epsilon / (4 * dt)
     return Solved(
-        entropy=diffusion,
+        entropy=own + diffusion,
         caveat=f"not debiased: it is the flow of F + D * entropy with diffusion D = epsilon/(4 dt) = {diffusion:.3g}, whose "
         "twin is noisy gradient descent",
     )
+
+
+def unequal_nodes(problem: Problem) -> str | None:
+    """Why entropic steps take no entropy of the energy here: nodes stand for volumes that differ."""
+    volumes = problem.require_grid().node_volumes
+    if problem.functional.diffusion == 0.0 or np.ptp(volumes) <= UNIFORM * volumes.max():
+        return None
+    return "with an entropy in the energy it takes a grid whose nodes stand for equal volumes: one block, evenly spaced"
 
 
 def spread_of_debiasing(problem: Problem, epsilon: float, n_steps: int) -> float:

@@ -28,7 +28,7 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, remembered
+from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, remembered, unequal_nodes
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES
 from wgfpipe.status import Info, Status
@@ -54,6 +54,7 @@ class JKODykstra(Method):
     title: ClassVar[str] = "entropic JKO (Dykstra)"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    takes_entropy: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "violation of the marginal, relative to the mass"
@@ -100,7 +101,10 @@ class JKODykstra(Method):
         return DykstraState(weights, remembered(state.history, v)), info
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
-        return diffused(problem.evaluate(self.epsilon), dt)
+        return diffused(problem.evaluate(self.epsilon), dt, problem.functional.diffusion)
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return super().unsupported(problem) or unequal_nodes(problem)
 
     def measure(self, problem: Problem, state: DykstraState) -> Measure:
         return problem.require_grid().measure(state.weights)
@@ -125,12 +129,15 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
     Writes p to ``out`` and a = p / reference to ``tilt``, which is positive where the reference underflows to zero, too.
     """
     grid, coupling = problem.require_grid(), problem.on_grid
-    loss = coupling.loss
+    loss, share_of_z = coupling.loss, 1.0 / (1.0 + scale * coupling.diffusion)
     masses = by_sign(grid, before).sum(axis=1, keepdims=True)
 
     def dual(point: Array) -> tuple[float, Array]:
         """Convex function of the slope, ``scale Phi* + log Z``; return it and A p, leaving p and a in place."""
         view = by_sign(grid, coupling.potential(point, -scale, tilt))
+        if share_of_z != 1.0:  # p = (z E)^s, so a = p / z has z^(s - 1)
+            view *= share_of_z
+            view += (share_of_z - 1.0) * by_sign(grid, logs)
         largest = view.max(axis=1, keepdims=True)
         view -= largest
         np.multiply(reference, np.exp(tilt, out=tilt), out=out)
@@ -140,16 +147,20 @@ def _kl_prox(problem: Problem, reference: Array, before: Array, start: Array, sc
         tilted *= share
         view *= share
         log_partition = float((masses * (largest + np.log(np.where(masses > 0.0, total, 1.0)))).sum())
-        return scale * loss.conjugate(point) + log_partition, coupling.outputs(out)
+        return scale * loss.conjugate(point) + log_partition / share_of_z, coupling.outputs(out)
 
+    # What the kernel does not reach answers nothing: infinity makes a zero of it, as s - 1 < 0.
+    logs = np.log(reference, out=np.full_like(reference, np.inf), where=reference > 0.0)
     point = start
     value, outputs = dual(point)
+    if not len(loss):
+        return point
     for _ in range(MAX_NEWTON):
         residual = point + loss.centre - outputs
         if np.abs(residual).max() <= 1e-14 * (problem.outputs_size + np.abs(outputs).max()):
             break
         second = loss.second(point)
-        jacobian = np.eye(len(residual)) + (second * scale) * _covariance(grid, coupling.push, out, masses)
+        jacobian = np.eye(len(residual)) + (second * scale * share_of_z) * _covariance(grid, coupling.push, out, masses)
         move = -np.linalg.solve(jacobian, residual)
         slope, length = scale * float((second * residual) @ move), 1.0
         while True:

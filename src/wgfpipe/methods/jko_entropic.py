@@ -9,12 +9,13 @@ v = f - centre and V = A^T Phi'(v) + potential, with A (sample x atom) the outpu
 ``a = exp(-(2 dt/epsilon) V)``, ``b = q / gibbs a``, ``p = a * gibbs b``: two kernel applications, and ``p`` has the mass of q
 exactly. The root of v = A p(v) - centre is found by :mod:`wgfpipe.solvers.dual` in 3-9 responses.
 
-With ``debias`` the step subtracts ``(epsilon/2) sum p log p``: then ``p = E^2 (gibbs b)^2`` with E = exp(-(2 dt/epsilon) V) and
-b solves ``b * S b = q``, S = gibbs E^2 gibbs: in z = log b, the root of z + log S e^z - log q, whose Jacobian I + P has
-its spectrum in [1, 2] (P is the Markov kernel of the plan with itself, reversible and positive). The usual average
-b <- sqrt(b q / S b) contracts by 1/2 and the unaveraged update not at all; Polyak's heavy ball contracts by 0.17.
+An entropy D of the energy, and ``debias``, which subtracts ``(epsilon/2) sum p log p``, change one exponent: then
+``p = (E gibbs b)^s`` with E = exp(-(2 dt/epsilon) V), ``s = 1 / (base + 2 dt D / epsilon)``, base 1, or 1/2 debiased, and b
+solves ``b * gibbs(p / gibbs b) = q``: in log b a root whose Jacobian I + (s - 1) P has its spectrum between 1 and s (P is the
+Markov kernel of the plan with itself, reversible and positive). For s = 2 the usual average of b contracts by 1/2 and the
+unaveraged update not at all; Polyak's heavy ball contracts by |sqrt(s) - 1| / (sqrt(s) + 1), 0.17 there.
 
-Order 1 in dt of the flow of F + D * entropy with D = epsilon / (4 dt) (plain), of F (debiased, up to O(epsilon^2) a step);
+Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy (plain), of F (debiased, up to O(epsilon^2) a step);
 so a plain run with dt -> 0 at fixed epsilon diverges from the flow of F. Cost a step on n^2 nodes: about 8 (plain) or 60
 (debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status
 ``pinned``). Scalings too wide for float64 become wide numbers by themselves (:mod:`wgfpipe.grid.wide`), 2-5 times slower. A
@@ -45,14 +46,11 @@ from wgfpipe.methods.grid_steps import (
     numbers_for,
     remembered,
     spread_of_debiasing,
+    unequal_nodes,
 )
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.status import Info, Status
-
-RELAXATION = (2.0 / (1.0 + math.sqrt(2.0))) ** 2
-MOMENTUM = ((math.sqrt(2.0) - 1.0) / (math.sqrt(2.0) + 1.0)) ** 2
-"""Polyak's heavy-ball parameters for a spectrum in [1, 2]: the error shrinks by sqrt(MOMENTUM) = 0.17 an update."""
 
 MAX_SCALINGS = 200
 """Updates of the debiased scaling in one response; contraction by 0.17 needs 16 for 12 digits."""
@@ -113,6 +111,7 @@ class JKOEntropic(Method):
     title: ClassVar[str] = "entropic JKO"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    takes_entropy: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "residual of the dual equation, root mean square, as a share of the outputs' size"
@@ -126,21 +125,22 @@ class JKOEntropic(Method):
     def init(self, problem: Problem, rng: np.random.Generator) -> EntropicState:
         weights = problem.grid_start().weights
         v = problem.on_grid.outputs(weights) - problem.on_grid.loss.centre
-        log_scaling = 0.5 * np.log(np.maximum(weights, TINY)) if self.debias else np.zeros(0)
+        exponent = self._exponent(problem, problem.evaluate(self.dt))
+        log_scaling = np.zeros(0) if exponent == 1.0 else (1.0 / exponent) * np.log(np.maximum(weights, TINY))
         return EntropicState(weights, v[None], np.zeros((0, 0)), log_scaling, 0)
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before = problem.require_grid(), state.weights
         epsilon, size = problem.evaluate(self.epsilon), problem.outputs_size
         gibbs = kernel_of(grid, epsilon, self.debias)
-        outputs, matrix = problem.outputs, state.matrix
+        exponent, matrix = self._exponent(problem, dt), state.matrix
         if len(matrix) == 0:
-            matrix = outputs.first_matrix(grid.points, before, grid.sign, dt)
+            matrix = problem.first_matrix(grid.points, before, grid.sign, dt)
         guess = extrapolated(state.history)
         numbers, applications = self._numbers(problem, gibbs, guess, dt), 0
         while True:
-            respond = (_Debiased if self.debias else _Regularized)(problem, numbers, state, dt, self.tolerance)
-            solution = solve_dual(outputs.loss, respond, guess, matrix, self.tolerance * size, self.max_iterations)
+            respond = _response(problem, numbers, state, dt, self.tolerance, exponent)
+            solution = solve_dual(problem.loss, respond, guess, matrix, self.tolerance * size, self.max_iterations)
             applications += numbers.applications
             needed = self._numbers(problem, gibbs, solution.v, dt)
             if needed.rank <= numbers.rank:
@@ -163,9 +163,17 @@ class JKOEntropic(Method):
         )
         matrix = solution.matrix
         if solution.iterations > REFRESH_AFTER:
-            matrix = outputs.first_matrix(grid.points, weights, grid.sign, dt)
+            matrix = problem.first_matrix(grid.points, weights, grid.sign, dt)
         history = remembered(state.history, solution.v)
         return EntropicState(weights, history, matrix, respond.next_scaling(weights), numbers.rank), info
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return super().unsupported(problem) or unequal_nodes(problem)
+
+    def _exponent(self, problem: Problem, dt: float) -> float:
+        """The s of ``p = (E gibbs b)^s``; 1 where b is explicit."""
+        scale = 2.0 * dt / problem.evaluate(self.epsilon)
+        return 1.0 / ((0.5 if self.debias else 1.0) + scale * problem.functional.diffusion)
 
     def _numbers(self, problem: Problem, gibbs: GibbsKernel, v: Array, dt: float) -> PlainNumbers:
         """Return the arithmetic that a potential needs, or the one that was asked for."""
@@ -177,9 +185,10 @@ class JKOEntropic(Method):
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         epsilon = problem.evaluate(self.epsilon)
         if not self.debias:
-            return diffused(epsilon, dt)
+            return diffused(epsilon, dt, problem.functional.diffusion)
         spread = spread_of_debiasing(problem, epsilon, n_steps)
         return Solved(
+            entropy=problem.functional.diffusion,
             bias=spread,
             caveat=f"debiased, and each of {n_steps} steps still adds epsilon^2 / (16 v) to a variance v: {spread:.2g} of "
             "displacement by the end; activation lines add more",
@@ -233,15 +242,20 @@ class _Regularized:
         return np.zeros(0)
 
 
-class _Debiased(_Regularized):
-    """Response of the debiased step, with the scaling b carried from one response to the next.
+class _Implicit(_Regularized):
+    """Response of a step whose p has another exponent than 1, with the scaling b carried from one response to the next.
 
     Where V is smooth on the scale of the kernel, S b = q / b moves with E and b with 1 / E: what is carried is log(b E), and
     a response starts from what the last one left. Empty nodes have b = 0: a mask, and a finite log b of no meaning.
     """
 
-    def __init__(self, problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float) -> None:
+    def __init__(
+        self, problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float, exponent: float
+    ) -> None:
         super().__init__(problem, numbers, state, dt, tolerance)
+        self.exponent_of_masses, root = exponent, math.sqrt(exponent)
+        self.relaxation = (2.0 / (1.0 + root)) ** 2  # Polyak's heavy ball for a spectrum between 1 and the exponent
+        self.momentum = ((root - 1.0) / (root + 1.0)) ** 2
         self.log_scaling = state.log_scaling
         self.occupied = (self.before >= TINY).astype(float)
         self.empty = np.where(self.occupied > 0, 0.0, -np.inf)
@@ -254,23 +268,26 @@ class _Debiased(_Regularized):
         tilt = numbers.exponential(self.exponent)
         log_b = self.log_scaling.copy()  # of b E, here and below
         correction, move = np.empty_like(log_b), np.zeros_like(log_b)
-        iteration = 0
+        iteration, s = 0, self.exponent_of_masses
         while True:
             iteration += 1
             b = numbers.quotient(numbers.from_log(log_b + self.empty), tilt)
             root = numbers.product(tilt, numbers.apply(b))  # of p, which leaves products within the range of E alone
-            a = numbers.product(tilt, root)
+            a = numbers.product(tilt, numbers.power(root, s - 1.0))
             smooth = numbers.apply(a)
             marginal = numbers.product(b, smooth)  # to become q
-            # It and p are scaled to the mass of q, so b by the square root of that share.
+            # It and p are scaled to the mass of q, so b by the root of degree s of that share.
             log_share = self._log_share(marginal)
             marginal = numbers.narrow(marginal, log_share)
-            weights = numbers.narrow(root, 0.5 * log_share)
-            weights *= weights
+            if s == 2.0:
+                weights = numbers.narrow(root, 0.5 * log_share)
+                weights *= weights
+            else:
+                weights = numbers.narrow(numbers.power(root, s), log_share)
             by_sign(self.grid, weights)[:] *= self._correction(weights)
             log_smooth = numbers.logarithm(numbers.quotient(smooth, tilt))
-            by_sign(self.grid, log_b)[:] += 0.5 * log_share
-            by_sign(self.grid, log_smooth)[:] += 0.5 * log_share
+            by_sign(self.grid, log_b)[:] += (1.0 / s) * log_share
+            by_sign(self.grid, log_smooth)[:] += (1.0 - 1.0 / s) * log_share
             marginal -= self.before
             misplaced = float(np.abs(marginal, out=marginal).sum() / self.total)
             outputs = self.coupling.outputs(weights)
@@ -282,24 +299,35 @@ class _Debiased(_Regularized):
                 return outputs, Answer(weights, stayed, misplaced)
             np.subtract(self.log_before, log_smooth, out=correction)
             correction -= log_b
-            correction *= RELAXATION
-            move *= MOMENTUM
+            correction *= self.relaxation
+            move *= self.momentum
             move += correction
             log_b += np.multiply(move, self.occupied, out=correction)
 
     def next_scaling(self, weights: Array) -> Array:
         """Guess log(b E) for the next step, whose q is the p of this one.
 
-        Half the change of log q goes to b and half to S b; a node that was empty starts from b = q / S b.
+        A share 1 / s of the change of log q goes to b and the rest to S b; a node that was empty starts from b = q / S b.
         """
-        log_goal = np.log(np.maximum(weights, TINY))
-        halfway = 0.5 * (self.log_scaling + log_goal - self.smooth)
-        return np.where(self.occupied > 0, halfway, log_goal - self.smooth)
+        s, log_goal = self.exponent_of_masses, np.log(np.maximum(weights, TINY))
+        between = (1.0 / s) * ((s - 1.0) * self.log_scaling + log_goal - self.smooth)
+        return np.where(self.occupied > 0, between, log_goal - self.smooth)
+
+
+def _response(
+    problem: Problem, numbers: PlainNumbers, state: EntropicState, dt: float, tolerance: float, exponent: float
+) -> _Regularized:
+    """Response of the masses to a v, for the exponent that they have."""
+    if exponent == 1.0:
+        return _Regularized(problem, numbers, state, dt, tolerance)
+    return _Implicit(problem, numbers, state, dt, tolerance, exponent)
 
 
 @lru_cache(maxsize=8)
 def _lever(problem: Problem) -> float:
     """What a unit of misplaced mass can do to the outputs, root mean square, as a multiple of their size."""
-    largest = np.abs(problem.on_grid.push).max(axis=1)
+    largest = np.abs(problem.on_grid.push).max(axis=1, initial=0.0)
+    if not len(largest):
+        return 0.0
     size = problem.outputs_size
     return float(np.sqrt(np.mean(largest**2))) / size if size > 0.0 else 0.0

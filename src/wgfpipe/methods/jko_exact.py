@@ -67,7 +67,7 @@ class JKOExact(Method):
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
-        if reason is None and problem.outputs.loss.quadratic is None:
+        if reason is None and problem.loss.quadratic is None:
             return (
                 f"its maps are mixed by a quadratic program, and the {problem.energy.title} is not quadratic; jko_emd takes "
                 "the same step for any convex loss"

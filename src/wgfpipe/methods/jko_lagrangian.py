@@ -41,6 +41,7 @@ class JKOLagrangian(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
+    needs: ClassVar[tuple[str, ...]] = ("outputs",)
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES

@@ -60,6 +60,7 @@ class JKOSlicedGenerator(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    needs: ClassVar[tuple[str, ...]] = ("network", "outputs")
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True

@@ -44,7 +44,7 @@ class Langevin(Method):
     """Gradient descent with Gaussian noise."""
 
     kind: Literal["langevin"] = "langevin"
-    diffusion: PositiveExpression | None = Field(default=None, description="diffusion coefficient D")
+    diffusion: PositiveExpression | None = Field(default=None, description="diffusion coefficient D, beside that of the energy")
     epsilon: PositiveExpression | None = Field(default=None, description="epsilon of the entropic run to match")
     matched_dt: PositiveExpression | None = Field(default=None, description="dt of the entropic run to match")
     copies: int = Field(default=4, ge=2, multiple_of=2, description="copies of every atom, antithetic in pairs")
@@ -52,6 +52,7 @@ class Langevin(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
+    takes_entropy: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     certificate: ClassVar[str] = "none: the step is explicit"
@@ -62,16 +63,25 @@ class Langevin(Method):
 
     @model_validator(mode="after")
     def _one_diffusion(self) -> "Langevin":
-        if (self.diffusion is None) == (self.epsilon is None or self.matched_dt is None):
+        given = [self.diffusion is not None, self.epsilon is not None, self.matched_dt is not None]
+        if given not in ([True, False, False], [False, True, True], [False, False, False]):
             raise ValueError("expected either diffusion, or both epsilon and matched_dt of the entropic run to match")
         return self
 
+    def unsupported(self, problem: Problem) -> str | None:
+        reason = super().unsupported(problem)
+        if reason is None and self.diffusion is None and self.epsilon is None and problem.functional.diffusion == 0.0:
+            return "nothing says how much noise: set diffusion, or add an entropy to the energy"
+        return reason
+
     def coefficient(self, problem: Problem) -> float:
-        """Diffusion coefficient D."""
+        """Diffusion coefficient D: that of the energy's entropy, and what the method adds."""
+        own = problem.functional.diffusion
         if self.diffusion is not None:
-            return problem.evaluate(self.diffusion)
-        assert self.epsilon is not None and self.matched_dt is not None  # noqa: PT018 - see _one_diffusion
-        return problem.evaluate(self.epsilon) / (4.0 * problem.evaluate(self.matched_dt))
+            return own + problem.evaluate(self.diffusion)
+        if self.epsilon is None or self.matched_dt is None:
+            return own
+        return own + problem.evaluate(self.epsilon) / (4.0 * problem.evaluate(self.matched_dt))
 
     def between(self, problem: Problem, duration: float) -> "Langevin":
         """Match the entropic run as it steps, too: saved times shorten its steps, and a shorter step diffuses more."""
@@ -83,7 +93,9 @@ class Langevin(Method):
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         diffusion = self.coefficient(problem)
-        return Solved(entropy=diffusion, caveat=f"noisy: it is the flow of F + D * entropy with diffusion D = {diffusion:.3g}")
+        added = diffusion - problem.functional.diffusion
+        told = f"noisy: it is the flow of F + D * entropy with diffusion D = {added:.3g}" if added > 0.0 else ""
+        return Solved(entropy=diffusion, caveat=told)
 
     def init(self, problem: Problem, rng: np.random.Generator) -> LangevinState:
         points = np.asfortranarray(np.tile(problem.initial.points, (self.copies, 1)))
@@ -98,8 +110,8 @@ class Langevin(Method):
         points, prediction, energy, _ = problem.advance(
             state.points, state.points + noise, state.prediction, dt, carried=carried
         )
-        before = problem.outputs.value(state.points, carried[0], state.prediction)
-        without = problem.energy_of(Measure(points - noise, *carried))
+        before = problem.smooth_energy(Measure(state.points, *carried), state.prediction)
+        without = problem.smooth_energy(Measure(points - noise, *carried))
         status = Status.ASCENT if without > before + problem.energy_rounding(before) else Status.OK
         return LangevinState(points, prediction, state.seed, state.step + 1), Info(energy=energy, status=status)
 

@@ -16,7 +16,7 @@ PINNED_SHARE = 0.25
 def proximal_points(problem: Problem, v: Array, dt: float) -> Array:
     """Where the mass of every grid atom would go in a step off the lattice, for f - centre at its end, (atom, param)."""
     grid = problem.require_grid()
-    return problem.outputs.prox(grid.points, grid.points, grid.sign, v, dt)
+    return problem.proximal_points(grid.points, grid.sign, v, dt)
 
 
 def held(problem: Problem, weights: Array, v: Array, dt: float, moved: Array) -> tuple[float, float]:

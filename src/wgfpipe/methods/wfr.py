@@ -46,6 +46,7 @@ class WassersteinFisherRao(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean",)
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
+    needs: ClassVar[tuple[str, ...]] = ("network", "outputs")
     order: ClassVar[float] = 1.0
     reports_ascent: ClassVar[bool] = True
     certificate: ClassVar[str] = "none: the step is explicit"

@@ -1,5 +1,6 @@
 """From the sections of a cell to a problem: data, grid and initial measure, as Datasets and as arrays."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,34 +10,59 @@ from wgfpipe.config.grid import GridSpec, grid_of_axes
 from wgfpipe.datasets.base import Dataset
 from wgfpipe.energies.base import Energy
 from wgfpipe.grid.grid import Grid
-from wgfpipe.laws.base import Initial
-from wgfpipe.measure import Measure
+from wgfpipe.laws.base import Law
+from wgfpipe.measure import Array, Measure
+from wgfpipe.plugins import made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import REPETITION, describe
 from wgfpipe.seeds import seed_of
-from wgfpipe.spaces.base import Parametrization
+from wgfpipe.spaces.base import Space
 
 
-def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
+def data_dataset(dataset: Dataset | None, seed: int, source: Any = None) -> xr.Dataset:
     """Make the training data: ``x(sample, feature)`` with the constant 1 last, ``y(sample)``, and how they were standardized.
 
-    ``shift`` and ``scale``, of every feature and of the label, turn raw data into these: ``(raw - shift) / scale``.
+    ``shift`` and ``scale``, of every feature and of the label, turn raw data into these: ``(raw - shift) / scale``. Without a
+    data set there are no samples and no features.
     """
+    if dataset is None:
+        return _data_of(np.zeros((0, 0)), np.zeros(0), (), np.array([0.0]), np.array([1.0]))
     inputs, labels, shift, scale = dataset.samples(np.random.default_rng(seed_of(seed, "data")), source)
-    made = xr.Dataset(
-        {
-            "x": (("sample", "feature"), np.column_stack([inputs, np.ones(len(inputs))]).astype(float)),
-            "y": ("sample", np.asarray(labels, float)),
-            "shift": ("feature", np.append(shift[:-1], 0.0)),
-            "scale": ("feature", np.append(scale[:-1], 1.0)),
-            "label_shift": ((), float(shift[-1])),
-            "label_scale": ((), float(scale[-1])),
-        },
-        coords={"feature": ("feature", np.asarray([*dataset.feature_names, "1"], dtype=object))},
-    )
+    names = (*dataset.feature_names, "1")
+    made = _data_of(with_constant(inputs), labels, names, np.insert(shift, -1, 0.0), np.insert(scale, -1, 1.0))
     made.attrs.update(
         title=f"Training data: {dataset.title}", references="; ".join(dataset.citations), label=dataset.label_name
     )
+    return made
+
+
+def data_of_arrays(inputs: Array, labels: Array) -> xr.Dataset:
+    """Training data of inputs (sample, dimension) and labels (sample,) as they are."""
+    dimension = inputs.shape[1]
+    names = ("x",) if dimension == 1 else tuple(f"x{k + 1}" for k in range(dimension))
+    shift, scale = np.zeros(dimension + 2), np.ones(dimension + 2)
+    return _data_of(with_constant(inputs), labels, (*names, "1"), shift, scale)
+
+
+def with_constant(inputs: Array) -> Array:
+    """Inputs (sample, dimension) with the constant 1 as a last feature."""
+    return np.column_stack([inputs, np.ones(len(inputs))]).astype(float)
+
+
+def _data_of(x: Array, y: Array, names: tuple[str, ...], shift: Array, scale: Array) -> xr.Dataset:
+    """Training data of inputs x (sample, feature) and labels y; shift and scale (feature + 1,) have the label's last."""
+    made = xr.Dataset(
+        {
+            "x": (("sample", "feature"), x),
+            "y": ("sample", np.asarray(y, float)),
+            "shift": ("feature", shift[:-1]),
+            "scale": ("feature", scale[:-1]),
+            "label_shift": ((), float(shift[-1])),
+            "label_scale": ((), float(scale[-1])),
+        },
+        coords={"feature": ("feature", np.asarray(names, dtype=object))},
+    )
+    made.attrs.update(title="Training data: given" if len(y) else "Training data: none", references="", label="y")
     return describe(
         made,
         x="inputs, the constant 1 last",
@@ -51,8 +77,8 @@ def data_dataset(dataset: Dataset, seed: int, source: Any = None) -> xr.Dataset:
 
 def grid_dataset(
     spec: GridSpec,
-    initial: Initial,
-    parametrization: Parametrization,
+    initial: Law,
+    space: Space,
     n_features: int,
     n_samples: int,
     seed: int,
@@ -60,23 +86,25 @@ def grid_dataset(
 ) -> xr.Dataset:
     """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, the axes of every block, the neurons drawn.
 
-    Neurons are drawn as often as there are ``repetitions``, along a dimension of that name.
+    Points are drawn as often as there are ``repetitions``, along a dimension of that name.
 
-    All are in the parameters of the parametrization's chart. Where there is no grid these are empty, and the attribute
-    ``no_grid`` says why.
+    All are in the parameters of the space's chart. Where there is no grid these are empty, and the attribute ``no_grid`` says
+    why. The attribute ``law`` is the law that all of it comes from.
     """
-    parametrization = parametrization.chart
-    names = parametrization.parameter_names(n_features)
-    grid = spec.make(parametrization, n_features, n_samples, initial)
+    space = space.chart
+    names = space.parameter_names(n_features)
+    grid = spec.make(space, n_features, n_samples, initial)
     nothing = np.empty((0, len(names))), np.empty(0), np.empty(0, np.int8)
-    points, weights, sign = (
-        nothing if isinstance(grid, str) else (grid.points, initial.on_grid(grid, parametrization), grid.sign)
-    )
+    points, weights, sign = nothing if isinstance(grid, str) else (grid.points, initial.on_grid(grid, space), grid.sign)
     made = xr.Dataset(
         {"points": (("atom", "param"), points), "weights": ("atom", weights), "sign": ("atom", sign)},
         coords={"param": ("param", np.asarray(names, dtype=object))},
     )
-    made.attrs.update(title=f"Grid and initial measure: {initial.kind}", no_grid=grid if isinstance(grid, str) else "")
+    made.attrs.update(
+        title=f"Grid and initial measure: {initial.kind}",
+        no_grid=grid if isinstance(grid, str) else "",
+        law=json.dumps(initial.model_dump(mode="json"), sort_keys=True),
+    )
     describe(
         made,
         points="nodes of the grid, once a sign",
@@ -88,7 +116,7 @@ def grid_dataset(
         _add_axes(made, grid, names)
     if initial.sampled is not None:
         seeds = [seed_of(seed, "initial", repetition=number) for number in range(repetitions)]
-        drawn = [initial.draw(np.random.default_rng(one), parametrization, n_features) for one in seeds]
+        drawn = [initial.draw(np.random.default_rng(one), space, n_features) for one in seeds]
         made["sampled_points"] = ((REPETITION, "particle", "param"), np.stack([measure.points for measure in drawn]))
         made["sampled_weights"] = ((REPETITION, "particle"), np.stack([measure.weights for measure in drawn]))
         made["sampled_sign"] = ((REPETITION, "particle"), np.stack([measure.sign for measure in drawn]))
@@ -112,29 +140,28 @@ def _add_axes(made: xr.Dataset, grid: Grid, names: tuple[str, ...]) -> None:
             made[f"axis_{name}"].attrs["period"] = period
 
 
-def assemble(
-    data: xr.Dataset, grid_data: xr.Dataset, parametrization: Parametrization, energy: Energy, repetition: int = 0
-) -> Problem:
-    """Make the problem that the data and grid files describe, for one of the repetitions if its neurons are drawn."""
+def assemble(data: xr.Dataset, grid_data: xr.Dataset, space: Space, energy: Energy, repetition: int = 0) -> Problem:
+    """Make the problem that the data and grid files describe, for one of the repetitions if its points are drawn."""
     x, y = data["x"].values, data["y"].values
     weights = grid_data["weights"].values
-    grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data, parametrization.chart)
+    grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data, space.chart)
     if "sampled_points" in grid_data:
         drawn = grid_data.isel({REPETITION: repetition})
         initial = Measure(*(drawn[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
     else:
-        assert grid is not None  # GridSpec.make: only neurons that are drawn can do without
+        assert grid is not None  # GridSpec.make: only points that are drawn can do without
         occupied = weights > 0
         initial = Measure(grid.points[occupied], weights[occupied], grid.sign[occupied])
-    if parametrization.chart is not parametrization:
-        initial = parametrization.from_twin(initial)
+    if space.chart is not space:
+        initial = space.from_twin(initial)
+    law = made_from("initial", json.loads(grid_data.attrs["law"]))
     if grid is None:
-        return Problem(x, y, parametrization, energy, initial, no_grid=grid_data.attrs["no_grid"])
-    return Problem(x, y, parametrization, energy, initial, grid, weights)
+        return Problem(x, y, space, energy, initial, no_grid=grid_data.attrs["no_grid"], law=law)
+    return Problem(x, y, space, energy, initial, grid, weights, law=law)
 
 
-def _grid_of(grid_data: xr.Dataset, parametrization: Parametrization) -> Grid:
-    """Grid that a grid file describes, in the parameters of a parametrization."""
+def _grid_of(grid_data: xr.Dataset, space: Space) -> Grid:
+    """Grid that a grid file describes, in the parameters of a space."""
     names = [str(name) for name in grid_data["param"].values]
     n_blocks = int(grid_data[f"block_{names[0]}"].values.max()) + 1
     blocks = tuple(
@@ -143,4 +170,4 @@ def _grid_of(grid_data: xr.Dataset, parametrization: Parametrization) -> Grid:
     )
     periods = tuple(grid_data[f"axis_{name}"].attrs.get("period") for name in names)
     signs = tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist()))
-    return grid_of_axes(blocks, signs, periods, parametrization)
+    return grid_of_axes(blocks, signs, periods, space)

@@ -11,6 +11,8 @@ constructs it.
 import ast
 import hashlib
 import importlib.util
+import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,20 +21,36 @@ from typing import Any
 PACKAGE = "wgfpipe"
 REGISTRIES = frozenset(
     f"{PACKAGE}{suffix}"
-    for suffix in ("", ".plugins", ".methods", ".spaces", ".laws", ".energies", ".datasets", ".config", ".config.model")
+    for suffix in (
+        "",
+        ".plugins",
+        ".methods",
+        ".spaces",
+        ".laws",
+        ".energies",
+        ".datasets",
+        ".distances",
+        ".config",
+        ".config.model",
+    )
 )
 """Modules whose own definitions are cut: they name every plug-in."""
+
+NAMING = (ast.Import, ast.ImportFrom, ast.Attribute, ast.Name)
+"""Nodes of a syntax tree that name definitions."""
 
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "POT", "numba")
 
 
-def fingerprint(*entries: tuple[str, str] | type) -> str:
+def fingerprint(*entries: tuple[str, str] | type, words: Any = None) -> str:
     """Digest of the code reachable from some definitions and of the versions of the numerical packages.
 
     Parameters
     ----------
     *entries : tuple of str, or type
         Definitions to start from: (module, name), or a class of the package.
+    words : plain data, optional
+        What a registry says of its plug-ins, where it counts and their code does not.
 
     Returns
     -------
@@ -56,6 +74,8 @@ def fingerprint(*entries: tuple[str, str] | type) -> str:
     digest = hashlib.sha256()
     for (module, name), text in sorted(seen.items()):
         digest.update(f"{module}.{name}\n{text}\n".encode())
+    if words is not None:
+        digest.update(json.dumps(words, sort_keys=True).encode())
     for package in NUMERICAL_PACKAGES:
         digest.update(f"{package}=={_version(package)}\n".encode())
     return digest.hexdigest()[:16]
@@ -114,8 +134,9 @@ def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
     text, needs = [], []
     for statement in [*nodes[name], *always]:
         text.append(canonical(statement))
-        local = imports | _imports([n for n in ast.walk(statement) if isinstance(n, ast.Import | ast.ImportFrom)])
-        needs += _needs(statement, local, module, set(nodes))
+        parts = [part for part in ast.walk(statement) if isinstance(part, NAMING)]
+        local = imports | _imports([part for part in parts if isinstance(part, ast.Import | ast.ImportFrom)])
+        needs += _needs(parts, local, module, set(nodes))
     return "\n".join(text), sorted({need for need in needs if need != (module, name)})
 
 
@@ -174,11 +195,11 @@ def _is_package(module: str) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
 
-def _needs(statement: ast.stmt, imports: dict[str, tuple[str, str]], module: str, own: set[str]) -> list[tuple[str, str]]:
-    """Definitions of the package that a statement names."""
+def _needs(nodes: Sequence[ast.AST], imports: dict[str, tuple[str, str]], module: str, own: set[str]) -> list[tuple[str, str]]:
+    """Definitions of the package that the nodes of a statement name."""
     needs = []
     refined: set[int] = set()
-    for node in ast.walk(statement):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             target = imports.get(node.value.id)
             if target is None or target[1] != "*" or target[0] in REGISTRIES:
@@ -186,7 +207,7 @@ def _needs(statement: ast.stmt, imports: dict[str, tuple[str, str]], module: str
             if node.attr in _statements(target[0])[0]:
                 needs.append((target[0], node.attr))
                 refined.add(id(node.value))
-    for node in ast.walk(statement):
+    for node in nodes:
         if isinstance(node, ast.Name) and id(node) not in refined:
             if node.id in own:
                 needs.append((module, node.id))

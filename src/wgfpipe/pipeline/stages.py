@@ -21,18 +21,23 @@ from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
 from wgfpipe.pipeline.origin import digest_of_file as _digest
 from wgfpipe.pipeline.provenance import fingerprint
-from wgfpipe.plugins import FAMILIES, class_of, made_from
+from wgfpipe.plugins import FAMILIES, class_of, classes_in, made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
+from wgfpipe.spaces.base import Space
 
 
 def share_with_jobs(source: Path) -> None:
     """Let the jobs that this process starts import the package from a checkout, whatever environment they run in."""
     path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(path)
+
+
+SPACES = ("space", "parametrization")
+"""Sections of which a cell has one: it says what a point is."""
 
 
 def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +48,8 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
     cell : mapping
         What :meth:`wgfpipe.config.model.Cell.resolved` returns.
     """
-    model = {key: cell[key] for key in ("parametrization", "energy")}
+    points = {key: cell[key] for key in SPACES if key in cell}
+    model = points | {"energy": cell["energy"]}
     run = model | {key: cell[key] for key in ("seed", "horizon", "save_at")}
     drawn = cell["initial"]["sampled"] is not None
 
@@ -52,8 +58,8 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
         return {"repetitions": cell["repetitions"]} if random else {}
 
     made = {
-        "data": {"seed": cell["seed"], "data": cell["data"]},
-        "grid": {key: cell[key] for key in ("seed", "parametrization", "grid", "initial")} | repeated(drawn),
+        "data": {key: cell[key] for key in ("seed", "data") if "data" in cell},
+        "grid": points | {key: cell[key] for key in ("seed", "grid", "initial")} | repeated(drawn),
     }
     runs = {
         label: run | {"label": label, "method": method} | repeated(drawn or class_of("method", method["kind"]).random)
@@ -66,11 +72,11 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
     return made | {
         "trajectory": runs,
         "distances": measured,
-        "figures": {"parametrization": cell["parametrization"], "reference": cell["reference"], "data": cell["data"]},
+        "figures": points | {key: cell[key] for key in ("reference", "data") if key in cell},
         "summary": {
             "reference": cell["reference"],
             "tolerance": cell["verdict"]["tolerance"],
-            "groups": {"data": cell["data"]["kind"], "seed": cell["seed"]},
+            "groups": {"data": cell["data"]["kind"] if "data" in cell else "none", "seed": cell["seed"]},
             "parts": {"distances": digest_of_spec(measured)},
         },
     }
@@ -83,19 +89,35 @@ def comparison_spec(cells: Mapping[str, Mapping[str, Any]], distances: list[str]
 
 
 def code_of(stage: str, spec: Mapping[str, Any]) -> str:
-    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names."""
-    used = ("parametrization",) if stage == "figures" else FAMILIES  # the data set only says what is drawn
-    plugins = [class_of(section, spec[section]["kind"]) for section in used if section in spec]
+    """Fingerprint of the code of a stage for a spec: the stage function and the plug-ins that the spec names.
+
+    Where distances are shown and not computed, what they are called and how they are preferred counts, and not their code.
+    """
+    from wgfpipe.distances import DISTANCES
+
+    used = SPACES if stage == "figures" else FAMILIES  # the data set only says what is drawn
+    plugins = [plug_in for section in used if section in spec for plug_in in classes_in(section, spec[section])]
     if stage == "comparison":
-        parts = spec["cells"].values()
-        plugins += [class_of(section, part[section]["kind"]) for part in parts for section in ("parametrization", "energy")]
-    return fingerprint((__name__, stage), *plugins)
+        parts = [(section, part[section]) for part in spec["cells"].values() for section in ("parametrization", "energy")]
+        plugins += [plug_in for section, values in parts for plug_in in classes_in(section, values)]
+    plugins += [type(DISTANCES[name]) for name in spec.get("distances", ())]
+    shown = stage in ("figures", "comparison", "summary", "report")
+    return fingerprint((__name__, stage), *plugins, words=_words() if shown else None)
+
+
+def _words() -> dict[str, Any]:
+    """What every distance declares of itself: its names, its role, its place in a verdict."""
+    from wgfpipe.distances import DISTANCES
+    from wgfpipe.distances.base import DECLARED
+
+    return {name: [getattr(distance, said.name) for said in DECLARED] for name, distance in DISTANCES.items()}
 
 
 def data(spec: Mapping[str, Any], out: str, source: str | None = None, *, code: str | None = None) -> None:
-    """Make the training data of a cell."""
+    """Make the training data of a cell; of one without data a file without samples."""
     with work():
-        made = assembly.data_dataset(made_from("data", spec["data"]), spec["seed"], None if source is None else Path(source))
+        dataset = made_from("data", spec["data"]) if "data" in spec else None
+        made = assembly.data_dataset(dataset, spec.get("seed", 0), None if source is None else Path(source))
     inputs = {} if source is None else {"source": _digest(source)}
     trajectory.write(stamped(made, spec, code or code_of("data", spec), inputs), out, "data")
 
@@ -105,8 +127,8 @@ def grid(spec: Mapping[str, Any], data_path: str, out: str, *, code: str | None 
     sizes = trajectory.read(data_path, "data").sizes
     with work():
         nodes, start = assembly.GridSpec.model_validate(spec["grid"]), made_from("initial", spec["initial"])
-        parametrization, counts = made_from("parametrization", spec["parametrization"]), (sizes["feature"], sizes["sample"])
-        made = assembly.grid_dataset(nodes, start, parametrization, *counts, spec["seed"], spec.get("repetitions", 1))
+        counts = sizes["feature"], sizes["sample"]
+        made = assembly.grid_dataset(nodes, start, _space(spec), *counts, spec["seed"], spec.get("repetitions", 1))
     trajectory.write(stamped(made, spec, code or code_of("grid", spec), {}), out, "grid")
 
 
@@ -200,7 +222,7 @@ def figures(
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
-        as_signed = made_from("parametrization", spec["parametrization"]).as_signed
+        as_signed = getattr(_space(spec), "as_signed", None)
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 
@@ -373,10 +395,15 @@ def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition
     return assembly.assemble(
         trajectory.read(data_path, "data"),
         trajectory.read(grid_path, "grid"),
-        made_from("parametrization", spec["parametrization"]),
+        _space(spec),
         made_from("energy", spec["energy"]),
         repetition,
     )
+
+
+def _space(spec: Mapping[str, Any]) -> Space:
+    """What a point is."""
+    return next(made_from(section, spec[section]) for section in SPACES if section in spec)
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

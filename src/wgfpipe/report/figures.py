@@ -5,6 +5,7 @@ and one marker. A trajectory that ended early is drawn as far as it goes; the le
 started. The same Datasets give the same bytes.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,12 +19,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.pictures import animate, draw_measures
 from wgfpipe.report.scene import (
     FAINT,
     FLOOR_GREY,
     GREY,
     MAX_CURVE_POINTS,
+    ROUNDING,
     STATUS_COLORS,
     Scene,
     log_scale,
@@ -32,81 +35,103 @@ from wgfpipe.report.scene import (
     words,
 )
 from wgfpipe.results.schema import REPETITION, atomic
+from wgfpipe.results.verdict import facts_of
 from wgfpipe.status import Status
 
-DISTANCE_TITLES = {
-    "w2": "$W_2$",
-    "w1": "$W_1$",
-    "sliced_w2": "sliced $W_2$",
-    "function_gap": "function gap",
-    "data_gap": "gap on the data",
-    "energy_gap": "energy gap",
-}
 CERTIFICATES = {  # step variable -> (title, log scale, what is not above this is rounding)
     "residual": ("certificate (residual or gap)", True, 0.0),
     "inner_iterations": ("inner iterations", False, 0.0),
     "kernel_applications": ("kernel applications", False, 0.0),
     "plan_off_diagonal": ("mass moved by the plan", False, 0.0),
-    "transport_cost": ("transport cost $W_2^2 / 2\\,dt$", True, 0.0),
+    "transport_cost": ("transport cost $W_2^2 / (2\\,dt)$", True, 0.0),
     "mass_error": ("relative mass error", True, 1e-14),
 }
 
 
 def draw_energy(scene: Scene) -> Figure:
-    """Energy over time, and its relative difference to the reference's."""
+    """Energy over time, and its difference to the reference's: relative, or as a share of the energy that one released.
+
+    The loss of a network is positive and falls towards 0. Other energies have no zero, and only differences count.
+    """
     figure = Figure(figsize=(8.0, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     energies = {label: scene.trajectories[label]["energy"].values for label in scene.shown}
-    for label, energy in energies.items():
+    known = [label for label in scene.shown if np.isfinite(energies[label]).any()]
+    target = energies[scene.reference]
+    released = abs(target[0] - target[-1])
+    for label in known:
+        energy = energies[label]
         n = min(len(energy), len(scene.time))
         scene.plot(left, label, scene.time[:n], energy[:n])
         if label != scene.reference:
             with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
-                apart = np.abs(energy[:n] / energies[scene.reference][:n] - 1.0)
+                apart = np.abs(energy[:n] / target[:n] - 1.0 if scene.outputs else (energy[:n] - target[:n]) / released)
             scene.plot(right, label, scene.time[:n], apart)
-    lowest, highest = min(energy.min() for energy in energies.values()), max(energy.max() for energy in energies.values())
-    if highest > 10 * lowest > 0:
+    every = [value for label in known for value in energies[label][np.isfinite(energies[label])]]
+    if every and max(every) > 10 * min(every) > 0:
         log_scale(left)
     log_scale(right)
     left.set(title="energy $F$", xlabel="flow time $t$")
-    right.set(title=f"relative difference to {scene.reference}, $|F / F_{{\\mathrm{{ref}}}} - 1|$", xlabel="flow time $t$")
-    right.set_visible(len(scene.shown) > 1)
-    scene.legend(figure, scene.shown, [])
+    relative = f"relative difference to {scene.reference}, $|F / F_{{\\mathrm{{ref}}}} - 1|$"
+    share = f"difference to {scene.reference} / energy that it released"
+    right.set(title=relative if scene.outputs else share, xlabel="flow time $t$")
+    right.set_visible(scene.reference in known and len(known) > 1)
+    unknown = [label for label in scene.shown if label not in known]  # atoms have no density, and so no entropy
+    none: list[Artist] = [Line2D([], [], label=f"{label}: no energy", **scene.looks[label]) for label in unknown]
+    scene.legend(figure, known, none)
     return figure
 
 
 def draw_distances(scene: Scene) -> Figure:
-    """Distances over time as shares of the largest distance that the reference travelled, one panel a distance."""
+    """Distances over time as shares of the largest distance that the reference travelled, one panel a distance.
+
+    A divergence, which is no length, has an axis of its own, and its values as they are where the reference travels infinitely
+    far. What is infinite cannot be drawn and is named.
+    """
     names = [str(name) for name in scene.distances["distance"].values]
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(max(2.9 * columns, 4.0), 2.45 * rows + 0.7), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     others = [label for label in scene.shown if label != scene.reference]
     extra: dict[str, Artist] = {}
+    facts = facts_of(scene.distances)
+    apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
+    tiny = np.finfo(float).tiny  # shades reach below the axis, wherever that ends
     for k, (axes, name) in enumerate(zip(panels, names, strict=False)):
         measured = scene.distances.sel(distance=name)
         farthest = float(measured["travelled"].max())
         scale = measured["travelled"].max("time")
-        shares = measured[["value", "labelled", "floor", "travelled"]] / scale.where(scale > 0)
+        absolute = math.isinf(farthest)
+        scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
+        shares = measured[["value", "labelled", "floor", "travelled"]] / scale
+        infinite = []
         scene.plot(axes, scene.reference, scene.time, scene.over_repetitions(shares["travelled"])[0], linewidth=1.6)
         for label in others:
             share, least, largest = scene.over_repetitions(shares["value"].sel({"label": label}))
             bound = scene.over_repetitions(shares["labelled"].sel({"label": label}))[0]
             scene.plot(axes, label, scene.time, share)
+            if (far := np.isinf(share)).any():
+                first, last = scene.time[far][[0, -1]]
+                when = "" if far.all() else f" at {first:.3g}" if first == last else f" from {first:.3g} to {last:.3g}"
+                infinite.append(f"{label}{when}")
             if np.any(largest > least):
-                axes.fill_between(scene.time, least, largest, color=scene.looks[label]["color"], alpha=0.2, linewidth=0)
+                look = {"color": scene.looks[label]["color"], "alpha": 0.2, "linewidth": 0}
+                axes.fill_between(scene.time, np.maximum(least, tiny), largest, where=largest > ROUNDING, **look)
                 extra["range"] = Patch(facecolor=FAINT, alpha=0.5, label="range over repetitions")
             if np.any(bound > 1.05 * share):  # else it cannot be told from the distance
                 axes.plot(scene.time, bound, ":", color=scene.looks[label]["color"])
                 extra["bound"] = Line2D([], [], color=GREY, linestyle=":", label="upper bound by labels")
         floor = scene.over_repetitions(shares["floor"])[0]
         if np.any(floor > 0) and any(scene.on_grid(label) for label in others):
-            tiny = np.finfo(float).tiny  # the shade reaches below the axis, wherever that ends
-            axes.fill_between(scene.time, tiny, floor, where=floor > 0, color=FLOOR_GREY, linewidth=0, zorder=0.4)
+            axes.fill_between(scene.time, tiny, floor, where=floor > ROUNDING, color=FLOOR_GREY, linewidth=0, zorder=0.4)
             axes.plot(scene.time, floor, color="#a0a0a0", linewidth=0.8, zorder=0.5)
             extra["floor"] = Patch(facecolor=FLOOR_GREY, edgecolor="#a0a0a0", label="grid floor (grid methods only)")
-        axes.set_title(DISTANCE_TITLES.get(name, name.replace("_", " ")))
+        axes.set_title(panel_title(scene.distances, name) + (", not divided" if absolute else ""))
+        axes.tick_params(labelleft=k % columns == 0 or name in apart)
+        if infinite:
+            told = f"infinite: {', '.join(infinite)}"
+            axes.text(0.5, 0.03, told, ha="center", va="bottom", fontsize=7.5, color=GREY, transform=axes.transAxes)
         if k >= len(names) - columns:
             axes.set_xlabel("flow time $t$")
             axes.tick_params(labelbottom=True)
@@ -114,12 +139,25 @@ def draw_distances(scene: Scene) -> Figure:
             axes.text(0.5, 0.5, f"{scene.reference} does not move", ha="center", color=GREY, transform=axes.transAxes)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
-    log_scale(*panels[: len(names)])
-    figure.supylabel(f"distance to {scene.reference} / largest distance {scene.reference} travelled", fontsize=9)
+    log_scale(*(axes for axes, name in zip(panels, names, strict=False) if name not in apart))
+    for axes, name in zip(panels, names, strict=False):
+        if name in apart:
+            log_scale(axes)
+    parts = [f"distance to {scene.reference} /", f"largest distance {scene.reference} travelled"]
+    fits = 0.07 * len(" ".join(parts)) < figure.get_figheight()  # inches a letter, a bit too wide
+    figure.supylabel((" " if fits else "\n").join(parts), fontsize=9)
     scene.legend(figure, scene.shown, list(extra.values()))
     way = figure.legends[0].get_texts()[0]
     way.set_text(f"{way.get_text()} from its start")
     return figure
+
+
+def panel_title(distances: xr.Dataset, name: str) -> str:
+    """Name of a distance over a panel, with what it compares measures by where that depends on them."""
+    title = facts_of(distances)[name]["symbol"]
+    by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {})
+    ways = {by[str(label)] for label in distances["label"].values if str(label) in by and label != distances.attrs["reference"]}
+    return f"{title}\n({' or '.join(sorted(ways))})" if ways else title
 
 
 def draw_fit(scene: Scene) -> Figure:
@@ -218,17 +256,26 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
 }
 
 
+def draw_sentence(text: str) -> Figure:
+    """A sentence in place of a figure that does not apply."""
+    figure = Figure(figsize=(8.0, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    return figure
+
+
 def draw_cell(
     cell: str,
     data: xr.Dataset,
     grid: xr.Dataset,
     distances: xr.Dataset,
     trajectories: Mapping[str, xr.Dataset],
-    as_signed: Callable[[Measure], Measure],
+    as_signed: Callable[[Measure], Measure] | None,
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Draw all figures of a cell into a folder: each as SVG and PNG, and ``flow.gif``.
+
+    The file of a figure that does not apply, by the catalogue, says why in a sentence.
 
     Parameters
     ----------
@@ -238,8 +285,9 @@ def draw_cell(
         The cell's files.
     trajectories : mapping of str to Dataset
         Trajectories by label, the reference among them.
-    as_signed : callable
-        Writes a measure of the cell's parametrization as one of signed neurons (w, b), which is what is pictured.
+    as_signed : callable or None
+        Writes a measure of the cell's parametrization as one of signed neurons (w, b), which is what is pictured; None where
+        points are no neurons and are pictured as they are.
     folder : Path
         Where the files go.
     progress : callable, optional
@@ -248,7 +296,8 @@ def draw_cell(
     scene = Scene(data, grid, distances, trajectories, as_signed)
     with styled():
         for done, (name, draw) in enumerate(FIGURES.items()):
-            figure = draw(scene)
+            applies = CATALOGUE[name].applies(scene.outputs)
+            figure = draw(scene) if applies else draw_sentence(CATALOGUE[name].why_outputs)
             for kind in ("svg", "png"):
                 with atomic(folder / f"{name}.{kind}") as part:
                     part.write_bytes(render_figure(figure, kind, f"{cell}: {name}"))

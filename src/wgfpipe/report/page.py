@@ -19,42 +19,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from wgfpipe.pipeline.provenance import versions
-from wgfpipe.report.figures import DISTANCE_TITLES
-from wgfpipe.report.scene import GREY, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.catalogue import CATALOGUE, figures_of
+from wgfpipe.report.question import energy_formula, energy_titles, headline, is_network, question
+from wgfpipe.report.scene import GREY, ROUNDING, SUPERSCRIPTS, log_scale, looks_of, render_figure, styled
+from wgfpipe.results.verdict import (
+    DISAGREE,
+    DOES_NOT_FOLLOW,
+    FOLLOWS,
+    IN_FUNCTION_SPACE,
+    INFINITE,
+    SILENT,
+    WORDS,
+)
 
-TONES = {  # verdict -> (tone of its badge, symbol, which tells it without colour)
-    "follows": ("good", "✓"),
-    "follows in function space only": ("mixed", "≈"),
-    "follows in function space; in measure for some methods": ("mixed", "≈"),
-    "undecided": ("none", "±"),
-    "not resolved": ("none", "…"),
-    "methods disagree": ("mixed", "≠"),
-    "does not follow": ("bad", "✗"),
-    "no answer": ("none", "?"),
-}
-FIGURES = {  # file -> (title, caption)
-    "energy": ("Energy", "Energy over flow time, and its relative difference to the reference."),
-    "distances": (
-        "Distances",
-        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
-        "The black line is the reference's own way from its start. Shaded grey, where there are grid methods: the distance of "
-        "the reference to the nearest measure on the grid, below which none of them can come. Shaded in a colour: the range "
-        "over repetitions. Dotted, where it can be told from the distance: the plan that keeps labels, an upper bound.",
-    ),
-    "measures": (
-        "Measures",
-        "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
-        "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
-    ),
-    "fit": ("Fit", "The network at the end, and its difference to the reference's."),
-    "certificates": (
-        "Certificates",
-        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
-        "Steps whose status is not ok are marked at the bottom.",
-    ),
-}
-FUNCTION_DISTANCES = ("function_gap", "data_gap", "energy_gap")
-MEASURE_DISTANCES = ("w1", "w2", "sliced_w2")
 DASH = "\N{EN DASH}"
 
 
@@ -67,7 +44,7 @@ def render(
     ----------
     spec : mapping
         ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
-        knowing of the config.
+        knowing of the config; ``questions``: cell -> what it asks, put together from its files unless given.
     summary_paths : mapping
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
@@ -87,9 +64,15 @@ def render(
     for cell in [answer["cell"] for answer in answers if answer["cell"] in swept]:
         sweeps.setdefault(swept[cell], {})[cell] = spec["sweeps"][swept[cell]][cell]
     cells = [
-        _cell(answer, [row for row in rows if row["cell"] == answer["cell"]], Path(folders[answer["cell"]]))
+        _cell(
+            answer,
+            [row for row in rows if row["cell"] == answer["cell"]],
+            Path(folders[answer["cell"]]),
+            spec.get("questions", {}).get(answer["cell"], ""),
+        )
         for answer in answers
     ]
+    symbols = {name: symbol for cell in cells for name, symbol in cell["symbols"].items()}
     references = {(answer["cell"], answer["reference"]) for answer in answers}
     others = [row for row in rows if (row["cell"], row["label"]) not in references]
     environment = jinja2.Environment(
@@ -101,10 +84,13 @@ def render(
     )
     environment.filters |= {"share": _share, "interval": _interval, "number": _number, "seconds": _seconds}
     return environment.get_template("report.html.j2").render(
+        question=headline(cell["spec"] for cell in cells),
+        networks=_settings(cells, networks=True),
+        others=_settings(cells, networks=False),
         overall=_overall(answers),
         cells=cells,
         swept=swept,
-        sweeps={name: _sweep(name, settings, others) for name, settings in sweeps.items()},
+        sweeps={name: _sweep(name, settings, others, symbols) for name, settings in sweeps.items()},
         comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
         notes=spec.get("notes", ()),
         troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
@@ -112,8 +98,7 @@ def render(
         versions={"Python": platform.python_version()} | versions(),
         method_references=_unique(method["references"] for cell in cells for method in cell["methods"]),
         data_references=_unique(cell["data_references"] for cell in cells),
-        tones=TONES,
-        captions=FIGURES,
+        tones=WORDS,
     )
 
 
@@ -136,11 +121,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, asked: str = "") -> dict[str, Any]:
     """All that the page says of a cell."""
-    measured = {row["distance"] for row in rows}
-    function = next((name for name in FUNCTION_DISTANCES if name in measured), "")
-    measure = next((name for name in MEASURE_DISTANCES if name in measured), "")
+    function, measure = (_asked(answer, role) for role in ("function", "measure"))
+    said = _header(folder / "distances.nc")[0]
+    outputs, facts = bool(said.get("outputs", 1)), json.loads(said["facts"])
     judged = {answer["reference"]: {}} | {method["method"]: method for method in answer["methods"]}
     methods, specs = [], {}
     for label, judgement in judged.items():
@@ -149,7 +134,7 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
         of_label = {row["distance"]: row for row in rows if row["label"] == label}
         answered = judgement.get("verdict", "no answer") != "no answer"
         at = of_label.get(measure, {}) if answered else {}
-        on_grid = attributes["method_support"] == "grid" and answered
+        on_grid = attributes["method_support"] == "grid" and answered and bool(measure) and facts[measure]["carries"]
         methods.append(
             {
                 "label": label,
@@ -172,50 +157,80 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path) -
                 "seconds": _benchmark(folder.parent / "benchmarks" / folder.name / "trajectory" / f"{label}.tsv"),
             }
         )
-    data, _ = _header(folder / "data.nc")
-    path = json.loads(data.get("wgfpipe_spec", "{}")).get("data", {}).get("path")
+    spec = _spec(answer, folder, specs)
     return {
         "name": answer["cell"],
         "verdict": answer["verdict"],
         "sentence": answer["sentence"],
+        "question": asked or question(spec),
+        "symbols": {name: fact["symbol"] for name, fact in facts.items()},
+        "spec": spec,
+        "outputs": outputs,
         "methods": methods,
-        "function_name": function.replace("_", " "),
-        "measure_name": measure.replace("_", " ").upper(),
-        "figures": {name: _uri((folder / "figures" / f"{name}.svg").read_bytes(), "image/svg+xml") for name in FIGURES},
+        "function_name": facts[function]["in_words"] if function else "",
+        "measure_name": facts[measure]["in_words"] if measure else "",
+        "figures": [
+            {
+                "title": CATALOGUE[name].title,
+                "caption": CATALOGUE[name].told(outputs),
+                "uri": _uri((folder / "figures" / f"{name}.svg").read_bytes(), "image/svg+xml"),
+            }
+            for name in figures_of(outputs)
+        ],
         "animation": _uri((folder / "figures" / "flow.gif").read_bytes(), "image/gif"),
-        "config": _config(answer, folder, specs),
-        "data_references": data["references"] or (data["title"].partition(": ")[2] + (f" {path}" if path else " (generated)")),
+        "config": yaml.safe_dump(spec, sort_keys=False, width=100, allow_unicode=True),
+        "data_references": _data_reference(folder / "data.nc") if outputs else "",
     }
 
 
-def _config(answer: Mapping[str, Any], folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Spec of a cell, put together from its files, as the YAML that would make it."""
+def _asked(answer: Mapping[str, Any], role: str) -> str:
+    """Name of the distance that the verdicts of a cell ask, for functions or for measures; empty for none."""
+    names = (method.get(f"{role}_name") for method in answer["methods"])
+    return next(filter(None, names), "")
+
+
+def _data_reference(path: Path) -> str:
+    """What to cite for data, or what they are."""
+    data, _ = _header(path)
+    source = json.loads(data.get("wgfpipe_spec", "{}")).get("data", {}).get("path")
+    return data["references"] or (data["title"].partition(": ")[2] + (f" {source}" if source else " (generated)"))
+
+
+def _settings(cells: list[dict[str, Any]], networks: bool) -> list[dict[str, Any]]:
+    """Energies of the cells that train a network, or of the others, each once: its formula, or its terms in words."""
+    specs = [cell["spec"] for cell in cells if is_network(cell["spec"]) is networks]
+    every = {tuple(energy_titles(spec)): energy_formula(spec) for spec in specs}
+    return [{"titles": titles, "formula": formula} for titles, formula in every.items()]
+
+
+def _spec(answer: Mapping[str, Any], folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Spec of a cell, put together from its files: the config that would make it."""
     known: dict[str, Any] = {}
     for name in ("data", "grid", "distances"):
-        known |= json.loads(_header(folder / f"{name}.nc")[0].get("wgfpipe_spec", "{}"))
+        if (folder / f"{name}.nc").exists():  # what no stage made has no spec
+            known |= json.loads(_header(folder / f"{name}.nc")[0].get("wgfpipe_spec", "{}"))
     known |= next(iter(runs.values()))
     known["methods"] = {label: run["method"] for label, run in runs.items() if "method" in run}
     known["verdict"] = {"tolerance": answer["tolerance"]}
-    order = ("seed", "data", "parametrization", "energy", "grid", "initial", "horizon", "save_at", "reference", "methods")
-    chosen = {key: known[key] for key in (*order, "distances", "verdict") if key in known}
-    return yaml.safe_dump(chosen, sort_keys=False, width=100, allow_unicode=True)
+    model = ("seed", "data", "parametrization", "space", "energy", "grid", "initial")
+    order = (*model, "horizon", "save_at", "reference", "methods", "distances", "verdict")
+    return {key: known[key] for key in order if known.get(key) is not None}
 
 
 def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Answer over all cells: a headline, and the cells of each verdict."""
-    groups = {verdict: [a["cell"] for a in answers if a["verdict"] == verdict] for verdict in TONES}
+    groups = {verdict: [a["cell"] for a in answers if a["verdict"] == verdict] for verdict in WORDS}
     groups = {verdict: cells for verdict, cells in groups.items() if cells}
-    silent = ("no answer", "undecided", "not resolved")
-    groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in silent}
+    groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in SILENT}
     if not groups_with_answer:
         headline = "There is no answer."
-    elif set(groups_with_answer) == {"follows"}:
+    elif set(groups_with_answer) == {FOLLOWS}:
         headline = "Yes, it follows, in every cell" + ("." if groups == groups_with_answer else " with an answer.")
-    elif set(groups_with_answer) == {"does not follow"}:
+    elif set(groups_with_answer) == {DOES_NOT_FOLLOW}:
         headline = "No, it does not follow, as computed here."
-    elif all("function space" in verdict or verdict == "follows" for verdict in groups_with_answer):
+    elif set(groups_with_answer) <= {FOLLOWS, *IN_FUNCTION_SPACE}:
         headline = "In function space, yes; in measure, not everywhere."
-    elif "methods disagree" in groups:
+    elif DISAGREE in groups:
         headline = "It depends on the cell, and on how the flow is discretized."
     else:
         headline = "It depends on the cell."
@@ -243,7 +258,7 @@ def _comparison(path: Path) -> dict[str, Any]:
     return {"first": first, "names": names, "rows": rows, "figure": figure, "transport": made.attrs["transport"]}
 
 
-def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:
+def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], symbols: Mapping[str, str]) -> str:
     """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells."""
     rows = [row for row in rows if row["cell"] in settings]
     labels = list(dict.fromkeys(row["label"] for row in rows))
@@ -258,7 +273,7 @@ def _sweep(name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict
                 _sweep_panel(
                     axes, places, [row for row in rows if row["distance"] == distance and row["cell"] in places], looks
                 )
-                axes.set_title("\n".join(filter(None, [DISTANCE_TITLES.get(distance, distance), title])))
+                axes.set_title("\n".join(filter(None, [symbols[distance], title])))
                 axes.set_xlabel(key)
         log_scale(*panels.ravel())
         figure.supylabel("final distance / largest distance travelled", fontsize=9)
@@ -291,7 +306,7 @@ def _sweep_panel(axes: Axes, places: Mapping[str, Any], rows: list[dict[str, Any
     where = dict(places) if numeric else {cell: float(k) for k, cell in enumerate(places)}
     for label in dict.fromkeys(row["label"] for row in rows):
         shares = {where[row["cell"]]: row["final_relative"] for row in rows if row["label"] == label}
-        x = np.array(sorted(place for place, share in shares.items() if share > 0))
+        x = np.array(sorted(place for place, share in shares.items() if 0 < share < math.inf))
         y = np.array([shares[place] for place in x])
         slope = f" (slope {np.polyfit(np.log(x), np.log(y), 1)[0]:.2f})" if numeric and len(x) >= 3 else ""
         axes.plot(x, y, label=label + slope, **looks[label])
@@ -345,16 +360,21 @@ def _unique(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(part for text in texts for part in text.split("; ") if part))
 
 
-def _interval(ends: tuple[float, float] | None) -> str:
+def _interval(ends: tuple[float | str, float | str] | None) -> str:
     """Format the confidence interval of a share; nothing where there is none."""
     low, high = (DASH, DASH) if ends is None else map(_share, ends)
     return "" if low == high else f"{low} to {high}"
 
 
-def _share(value: float | None) -> str:
+def _share(value: float | str | None) -> str:
     """Format a share as a percentage, at least two digits."""
+    if value in (INFINITE, math.inf):
+        return "\N{INFINITY}"
+    value = None if isinstance(value, str) else value
     if value is None or not math.isfinite(value):
         return DASH
+    if 0.0 < value < ROUNDING:
+        return f"< {100 * ROUNDING:.4f}%"
     return f"{value:.1%}" if value >= 0.01 else f"{100 * value:.2g}%"
 
 
@@ -362,8 +382,10 @@ def _number(value: float | None) -> str:
     """Format a number with three digits; powers of ten as on paper."""
     if value is None or not math.isfinite(value):
         return DASH
-    mantissa, _, exponent = (f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2e}").partition("e")
-    return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
+    mantissa, _, exponent = (f"{value:#.3g}" if abs(value) >= 1e-3 else f"{value:.2e}" if value else "0").partition("e")
+    if not exponent:
+        return mantissa.rstrip(".")
+    return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def _seconds(value: float | None) -> str:

@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
+from wgfpipe.results.verdict import has_functions
 from wgfpipe.status import Status
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -29,6 +30,8 @@ STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D
 DECADES, PIXELS = 3.0, 144
 """Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+ROUNDING = 1e-6
+"""Share of the largest value drawn below which logarithmic scales leave values out: rounding, or the common start."""
 MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 80
 
 STYLE: dict[Any, Any] = {
@@ -60,8 +63,10 @@ class Scene:
         The reference and all labels with at least two saved times; those among them that get as far as the reference.
     looks : dict
         Label -> keywords of its line.
-    as_signed : callable
-        Writes a measure as one of signed neurons (w, b) with the same outputs.
+    outputs : bool
+        Whether points have outputs: they are neurons of a network.
+    as_signed : callable or None
+        Writes a measure as one of signed neurons (w, b) with the same outputs; None to picture places as they are.
     """
 
     def __init__(
@@ -70,9 +75,10 @@ class Scene:
         grid: xr.Dataset,
         distances: xr.Dataset,
         trajectories: Mapping[str, xr.Dataset],
-        as_signed: Callable[[Measure], Measure],
+        as_signed: Callable[[Measure], Measure] | None = None,
     ) -> None:
-        self.as_signed = as_signed
+        self.outputs = has_functions(distances)
+        self.as_signed = as_signed if self.outputs else None
         self.data, self.grid, self.distances = data, grid, distances
         # Pictures, energies and certificates are those of the first repetition; distances are means, with what they range over.
         self.trajectories = {label: repetitions(run)[0] for label, run in trajectories.items()}
@@ -84,8 +90,9 @@ class Scene:
         self.looks = looks_of(self.labels)
 
     def measure(self, label: str, index: int) -> Measure:
-        """Measure of a trajectory at a saved time, as signed neurons (w, b)."""
-        return self.as_signed(measure_at(self.trajectories[label], index))
+        """Measure of a trajectory at a saved time, as it is pictured."""
+        measure = measure_at(self.trajectories[label], index)
+        return measure if self.as_signed is None else self.as_signed(measure)
 
     @property
     def parameters(self) -> list[str]:
@@ -93,19 +100,35 @@ class Scene:
         return [str(name) for name in self.trajectories[self.reference]["param"].values]
 
     @property
+    def coordinates(self) -> list[str]:
+        """Names of what is pictured: of signed neurons, or of the points."""
+        if self.as_signed is None:
+            return self.parameters
+        n_features = self.data.sizes["feature"]
+        return ["w", "b"] if n_features == 2 else [*(f"w{k + 1}" for k in range(n_features - 1)), "b"]
+
+    @property
+    def kinks(self) -> Array:
+        """Inputs where a sample switches a neuron, drawn in the plane of (w, b); none elsewhere."""
+        if self.as_signed is None:
+            return np.zeros(0)
+        return kinks_of(self.data)
+
+    @property
     def spacing(self) -> float:
-        """Finest grid spacing in the plane of signed neurons; 0 where the grid, if any, is no lattice there."""
-        name, *_, last = map(str, self.grid["param"].values)
-        if last != "b" or f"axis_{name}" not in self.grid:
+        """Finest grid spacing along the first coordinate pictured; 0 where the grid, if any, is no lattice there."""
+        if "param" not in self.grid:
+            return 0.0
+        name, *_, last = [str(name) for name in self.grid["param"].values] * 2
+        if f"axis_{name}" not in self.grid or (self.as_signed is not None and last != "b"):
             return 0.0
         axis, block = self.grid[f"axis_{name}"].values, self.grid[f"block_{name}"].values
         return float(np.diff(axis)[np.diff(block) == 0].min())
 
     @property
     def projection(self) -> str:
-        """What pictures in the plane show, where that is not all of theta."""
-        n_features = self.data.sizes["feature"]
-        names = ["w", "b"] if n_features == 2 else [*(f"w{k + 1}" for k in range(n_features - 1)), "b"]
+        """What pictures in the plane show, where that is not all of a point."""
+        names = self.coordinates
         shown = [symbol(name) for name in names]
         if self.parameters != names:
             text = f"neurons ({', '.join(map(symbol, self.parameters))}) as neurons ({', '.join(shown)}) of fixed sign"
@@ -122,8 +145,12 @@ class Scene:
         return self.trajectories[label].attrs["method_support"] == "grid"
 
     def representatives(self) -> list[str]:
-        """Return the reference and the first Wasserstein gradient flow on the grid and on particles, where there are such."""
-        flows = [k for k in self.shown if self.trajectories[k].attrs["method_family"] == "Wasserstein gradient flow"]
+        """Return the reference and the first Wasserstein gradient flow on the grid and on particles, where there are such.
+
+        Where points have no outputs every method is one.
+        """
+        family = "Wasserstein gradient flow"
+        flows = [k for k in self.shown if not self.outputs or self.trajectories[k].attrs["method_family"] == family]
         flows = [label for label in flows if label != self.reference]
         firsts = [[label for label in flows if self.on_grid(label) is on_grid][:1] for on_grid in (True, False)]
         return [self.reference, *firsts[0], *firsts[1]]
@@ -150,12 +177,18 @@ class Scene:
             elif label not in self.complete:
                 handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label=f"{text}: not drawn"))
         handles += extra
-        widths = [0.75 + 0.075 * len(str(handle.get_label())) for handle in handles]  # inches, a bit too wide
+        widths = [1.0 + 0.075 * len(str(handle.get_label())) for handle in handles]  # inches, a bit too wide
         for rows in range(1, len(handles) + 1):
             columns = [widths[k : k + rows] for k in range(0, len(widths), rows)]
             if rows == len(handles) or sum(map(max, columns)) < figure.get_figwidth():
-                figure.legend(handles=handles, loc="outside lower center", ncols=len(columns), handlelength=2.6)
+                look = {"handlelength": 4.5}  # a dash and a dot on either side of the marker
+                figure.legend(handles=handles, loc="outside lower center", ncols=len(columns), **look)
                 break
+
+
+def kinks_of(data: xr.Dataset) -> Array:
+    """Inputs of the samples where they are numbers: where a neuron (w, b) switches."""
+    return data["x"].values[:, 0] if data.sizes["feature"] == 2 else np.zeros(0)
 
 
 def looks_of(labels: list[str]) -> dict[str, dict[str, Any]]:
@@ -167,7 +200,7 @@ def looks_of(labels: list[str]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def log_scale(*panels: Axes, share: float = 1e-6) -> None:
+def log_scale(*panels: Axes, share: float = ROUNDING) -> None:
     """Scale y logarithmically, the same in all panels given, without what is less than a share of the largest.
 
     That share is rounding, or the common start. The limits hold at least two powers of ten, which alone are labelled.
@@ -183,7 +216,7 @@ def log_scale(*panels: Axes, share: float = 1e-6) -> None:
     high = high if math.floor(high) > math.ceil(low) else math.ceil(high) + 0.1
     for line in lines:
         values = np.asarray(line.get_ydata(), float)
-        line.set_ydata(np.where(values >= least, values, np.nan))
+        line.set_ydata(np.where((values >= least) & np.isfinite(values), values, np.nan))
     for axes in panels:
         axes.set(yscale="log", ylim=(10.0**low, 10.0**high))
         axes.yaxis.set_minor_locator(NullLocator())

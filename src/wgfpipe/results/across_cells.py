@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from wgfpipe.distances import of_role
+from wgfpipe.distances.function_gap import fine_inputs
 from wgfpipe.problems import Problem
-from wgfpipe.results.compare import fine_inputs
 from wgfpipe.results.schema import describe, measure_at, repetitions
 
-FUNCTION_DISTANCES = ("function_gap", "data_gap", "energy_gap")
+FUNCTION_DISTANCES = of_role("observable")
 WHY_NO_TRANSPORT = (
     "W2 and its like compare trajectories of one parametrization from one measure: across parametrizations the measures live "
     "on different spaces; compare the functions instead (function_gap, data_gap, energy_gap)"

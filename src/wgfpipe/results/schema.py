@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.spaces.base import Parametrization
 from wgfpipe.status import Status
 
 SCHEMA_VERSION = "2"
@@ -108,6 +109,7 @@ def build(
 ) -> xr.Dataset:
     """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
     infos = recorder.infos
+    neurons = isinstance(parametrization, Parametrization)
     status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
     first = recorder.measures[0]
     dataset = xr.Dataset(
@@ -133,12 +135,12 @@ def build(
         dataset,
         time="flow time t",
         step_time="flow time at the end of the step",
-        param="entry of the neuron parameters theta",
-        points="neuron parameters theta of the atoms",
+        param="entry of the neuron parameters theta" if neurons else "coordinate of a point",
+        points="neuron parameters theta of the atoms" if neurons else "places of the atoms",
         weights="masses of the atoms",
-        sign="fixed output sign of the atoms",
+        sign="fixed output sign of the atoms" if neurons else "species of the atoms, between which no mass moves",
         energy="energy F of the measure",
-        prediction="outputs of the network on the data",
+        prediction="outputs of the network on the data" if neurons else "empty: a point of this space has no outputs",
         status="outcome of the step",
         **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
     )
@@ -217,11 +219,21 @@ def repetitions(dataset: xr.Dataset) -> list[xr.Dataset]:
     for number in range(dataset.sizes[REPETITION]):
         part = dataset.isel({REPETITION: number}, drop=True)
         worst = list(Status)[int(part["status"].values.max(initial=0))]
-        n_times, n_steps = (int(np.isfinite(part[name].values).sum()) for name in ("energy", "step_energy"))
+        n_times, n_steps = _n_times(part), int(np.isfinite(part["step_energy"].values).sum())
         part = part.isel(time=slice(0, n_times), step=slice(0, n_steps))
         part.attrs = dict(dataset.attrs) | {"status": worst.name.lower(), "advice": worst.value}
         parts.append(part)
     return parts
+
+
+def _n_times(part: xr.Dataset) -> int:
+    """Saved times of one repetition: those with an energy, or with places and masses where atoms have no energy."""
+    saved = np.isfinite(part["energy"].values)
+    for name in ("points", "weights"):
+        values = part[name]
+        if "time" in values.dims:
+            saved = saved | np.isfinite(values.transpose("time", ...).values.reshape(len(saved), -1)).all(axis=1)
+    return int(saved.sum()) or len(saved)
 
 
 def measure_at(dataset: xr.Dataset, index: int) -> Measure:

@@ -8,6 +8,9 @@ Both within the tolerance: it follows. The first alone: it follows in function s
 Where something is random, each share is a mean over repetitions with its confidence interval. An interval that holds the
 tolerance decides nothing.
 
+Where the points of a space have no outputs there are no functions, and the measures alone decide. A distance may be infinite,
+and then nothing follows.
+
 A cell asks the methods that solve what its reference solves, and were sound. A broken reference has no follower.
 """
 
@@ -30,6 +33,30 @@ FUNCTION_AND_SOME = "follows in function space; in measure for some methods"
 DISAGREE = "methods disagree"
 NO_ANSWER = "no answer"
 
+WORDS: dict[str, tuple[str, str]] = {
+    FOLLOWS: ("good", "✓"),
+    FUNCTION_ONLY: ("mixed", "≈"),
+    FUNCTION_AND_SOME: ("mixed", "≈"),
+    UNDECIDED: ("none", "±"),
+    NOT_RESOLVED: ("none", "…"),
+    DISAGREE: ("mixed", "≠"),
+    DOES_NOT_FOLLOW: ("bad", "✗"),
+    NO_ANSWER: ("none", "?"),
+}
+"""Every verdict there is -> the tone of its badge, and the symbol that tells it without colour."""
+
+SILENT = (NO_ANSWER, UNDECIDED, NOT_RESOLVED)
+"""Verdicts that answer neither yes nor no."""
+
+IN_FUNCTION_SPACE = (FUNCTION_ONLY, FUNCTION_AND_SOME)
+"""Verdicts that say yes of functions alone."""
+
+INFINITE = "infinite"
+"""What stands for an infinite share where evidence is stored: JSON has no such number."""
+
+INFINITELY_FAR = "infinitely far"
+"""What stands for it in a sentence."""
+
 CONFIDENCE = 0.95
 """Of the interval of a share over repetitions, Student's for a mean."""
 
@@ -39,8 +66,24 @@ SAME_DIFFUSION = 0.01
 BIAS_TO_TELL = 0.1
 """Share of the tolerance above which a predicted bias is told."""
 
-_FUNCTION = ("function_gap", "data_gap", "energy_gap")
-_MEASURE = ("w1", "w2", "sliced_w2")
+
+_OF_A_FLOW = {
+    FOLLOWS: "the Wasserstein gradient flow follows {}",
+    DOES_NOT_FOLLOW: "the Wasserstein gradient flow, as computed here, does not follow {}",
+    DISAGREE: "the discretizations of the Wasserstein gradient flow disagree about {}",
+    UNDECIDED: "it is undecided whether the flow follows {}: intervals hold the tolerance",
+    NOT_RESOLVED: "it is not resolved whether the flow follows {}",
+}
+"""What a sentence says of a network, whose flow of measures is held to descent."""
+
+_OF_SCHEMES = {
+    FOLLOWS: "every scheme that was asked follows {}",
+    DOES_NOT_FOLLOW: "no scheme that was asked follows {}",
+    DISAGREE: "the schemes disagree about {}",
+    UNDECIDED: "it is undecided whether the schemes follow {}: intervals hold the tolerance",
+    NOT_RESOLVED: "it is not resolved whether the schemes follow {}",
+}
+"""What it says where schemes of one flow are held to one of them."""
 
 
 class Share(NamedTuple):
@@ -51,6 +94,8 @@ class Share(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if self.mean == math.inf:
+            return INFINITELY_FAR
         mean, low, high = (f"{value:.1%}" for value in self)
         return mean if low == high else f"{mean} ({low} to {high})"
 
@@ -63,11 +108,11 @@ def relative(distances: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         ``largest``, ``final`` and ``carried`` (label, distance): of the distance, at any time and at the last, and of a grid
         method to the reference carried to the grid; ``floor`` (distance,): what carrying costs. All with a leading repetition
-        where the distances have one. NaN for a run that ended early, and where the reference does not move: by less than
-        rounding makes of a distance.
+        where the distances have one. NaN for a run that ended early, and where the reference does not move, by less than
+        rounding makes of a distance, or moves infinitely far: of that there is no share.
     """
     scale = distances["travelled"].max("time")
-    scale = scale.where(scale > distances["rounding"] * distances["size"])
+    scale = scale.where((scale > distances["rounding"] * distances["size"]) & np.isfinite(scale))
     return xr.Dataset(
         {
             "largest": distances["value"].max("time", skipna=False) / scale,
@@ -107,8 +152,9 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
     -------
     dict
         ``verdict``, a ``sentence``, ``status``, ``advice``, ``caveat``; the flow it solves (``entropy``, ``metric``); the
-        shares ``function`` and ``measure`` (None where there is none) with their intervals; the ``floor`` of the grid; and
-        what the distances say of the ``reference``.
+        shares ``function`` and ``measure`` (None where there is none, INFINITE where it is) with their intervals, and the
+        distances they are of, ``function_name`` and ``measure_name``; the ``floor`` of the grid; and what the distances say of
+        the ``reference``.
     """
     said = trajectory.attrs
     status = Status[said["status"].upper()]
@@ -128,6 +174,8 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         "measure": None,
         "function_interval": None,
         "measure_interval": None,
+        "function_name": None,
+        "measure_name": None,
         "floor": None,
         "bias": None,
     }
@@ -135,17 +183,18 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         why = f"{label} gives no answer ({status.name.lower()}): {said['advice']}"
         return evidence | {"verdict": NO_ANSWER, "sentence": why}
     shares = relative(distances).sel({"label": label})
-    available = [str(name) for name in distances["distance"].values]
-    function_name = next((name for name in _FUNCTION if name in available), None)
-    measure_name = next((name for name in _MEASURE if name in available), None)
+    function_name, measure_name = asked_of(distances)
+    facts = facts_of(distances)
+    carried = on_grid and measure_name is not None and facts[measure_name]["carries"]
     function = _share(shares["largest"], function_name)
-    measure = _share(shares["carried" if on_grid else "largest"], measure_name)
-    floor = _share(shares["floor"], measure_name) if on_grid else None
+    measure = _share(shares["carried" if carried else "largest"], measure_name)
+    floor = _share(shares["floor"], measure_name) if carried else None
     bias = _bias(distances, said)
+    evidence |= {"function_name": function_name, "measure_name": measure_name}
     if function is not None:
-        evidence |= {"function": function.mean, "function_interval": function[1:]}
+        evidence |= {"function": _stored(function.mean), "function_interval": tuple(map(_stored, function[1:]))}
     if measure is not None:
-        evidence |= {"measure": measure.mean, "measure_interval": measure[1:]}
+        evidence |= {"measure": _stored(measure.mean), "measure_interval": tuple(map(_stored, measure[1:]))}
     evidence |= {"floor": None if floor is None else floor.mean, "bias": bias}
     if bias is None or bias <= BIAS_TO_TELL * tolerance:
         evidence["caveat"] = None if said.get("bias", 0.0) > 0.0 else evidence["caveat"]
@@ -153,12 +202,16 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         evidence["caveat"] = f"{said['caveat']} ({bias:.1%} of the distance travelled)"
     parts = []
     if function is not None and function_name:
-        parts.append(f"{function} apart in {function_name.replace('_', ' ')}")
+        parts.append(f"{function} apart in {facts[function_name]['in_words']}")
     if measure is not None and measure_name:
-        carried = " to the reference carried to the grid" if on_grid else ""
-        parts.append(f"{measure} in {measure_name.replace('_', ' ').upper()}{carried}")
+        apart = "" if function is not None or has_functions(distances) else " apart"
+        on_nodes = not has_functions(distances) and floor is not None and floor.high == 0.0  # carrying changes nothing
+        to = " to the reference carried to the grid" if carried and not on_nodes else ""
+        parts.append(f"{measure}{apart} in {facts[measure_name]['in_words']}{_by(distances, measure_name, label)}{to}")
     reservation = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {said['advice']}"
-    found = f"at most {' and '.join(parts)}" if parts else _why_nothing(distances, label)
+    found = " and ".join(parts) or _why_nothing(distances, label)
+    if parts and not found.startswith(INFINITELY_FAR):
+        found = f"at most {found}"
     if not parts:
         verdict = NO_ANSWER
     elif floor is not None and floor.high > tolerance:
@@ -168,6 +221,29 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
     else:
         verdict = _verdict(function, measure, tolerance)
     return evidence | {"verdict": verdict, "sentence": f"{label} {verdict}: {found}{reservation}"}
+
+
+def has_functions(distances: xr.Dataset) -> bool:
+    """Whether the points of the space that distances were measured in have outputs."""
+    return bool(distances.attrs.get("outputs", 1))
+
+
+def facts_of(distances: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """What a file of distances says of those in it; see :func:`wgfpipe.distances.facts_of`."""
+    return json.loads(distances.attrs["facts"])
+
+
+def asked_of(distances: xr.Dataset) -> tuple[str | None, str | None]:
+    """Names of the distances of functions and of measures that a verdict asks, of those that were measured.
+
+    Where points have no outputs the measures alone decide; energies do where no measures were compared.
+    """
+    facts = facts_of(distances)
+    names = sorted(map(str, distances["distance"].values), key=lambda name: facts[name]["preference"])
+    function, measure = (
+        next((name for name in names if facts[name]["role"] == role), None) for role in ("observable", "measure")
+    )
+    return (None if measure is not None and not has_functions(distances) else function), measure
 
 
 def judge_cell(
@@ -180,7 +256,8 @@ def judge_cell(
     """Verdict on a cell from those on its discretizations of the Wasserstein gradient flow.
 
     Only methods that solve what the reference solves are asked: with the same metric, and a diffusion within SAME_DIFFUSION.
-    A method whose status is not ok had numerical trouble. Both are judged and listed, and have no say here.
+    Where points have no outputs, that is every such scheme, whatever moves in it. A method whose status is not ok had numerical
+    trouble. Both are judged and listed, and have no say here.
 
     Parameters
     ----------
@@ -194,12 +271,14 @@ def judge_cell(
         Whether the reference has a caveat of its own, which the sentence then mentions.
     """
     known = methods[0]["reference"] if methods else {"status": "ok", "moves": True, **_flow_of({})}
-    flows = [m for m in methods if m["family"] == "Wasserstein gradient flow"]
+    network = known.get("functions", True)  # the reference is gradient descent, and the flow of measures is asked about
+    flows = [m for m in methods if not network or m["family"] == "Wasserstein gradient flow"]
     asked = [m for m in flows if _same_flow(m, known)]
     sound = [m for m in asked if m["status"] == "ok" and m["verdict"] != NO_ANSWER]
     answers = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
     labels = {answer: [m["method"] for m in sound if m["verdict"] == answer] for answer in (*answers, NOT_RESOLVED, UNDECIDED)}
     deciding = [m for m in sound if m["verdict"] in answers]
+    found = {answer: text.format(reference) for answer, text in (_OF_A_FLOW if network else _OF_SCHEMES).items()}
     if known["status"] != "ok":
         verdict = NO_ANSWER
         text = f"there is no answer: the reference {reference} has status {known['status']}: {known['advice']}"
@@ -212,28 +291,23 @@ def judge_cell(
         text = f"there is no answer: {why}"
     elif not deciding:
         verdict = UNDECIDED if labels[UNDECIDED] else NOT_RESOLVED
-        text = {
-            UNDECIDED: f"it is undecided whether the flow follows {reference}: intervals hold the tolerance",
-            NOT_RESOLVED: f"it is not resolved whether the flow follows {reference}",
-        }[verdict]
+        text = found[verdict]
     elif len(labels[FOLLOWS]) == len(deciding):
-        verdict = FOLLOWS
-        text = f"the Wasserstein gradient flow follows {reference}"
+        verdict, text = FOLLOWS, found[FOLLOWS]
     elif len(labels[DOES_NOT_FOLLOW]) == len(deciding):
-        verdict = DOES_NOT_FOLLOW
-        text = f"the Wasserstein gradient flow, as computed here, does not follow {reference}"
+        verdict, text = DOES_NOT_FOLLOW, found[DOES_NOT_FOLLOW]
     elif labels[DOES_NOT_FOLLOW]:
-        verdict = DISAGREE
-        text = f"the discretizations of the Wasserstein gradient flow disagree about {reference}"
+        verdict, text = DISAGREE, found[DISAGREE]
     else:
         verdict = FUNCTION_AND_SOME if labels[FOLLOWS] else FUNCTION_ONLY
         text = f"the Wasserstein gradient flow follows {reference} in function space"
-    if deciding and verdict != NO_ANSWER and not any(m["transports"] for m in deciding):
+    if network and deciding and verdict != NO_ANSWER and not any(m["transports"] for m in deciding):
         named = ", ".join(m["method"] for m in deciding)
         text += f", by the word of {named} alone: implicit against explicit Euler of one equation, and no transport is computed"
     if verdict != NO_ANSWER:
         listed = "; ".join(f"{answer}: {', '.join(named)}" for answer, named in labels.items() if named)
-        text += f" (tolerance {tolerance:.0%} of the distance travelled; {listed})"
+        measured = "" if network else f" in {known['measured']}"
+        text += f" (tolerance {tolerance:.0%} of the distance travelled{measured}; {listed})"
     sentence = f"In {cell}, {text.removesuffix('.')}."
     silent: dict[str, list[str]] = {}  # why a method has no say, in some words -> methods; the rest is in their rows
     for method in (m for m in flows if m not in sound):
@@ -269,14 +343,25 @@ def _verdict(function: Share | None, measure: Share | None, tolerance: float) ->
 
 
 def _share(shares: xr.DataArray, name: str | None) -> Share | None:
-    """Share of one distance, None if there is none."""
+    """Share of one distance, None if there is none; an infinite one is a share."""
     share = share_of(shares.sel(distance=name)) if name else None
-    return share if share is not None and math.isfinite(share.mean) else None
+    return None if share is None or math.isnan(share.mean) else share
+
+
+def _stored(share: float) -> float | str:
+    return INFINITE if share == math.inf else share
+
+
+def _by(distances: xr.Dataset, name: str, label: str) -> str:
+    """By what a distance compared a label with the reference, where that depends on the two."""
+    by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {}).get(label)
+    return f" ({by})" if by else ""
 
 
 def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
     """Predicted displacement of a scheme's own, as a share of the distance travelled; None where theory predicts none."""
-    available = [name for name in ("w2", "w1", "sliced_w2") if name in distances["distance"].values]
+    lengths = [name for name, facts in facts_of(distances).items() if facts["carries"]]  # W2 first
+    available = [name for name in lengths if name in distances["distance"].values]
     if not (said.get("bias", 0.0) > 0.0 and available):
         return None
     travelled = float(distances["travelled"].sel(distance=available[0]).max())
@@ -301,8 +386,14 @@ def _why_nothing(distances: xr.Dataset, label: str) -> str:
     failed = json.loads(distances.attrs.get("failures", "{}")).get(label)
     if failed:
         return next(iter(failed.values()))
-    known = _reference(distances)
-    return "nothing measured" if known["moves"] else "the reference does not move"
+    if not _reference(distances)["moves"]:
+        return "the reference does not move"
+    names = [name for name in asked_of(distances) if name is not None]
+    travelled = distances["travelled"].max("time").sel(distance=names)
+    if names and np.isinf(travelled).any():
+        words = facts_of(distances)[names[-1]]["in_words"]
+        return f"the reference travels infinitely far in {words}, and of that there is no share"
+    return "nothing measured"
 
 
 def _flow_of(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -320,6 +411,8 @@ def _reference(distances: xr.Dataset) -> dict[str, Any]:
         "status": said.get("reference_status", "ok"),
         "advice": said.get("reference_advice", ""),
         "moves": bool(moved.any()),
+        "functions": has_functions(distances),
+        "measured": " and ".join(facts_of(distances)[name]["in_words"] for name in asked_of(distances) if name is not None),
         **_flow_of(said, "reference_"),
     }
 

@@ -43,6 +43,10 @@ KEPT_FACTORS = 4
 """Factorizations kept: of dt and dt / 2, and of a shorter last step."""
 
 
+LOST = 1e-6
+"""Share of the mass that a step may lose. Rounding leaves 1e-16 of dt times the largest rate: 1e10 of its times at most."""
+
+
 class Halved(NamedTuple):
     """Masses (..., node) that went one way in steps of dt and in steps of dt / 2, and the mass withheld on both ways."""
 
@@ -141,6 +145,8 @@ class FiniteVolume:
         ------
         ValueError
             Where masses or the time step are not as said.
+        numpy.linalg.LinAlgError
+            Where the step is so long that rounding loses the mass.
         """
         if np.ndim(masses) > 2 or np.shape(masses)[-1:] != self.potential.shape or not np.min(masses) >= 0.0:
             raise ValueError(
@@ -149,6 +155,8 @@ class FiniteVolume:
             )
         one = self._resolve(masses, dt)
         two = self._resolve(one, dt)
+        if not abs(two.sum() - np.sum(masses)) <= LOST * np.sum(masses):
+            raise np.linalg.LinAlgError(f"rounding of 1 - dt G lost what keeps the mass: dt = {dt:.3g} is too long")
         after = two + ROOT * (two - one)
         if after.min() >= 0.0:
             return after, 0.0

@@ -1,6 +1,7 @@
 """The contracts of a space, which says what a point is, and of a parametrization, whose points are neurons with outputs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,8 +21,7 @@ Geometry = Literal["euclidean", "periodic", "curved"]
 
 
 DECLARED = (
-    declared.Declared("title", declared.text, "what a neuron is, in a few words"),
-    declared.Declared("references", declared.texts, "a tuple of works to cite, () for none"),
+    *declared.described("a neuron is"),
     declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
 )
 """Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
@@ -176,12 +176,17 @@ class Parametrization(Space):
         The general case is a damped fixed-point iteration, a contraction where dt times the local Lipschitz constant of
         grad V is below 1; what it leaves is part of the residual its caller stores.
         """
-        points = start
-        for iteration in range(100):
-            target = anchor - dt * self.gradient(points, sign, x, slope)
-            damping = 1.0 if iteration < 5 else 0.5
-            change = damping * (target - points)
-            points = points + change
-            if np.abs(change).max() <= 1e-14 * max(np.abs(anchor).max(), np.abs(target).max()):
-                break
-        return points
+        return solved_by_steps(lambda points: self.gradient(points, sign, x, slope), anchor, dt, start)
+
+
+def solved_by_steps(force: Callable[[Array], Array], anchor: Array, dt: float, start: Array | None = None) -> Array:
+    """Solve ``theta + dt force(theta) = anchor`` by damped fixed-point steps, from the anchor or a start; (atom, param)."""
+    points = anchor if start is None else start
+    for iteration in range(100):
+        target = anchor - dt * force(points)
+        damping = 1.0 if iteration < 5 else 0.5
+        change = damping * (target - points)
+        points = points + change
+        if np.abs(change).max() <= 1e-14 * max(np.abs(anchor).max(), np.abs(target).max()):
+            break
+    return points

@@ -1,0 +1,59 @@
+"""A potential ``F(mu) = int V dmu``: what drives every point alone.
+
+V is one of the shapes of :mod:`wgfpipe.energies.shapes`. With an entropy of strength D beside it the flow is the Fokker-Planck
+equation ``d_t rho = div(rho grad V) + D Lap rho``, at rest at exp(-V / D).
+Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998).
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_serializer, model_validator
+
+from wgfpipe.energies.base import Energy
+from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.energies.functional import Potential as BoundPotential
+from wgfpipe.energies.shapes import AnyShape
+from wgfpipe.losses import Squared
+from wgfpipe.measure import Array
+from wgfpipe.spaces.base import Space
+
+
+class Potential(Energy):
+    """Potential of a shape, whose fields stand beside it: ``{kind: potential, shape: quadratic, stiffness: 2}``."""
+
+    kind: Literal["potential"] = "potential"
+    shape: AnyShape = Field(description="quadratic | double_well | gaussian_mixture | expression, and its fields beside it")
+    title: ClassVar[str] = "potential"
+    references: ClassVar[tuple[str, ...]] = (
+        "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
+    )
+    example: ClassVar[Mapping[str, Any]] = {"shape": {"shape": "quadratic", "stiffness": 1.5, "mean": (0.25, -0.5)}}
+    example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_of_the_shape(cls, values: Any) -> Any:
+        """Hand the fields that stand beside the shape to it."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("shape"), str):
+            return values
+        rest = {key: value for key, value in values.items() if key != "kind"}
+        return {"shape": rest} | {key: values[key] for key in ("kind",) if key in values}
+
+    @model_serializer
+    def _beside_the_shape(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.shape.model_dump(mode="json")}
+
+    def on(self, space: Space, x: Array, y: Array) -> Functional:
+        dimension = len(space.parameter_names(x.shape[1]))
+        self.shape.check(dimension)
+        if space.geometry == "curved":
+            raise ValueError(f"a potential is a function of flat coordinates, and those of {space.kind} are curved")
+        form = self.shape.quadratic_form(dimension)
+        if form is not None and space.geometry == "euclidean":
+            matrix, centre = form
+            stiffness = float(matrix[0, 0])
+            if stiffness >= 0.0 and not centre.any() and np.array_equal(matrix, stiffness * np.eye(dimension)):
+                return Network(Outputs(space, x, Squared(np.zeros(0), 0.0), stiffness))  # completes squares
+        return BoundPotential(self.shape.value, self.shape.gradient, form)

@@ -1,0 +1,81 @@
+"""The figures a cell may have, which of them it has, and what the report says under them.
+
+The one list of figures. Who plans a run, who draws and who writes the page ask here, and nothing is imported for it. A rule of
+the workflow has the same outputs for every cell, so the file of a figure that does not apply says so in a sentence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure: what it is called, and where it applies.
+
+    Attributes
+    ----------
+    title : str
+    caption : str
+        What stands under it.
+    elsewhere : str
+        Caption where points have no outputs; the same unless given.
+    why_outputs : str
+        Why it needs points with outputs; empty if it does not.
+    """
+
+    title: str
+    caption: str
+    elsewhere: str = ""
+    why_outputs: str = ""
+
+    def applies(self, outputs: bool) -> bool:
+        """Whether there is such a figure, where points have outputs or where they have none."""
+        return outputs or not self.why_outputs
+
+    def told(self, outputs: bool) -> str:
+        """Return the caption."""
+        return self.caption if outputs or not self.elsewhere else self.elsewhere
+
+
+CATALOGUE: dict[str, Entry] = {
+    "energy": Entry(
+        "Energy",
+        "Energy over flow time, and its relative difference to the reference.",
+        "Energy over flow time, and its difference to the reference's as a share of the energy that the reference released.",
+    ),
+    "distances": Entry(
+        "Distances",
+        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
+        "The black line is the reference's own way from its start. Shaded grey, where there are grid methods: the distance of "
+        "the reference to the nearest measure on the grid, below which none of them can come. Shaded in a colour: the range "
+        "over repetitions. Dotted, where it can be told from the distance: the plan that keeps labels, an upper bound.",
+    ),
+    "measures": Entry(
+        "Measures",
+        "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
+        "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
+        "The measures over flow time, blurred by less than a grid spacing so that particles and grid masses read alike.",
+    ),
+    "fit": Entry(
+        "Fit",
+        "The network at the end, and its difference to the reference's.",
+        why_outputs="points of this space have no outputs, so there is no fit to draw",
+    ),
+    "certificates": Entry(
+        "Certificates",
+        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
+        "Steps whose status is not ok are marked at the bottom.",
+    ),
+}
+"""File -> figure, in the order of the page."""
+
+
+def figures_of(outputs: bool) -> tuple[str, ...]:
+    """Names of the figures of a cell whose points have outputs, or have none."""
+    return tuple(name for name, entry in CATALOGUE.items() if entry.applies(outputs))
+
+
+def figures_of_spec(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the figures of a resolved cell, or of its part for the figures: what is trained on data has outputs."""
+    return figures_of(spec.get("data") is not None)
