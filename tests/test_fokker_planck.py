@@ -1,12 +1,16 @@
 """Fokker-Planck equations: schemes against closed forms of the flow, and of themselves."""
 
 from dataclasses import replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
 from conftest import ornstein_uhlenbeck
+from pydantic import Field
 
 import wgfpipe
+from wgfpipe.energies.base import Energy
+from wgfpipe.energies.functional import Potential
 from wgfpipe.energies.terms import Terms
 from wgfpipe.measure import Measure
 from wgfpipe.results.schema import measure_at
@@ -169,6 +173,40 @@ def test_an_energy_with_entropy_descends_in_a_jko_step():
     inside = last.weights > 0.0
     expected = last.weights @ potential + D * (last.weights[inside] @ np.log(density[inside]))
     assert float(run["energy"][-1]) == pytest.approx(expected, rel=1e-12)
+
+
+class Quartic(Energy):
+    """``V = sum_k weights_k x_k^4 / 4``: an energy as a stranger adds one."""
+
+    kind: Literal["quartic"] = "quartic"
+    title: ClassVar[str] = "anisotropic quartic"
+    weights: tuple[float, ...] = Field(description="w of sum_k w_k x_k^4 / 4")
+
+    def on(self, space, x, y):
+        w = np.asarray(self.weights)
+        return Potential(lambda points: (points**4 @ w) / 4, lambda points: w * points**3)
+
+
+def test_an_energy_of_fifteen_lines_runs_through_every_method_that_takes_it():
+    """Grid schemes, finite volumes and noise agree on its flow: in W2 of the moments to 4 % of the way, 10 % for samples."""
+    problem = wgfpipe.problem(
+        space="plane",
+        energy=[Quartic(weights=(1.0, 0.5)), wgfpipe.Entropy(strength=0.2)],
+        initial={"kind": "gaussian", "mean": [0.6, -0.4], "std": 0.4},
+        grid={"half_width": 3.0, "points_per_axis": 48},
+    )
+    methods = {
+        "finite_volume": wgfpipe.FiniteVolumes(dt=0.02),
+        "jko": wgfpipe.JKOEntropic(dt=0.05, epsilon="h^2"),
+        "langevin": wgfpipe.Langevin(dt=0.01, copies=8),
+    }
+    ends = {name: moments(end(problem, method)) for name, method in methods.items()}
+    way = wasserstein(*moments(problem.grid_start()), *ends["finite_volume"])
+    assert wasserstein(*ends["jko"], *ends["finite_volume"]) < 0.04 * way
+    assert wasserstein(*ends["langevin"], *ends["finite_volume"]) < 0.1 * way
+    reason = wgfpipe.Prox(dt=0.1).unsupported(replace(problem, energy=Quartic(weights=(1.0, 0.5))))
+    assert reason is not None
+    assert "another potential" in reason
 
 
 @pytest.mark.parametrize("cls", ["GradientDescent", "Flow", "JKOExact", "JKOSlicedGrid", "JKOEMD"])
