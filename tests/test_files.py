@@ -594,3 +594,27 @@ def test_a_plug_in_that_lacks_a_method_is_refused_where_it_is_defined():
         class Unfinished(Contract):
             kind: Literal["unfinished"] = "unfinished"
             title: ClassVar[str] = "unfinished"
+
+
+def test_what_is_compiled_does_not_depend_on_who_calls_it_first(monkeypatch, tmp_path):
+    """A function that relaxes nothing sums in order, also where one that relaxes everything made numba compile it."""
+    import numba
+
+    from wgfpipe.compiled import compiled
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # no machine code of an earlier run
+
+    @compiled()
+    def in_order(values):
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+
+    @compiled(fastmath={"reassoc"})
+    def caller(values):
+        return in_order(values)
+
+    values = np.tile([1e16, 1.0, -1e16, 1.0], 8)  # in order, 1e16 swallows all that came before it but the last 1
+    assert caller(values) == in_order(values) == 1.0
+    assert in_order.targetoptions["fastmath"] is False

@@ -20,13 +20,12 @@ the last place of pi, and a cone must be wider than that by far for the side of 
 
 _FASTMATH = {"reassoc", "contract", "nsz"}
 _relaxed = compiled(fastmath=_FASTMATH)
-_strict = compiled()
 _inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
 
 
-@_strict
+@compiled()
 def _squared_distance(prediction, y):  # pragma: no cover - compiled
-    """Sum of squares in the order of the samples: an energy whose last bit depends on nothing but its terms."""
+    """Sum of squares in the order of the samples, which nothing reassociates."""
     square = 0.0
     for j in range(len(y)):
         square += (prediction[j] - y[j]) ** 2
