@@ -300,6 +300,13 @@ def test_data_are_read_from_any_layout(tmp_path, content, options):
         (GOOD.encode("utf-16"), {}, "path", "text in UTF-8"),
         (gzip.compress(GOOD.encode(), mtime=0)[:20], {}, "path", "a file that can be read"),
         ('t,v\n"1,2\n3,4\n', {}, "path", "separated columns with a header line (unexpected end of data)"),
+        (
+            "t,v\n1,M\n2,B\n3,?\n",
+            {"classes": ["B", "M"]},
+            "classes",
+            "the two entries of the column 'v'; line 4 of {} holds '?'",
+        ),
+        ("t,v\n1,M\n2,M\n", {"classes": ["B", "M"]}, "classes", "rows of both classes; all 2 are 'M'"),
     ],
 )
 def test_data_that_cannot_be_meant_are_refused_with_the_line_and_the_fix(tmp_path, content, options, key, expected):
@@ -308,6 +315,19 @@ def test_data_that_cannot_be_meant_are_refused_with_the_line_and_the_fix(tmp_pat
         read_csv(tmp_path, content, **options)
     assert caught.value.key == key
     assert expected.format(tmp_path / "data.csv") in caught.value.expected
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], [False, True], [0, 1]])
+def test_two_entries_of_the_label_column_are_the_labels_of_a_classifier(tmp_path, classes):
+    """They become -1 and 1 whatever they are, and stay that where features are standardized; raw data meet the network so."""
+    names = [str(entry).lower() for entry in classes]
+    path = written(tmp_path, f"t,v\n1,{names[1]}\n3,{names[0]}\n8,{names[1]}\n", "data.csv")
+    samples = CSV(path=str(path), x=("t",), y="v", classes=classes).samples(np.random.default_rng(0))
+    assert samples.labels.tolist() == [1.0, -1.0, 1.0]
+    assert samples.inputs[:, 0] == pytest.approx((np.array([1.0, 3.0, 8.0]) - 4.0) / np.sqrt(26.0 / 3.0), rel=1e-14)
+    assert (samples.shift[1], samples.scale[1]) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="expected two entries that differ, got 'no' twice"):
+        CSV(path=str(path), x=("t",), y="v", classes=["no", "no"])
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ class CSV(Dataset):
     separator: str = Field(default=",", description="what stands between columns: a character, tab, or whitespace")
     decimal: Literal[".", ","] = Field(default=".", description="decimal point of the numbers")
     standardize: bool = Field(default=True, description="shift and scale every column to mean 0 and standard deviation 1")
+    classes: tuple[str, str] | None = Field(
+        default=None, description="entries of the label column that become labels -1 and 1, which are not standardized"
+    )
     subsample: int | None = Field(default=None, ge=2, description="use this many rows, drawn without replacement with the seed")
     citation: str | None = Field(default=None, description="work to cite for the data; the report lists it")
     title: ClassVar[str] = "CSV file"
@@ -58,6 +61,17 @@ class CSV(Dataset):
         if len(value) != 1 or value.isalnum() or value in '"\r\n.+-':
             raise ValueError("expected one character that is no letter, digit, point, sign or quote; or tab, or whitespace")
         return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _two_entries(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        # YAML reads 0 and true as what they are, and a file holds their text.
+        entries = tuple(str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in value)
+        if len(set(entries)) == 1:
+            raise ValueError(f"expected two entries that differ, got {entries[0]!r} twice")
+        return entries
 
     @property
     def citations(self) -> tuple[str, ...]:
@@ -95,15 +109,20 @@ class CSV(Dataset):
                 raise DataError("subsample", self.subsample, f"at most the {len(table)} rows of {self.path}")
             table = table[np.sort(rng.choice(len(table), self.subsample, replace=False))]
         shift, scale = np.zeros(len(columns)), np.ones(len(columns))
+        if self.classes is not None and np.ptp(table[:, -1]) == 0.0:
+            only = self.classes[int(table[0, -1] > 0.0)]
+            raise DataError("classes", list(self.classes), f"rows of both classes; all {len(table)} are {only!r}")
         if self.standardize:
+            counted = len(self.x) if self.classes is not None else len(columns)  # labels of classes stay -1 and 1
+            numbers = table[:, :counted]
             # Powers of two near the largest values: exact to divide by, and squares do not overflow.
-            size = np.exp2(np.frexp(np.abs(table).max(axis=0))[1] - 1.0)
-            mean, spread = (table / size).mean(axis=0), (table / size).std(axis=0)
-            for column, varies in zip(columns, spread > ROUNDINGS * np.finfo(float).eps, strict=True):
+            size = np.exp2(np.frexp(np.abs(numbers).max(axis=0))[1] - 1.0)
+            mean, spread = (numbers / size).mean(axis=0), (numbers / size).std(axis=0)
+            for column, varies in zip(columns, spread > ROUNDINGS * np.finfo(float).eps, strict=False):
                 if not varies:
                     raise DataError("standardize", True, f"columns that vary; {column!r} of {self.path} is constant")
-            table = (table / size - mean) / spread
-            shift, scale = mean * size, spread * size
+            table = np.column_stack([(numbers / size - mean) / spread, table[:, counted:]])
+            shift[:counted], scale[:counted] = mean * size, spread * size
         table = table[np.lexsort(table.T[::-1])]  # by the first feature: the order of rows is no part of the problem
         return Samples(table[:, :-1], table[:, -1], shift, scale)
 
@@ -175,6 +194,8 @@ class CSV(Dataset):
         point = re.escape(self.decimal)
         pattern = re.compile(rf"[-+]?(\d+({point}\d*)?|{point}\d+)([eE][-+]?\d+)?", re.ASCII)
         fields = [row[place].strip() for row in table.rows]
+        if self.classes is not None and k == len(self.x):
+            return self._signs(table, fields)
         numbers = [float(field.replace(self.decimal, ".")) if pattern.fullmatch(field) else np.nan for field in fields]
         bad = np.flatnonzero(~np.isfinite(numbers))
         if not len(bad):
@@ -190,6 +211,17 @@ class CSV(Dataset):
         where = f"line {table.lines[bad[0]]} of {self.path} holds {held} ({count})"
         key = "x" if k < len(self.x) else "y"
         raise DataError(key, (*self.x, self.y)[k], f"a column of finite numbers; {where}: {hint}")
+
+    def _signs(self, table: _Table, fields: list[str]) -> list[float]:
+        """Return the label column as -1 for the first class and 1 for the second."""
+        first, second = self.classes or ("", "")
+        for field, line in zip(fields, table.lines, strict=True):
+            if field not in (first, second):
+                where = f"line {line} of {self.path} holds {field!r}"
+                raise DataError(
+                    "classes", [first, second], f"the two entries of the column {self.y!r}; {where}: drop other rows first"
+                )
+        return [1.0 if field == second else -1.0 for field in fields]
 
     def _other_separator(self, header: list[str]) -> str:
         """Say which separator would find the columns that this one does not."""

@@ -31,5 +31,8 @@ class LogisticLoss(LossEnergy):
         others = np.unique(y[np.abs(y) != 1.0])
         if len(others):
             found = ", ".join(f"{value:.6g}" for value in others[:3])
-            raise ValueError(f"the logistic loss takes labels 1 and -1, and there are others: {found}")
+            raise ValueError(
+                f"the logistic loss takes labels 1 and -1, and there are others: {found}; "
+                "data.classes names the two entries of a CSV file's label column that become -1 and 1"
+            )
         return Logistic(y)
