@@ -38,7 +38,19 @@ class FlatProblem:
     def require_grid(self):
         return self.grid
 
-    def energy_of(self, measure):
+    parts: ClassVar = {"potential": None}
+    x = np.zeros((0, 0))
+
+    def predict(self, measure):
+        return np.zeros(0)
+
+    def energy_terms(self, measure):
+        return np.array([self.energy_of(measure)])
+
+    def dissipation(self, measure):
+        return 2.0 * self.energy_of(measure)
+
+    def energy_of(self, measure, prediction=None):
         return 0.5 * float(measure.weights @ (measure.points**2).sum(axis=1))
 
 
@@ -61,12 +73,11 @@ def run(setting, measures, support, kind="made", family="Wasserstein gradient fl
 
     method = Method()
     method.kind, method.family, method.support = kind, family, support
-    energies = [setting.energy_of(measure) for measure in measures]
-    nothing = [np.zeros(0)] * len(measures)
-    infos = [Info(energy=energy) for energy in energies[1:]]
-    recorder = schema.Recorder(list(TIMES[: len(measures)]), list(measures), nothing, energies, infos, list(TIMES[1:]))
-    space = setting.parametrization
-    return schema.build(space, space.parameter_names(0), recorder, method).assign_attrs(**said)
+    recorder = schema.Recorder()
+    for measure, time in zip(measures, TIMES, strict=False):
+        recorder.save(setting, measure, time)
+    recorder.infos, recorder.step_times = [Info(energy=energy) for energy in recorder.energies[1:]], list(TIMES[1:])
+    return schema.build(setting, recorder, method).assign_attrs(**said)
 
 
 def contraction(setting, rate=1.0):

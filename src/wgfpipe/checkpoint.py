@@ -38,6 +38,8 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
             sign=recorder.measures[0].sign,
             predictions=recorder.predictions,
             energies=recorder.energies,
+            energy_terms=recorder.energy_terms,
+            dissipations=recorder.dissipations,
             infos=infos,
             step_times=recorder.step_times,
             **{f"state_{name}": value for name, value in state._asdict().items()},
@@ -75,6 +77,8 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
         ],
         "predictions": list(saved["predictions"]),
         "energies": saved["energies"].tolist(),
+        "energy_terms": list(saved["energy_terms"]),
+        "dissipations": saved["dissipations"].tolist(),
         "infos": [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]],
         "step_times": saved["step_times"].tolist(),
     }

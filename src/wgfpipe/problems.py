@@ -127,6 +127,11 @@ class Problem:
         """The energy, bound to the space and the data."""
         return self.energy.on(self.parametrization, self.x, self.y)
 
+    @cached_property
+    def parts(self) -> dict[str, Functional]:
+        """The terms of the energy by their labels, each bound to the space and the data."""
+        return {label: term.on(self.parametrization, self.x, self.y) for label, term in self.energy.parts.items()}
+
     @property
     def outputs(self) -> Outputs:
         """The energy, its entropy left out, as a function of the outputs.
@@ -257,9 +262,35 @@ class Problem:
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it has an entropy."""
         if self.functional.diffusion > 0.0:
-            on_grid = self.grid is not None and measure.points is self.grid.points
-            return self.on_grid.value(measure.weights, prediction) if on_grid else math.nan
+            return self.on_grid.value(measure.weights, prediction) if self._has_density(measure) else math.nan
         return self.smooth_energy(measure, prediction)
+
+    def energy_terms(self, measure: Measure) -> Array:
+        """Energy of every term of :attr:`parts`, (term,). NaN for an entropy of atoms."""
+        values = [part.value(measure) for part in self.parts.values()]
+        diffusions = [part.diffusion for part in self.parts.values()]
+        entropy = 0.0
+        if any(diffusions):
+            entropy = self.on_grid.entropy(measure.weights) if self._has_density(measure) else math.nan
+        return np.array([value + (d * entropy if d else 0.0) for value, d in zip(values, diffusions, strict=True)])
+
+    def dissipation(self, measure: Measure) -> float:
+        """Rate ``int |grad V|^2 dmu`` at which the flow itself lowers the energy of a measure.
+
+        NaN where the energy holds an entropy, whose gradient atoms and masses do not have, and in curved parameters without
+        a Euclidean twin.
+        """
+        model = self.parametrization
+        if self.functional.diffusion > 0.0 or (model.geometry == "curved" and model.twin is None):
+            return math.nan
+        if model.geometry == "curved":
+            return self.in_twin.dissipation(model.to_twin(measure))
+        gradient = self.functional.gradient(measure, measure.points, measure.sign)
+        return float(measure.weights @ (gradient**2).sum(axis=1))
+
+    def _has_density(self, measure: Measure) -> bool:
+        """Whether a measure is one of masses on the nodes of the grid."""
+        return self.grid is not None and measure.points is self.grid.points
 
     def smooth_energy(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure, its entropy left out; pass its outputs on the data where they are known."""

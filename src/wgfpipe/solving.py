@@ -58,12 +58,12 @@ def solve(
     """
     keep_pages()
     times = save_times(horizon, save_at)
-    model, names = problem.parametrization, problem.parametrization.parameter_names(problem.x.shape[1])
     reason = method.unsupported(problem)
     if reason is not None:
         start = problem.initial
-        recorder = trajectory.Recorder([0.0], [start], [problem.predict(start)], [problem.energy_of(start)])
-        return trajectory.build(model, names, recorder, method, reason)
+        recorder = trajectory.Recorder()
+        recorder.save(problem, start, 0.0)
+        return trajectory.build(problem, recorder, method, reason)
     longest = problem.evaluate(method.dt)
     counts = step_counts(times, longest)
     own = method.setting(problem)
@@ -103,10 +103,10 @@ def solve(
             if progress is not None:
                 progress(done, sum(counts))
             if info.status is Status.DIVERGED:
-                return trajectory.build(model, names, recorder, method)
+                return trajectory.build(problem, recorder, method)
         _save(problem, method, state, times[interval + 1], recorder)
         clock.tick(recorder, state)
-    return trajectory.build(model, names, recorder, method)
+    return trajectory.build(problem, recorder, method)
 
 
 def _solved(problem: Problem, steppers: Sequence[Method], lengths: Array, counts: Sequence[int]) -> list[Solved]:
@@ -141,8 +141,4 @@ def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "
     measure = method.measure(own, state)
     if own is not problem:
         measure = problem.parametrization.from_twin(measure)
-    prediction = problem.predict(measure)
-    recorder.times.append(float(time))
-    recorder.measures.append(measure)
-    recorder.predictions.append(prediction)
-    recorder.energies.append(problem.energy_of(measure, prediction))
+    recorder.save(problem, measure, time)

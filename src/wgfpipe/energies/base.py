@@ -37,6 +37,11 @@ class Energy(PlugIn, ABC):
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
+    @property
+    def parts(self) -> "Mapping[str, Energy]":
+        """Label -> term of a sum; a term alone is labelled by its kind."""
+        return {self.kind: self}
+
     @abstractmethod
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         """Bind the energy to a space, inputs x (sample, feature) and labels y (sample,).

@@ -50,8 +50,12 @@ class Terms(Energy):
         own["description"] = cls.__doc__
         return schema
 
+    @property
+    def parts(self) -> Mapping[str, Energy]:
+        return self.terms
+
     def on(self, space: Space, x: Array, y: Array) -> Functional:
-        return Sum([term.on(space, x, y) for term in self.terms.values()])
+        return Sum([term.on(space, x, y) for term in self.parts.values()])
 
 
 def _is_constructed(values: Mapping[str, Any]) -> bool:

@@ -45,6 +45,8 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "weights": (("time", "atom"), ("atom",)),
         "sign": (("atom",),),
         "energy": (("time",),),
+        "energy_term": (("time", "term"),),
+        "dissipation": (("time",),),
         "prediction": (("time", "sample"),),
         "step_time": (("step",),),
         **{name: (("step",),) for name in STEP_VARIABLES},
@@ -92,23 +94,33 @@ class SchemaError(ValueError):
 
 @dataclass
 class Recorder:
-    """What :func:`wgfpipe.solving.solve` collects on the way."""
+    """What :func:`wgfpipe.solving.solve` collects on the way: at saved times, in every step, and of the run."""
 
     times: list[float] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
     predictions: list[Array] = field(default_factory=list)
     energies: list[float] = field(default_factory=list)
+    energy_terms: list[Array] = field(default_factory=list)
+    dissipations: list[float] = field(default_factory=list)
     infos: list[Any] = field(default_factory=list)
     step_times: list[float] = field(default_factory=list)
     solved: list[Any] = field(default_factory=list)
     shortened: str = ""
 
+    def save(self, problem: Any, measure: Measure, time: float) -> None:
+        """Record a measure at a saved time, and what the problem says of it."""
+        prediction = problem.predict(measure)
+        self.times.append(float(time))
+        self.measures.append(measure)
+        self.predictions.append(prediction)
+        self.energies.append(problem.energy_of(measure, prediction))
+        self.energy_terms.append(problem.energy_terms(measure))
+        self.dissipations.append(problem.dissipation(measure))
 
-def build(
-    parametrization: Any, parameter_names: tuple[str, ...], recorder: Recorder, method: Any, unsupported: str | None = None
-) -> xr.Dataset:
+
+def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None = None) -> xr.Dataset:
     """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
-    infos = recorder.infos
+    infos, parametrization = recorder.infos, problem.parametrization
     neurons = isinstance(parametrization, Parametrization)
     status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
     first = recorder.measures[0]
@@ -118,6 +130,8 @@ def build(
             "weights": _over_time([measure.weights for measure in recorder.measures]),
             "sign": ("atom", first.sign.astype(np.int8)),
             "energy": ("time", np.asarray(recorder.energies, float)),
+            "energy_term": (("time", "term"), np.asarray(recorder.energy_terms, float)),
+            "dissipation": ("time", np.asarray(recorder.dissipations, float)),
             "prediction": (("time", "sample"), np.asarray(recorder.predictions, float)),
             **{
                 name: ("step", np.asarray([getattr(info, source) for info in infos], float))
@@ -128,7 +142,8 @@ def build(
         coords={
             "time": ("time", np.asarray(recorder.times, float)),
             "step_time": ("step", np.asarray(recorder.step_times, float)),
-            "param": ("param", np.asarray(parameter_names, dtype=object)),
+            "param": ("param", np.asarray(parametrization.parameter_names(problem.x.shape[1]), dtype=object)),
+            "term": ("term", np.asarray(list(problem.parts), dtype=object)),
         },
     )
     describe(
@@ -139,7 +154,10 @@ def build(
         points="neuron parameters theta of the atoms" if neurons else "places of the atoms",
         weights="masses of the atoms",
         sign="fixed output sign of the atoms" if neurons else "species of the atoms, between which no mass moves",
+        term="label of a term of the energy",
         energy="energy F of the measure",
+        energy_term="part of the energy that a term is",
+        dissipation="rate int |grad V|^2 dmu at which the flow lowers the energy",
         prediction="outputs of the network on the data" if neurons else "empty: a point of this space has no outputs",
         status="outcome of the step",
         **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
