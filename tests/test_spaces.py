@@ -181,6 +181,85 @@ def test_an_energy_of_a_notebook_needs_no_registry():
     assert made.functional.value(measure) == 0.5
 
 
+WIDTH = 0.3
+
+
+def huber_value(f, y):
+    inner = np.minimum(np.abs(f - y), WIDTH)
+    return (inner * (2.0 * np.abs(f - y) - inner)).mean()
+
+
+def huber_slope(f, y):
+    return 2.0 * np.clip(f - y, -WIDTH, WIDTH) / len(y)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        wgfpipe.GradientDescent(dt=0.05),
+        wgfpipe.Prox(dt=0.1),
+        wgfpipe.EMDProx(dt=0.1),
+        wgfpipe.JKOLagrangian(dt=0.1),
+        wgfpipe.JKOEntropic(dt=0.1, epsilon="h^2"),
+        wgfpipe.JKODykstra(dt=0.1, epsilon="h^2"),
+        wgfpipe.JKOExact(dt=0.2),
+    ],
+    ids=lambda method: method.kind,
+)
+def test_two_functions_make_a_loss_that_every_method_takes(method):
+    """The Huber loss from its value and slope gives the outputs of the registered one, to what solvers leave open."""
+    x, y = np.linspace(-1.0, 1.0, 6), np.sin(np.pi * np.linspace(-1.0, 1.0, 6))
+    own = wgfpipe.LossOf(value=huber_value, slope=huber_slope, bend=2.0 / 6.0)
+    runs = []
+    for energy in (own, {"kind": "huber", "width": WIDTH}):
+        problem = wgfpipe.problem(
+            x=x, y=y, energy=energy, grid={"points_per_axis": 16}, initial={"kind": "gaussian", "std": 0.5}
+        )
+        runs.append(wgfpipe.solve(problem, method, 0.2, 2))
+    assert runs[0].attrs["status"] == runs[1].attrs["status"]
+    assert list(runs[0]["term"].values) == ["loss_of"]
+    # The tolerances of the solvers: 1e-8 of outputs of order one for L-BFGS, less for all others.
+    np.testing.assert_allclose(runs[0]["prediction"], runs[1]["prediction"], atol=1e-7)
+
+
+def test_two_functions_make_a_potential():
+    """V = x^4 / 4 - x^2 / 2 + y^2 / 2 from two functions is that of the formula, for points and beside an entropy."""
+    own = wgfpipe.PotentialOf(
+        value=lambda x: x[:, 0] ** 4 / 4 - x[:, 0] ** 2 / 2 + x[:, 1] ** 2 / 2,
+        gradient=lambda x: np.column_stack([x[:, 0] ** 3 - x[:, 0], x[:, 1]]),
+    )
+    formula = {"kind": "potential", "shape": "expression", "expression": "x^4/4 - x^2/2 + y^2/2"}
+    grid = {"half_width": 3.0, "points_per_axis": 24}
+    runs = []
+    for term in (own, formula):
+        problem = wgfpipe.problem(space="plane", energy=[term, {"kind": "entropy", "strength": 0.1}], grid=grid)
+        runs.append(wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.1, epsilon="h^2"), 0.3, 2))
+    np.testing.assert_allclose(runs[0]["weights"], runs[1]["weights"], rtol=1e-9, atol=1e-14)  # V to its last place
+    assert list(runs[0]["term"].values) == ["potential_of", "entropy"]
+
+
+def test_a_wrong_term_beside_an_object_is_a_mistake_of_the_config():
+    """Named as it is in a file."""
+    own = wgfpipe.PotentialOf(value=lambda x: x[:, 0], gradient=np.ones_like)
+    with pytest.raises(wgfpipe.config.ConfigError, match=r"energy.strength: got -1, expected"):
+        wgfpipe.problem(space="plane", energy=[own, {"kind": "entropy", "strength": -1}])
+
+
+@pytest.mark.parametrize(
+    ("value", "gradient", "expected"),
+    [
+        (lambda x: x, lambda x: x, r"value\(x\): got an answer of shape \(240, 2\), expected \(240,\)"),
+        (lambda x: x[:, 0], lambda x: x[:, 0], r"gradient\(x\): got an answer of shape \(240,\), expected \(240, 2\)"),
+    ],
+)
+def test_functions_of_another_shape_are_named(value, gradient, expected):
+    """What came and what was expected."""
+    own = wgfpipe.PotentialOf(value=value, gradient=gradient)
+    with pytest.raises(ValueError, match=expected):
+        problem = wgfpipe.problem(space="plane", energy=own, grid={"points_per_axis": 24})
+        wgfpipe.solve(problem, wgfpipe.GradientDescent(dt=0.1), 0.1, 2)
+
+
 def test_a_network_takes_arrays():
     """Inputs without the constant, which is added, and labels, as they are; the rest as from a data set."""
     rng = np.random.default_rng(0)

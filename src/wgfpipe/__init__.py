@@ -30,6 +30,8 @@ _HOMES = {
     "Grid": "wgfpipe.grid.grid",
     "Dataset": "wgfpipe.datasets.base",
     "Energy": "wgfpipe.energies.base",
+    "LossOf": "wgfpipe.energies.callables",
+    "PotentialOf": "wgfpipe.energies.callables",
     "Initial": "wgfpipe.laws.base",
     "Law": "wgfpipe.laws.base",
     "Space": "wgfpipe.spaces.base",
@@ -40,6 +42,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from wgfpipe.datasets.base import Dataset as Dataset
     from wgfpipe.energies import *  # noqa: F403
     from wgfpipe.energies.base import Energy as Energy
+    from wgfpipe.energies.callables import LossOf as LossOf
+    from wgfpipe.energies.callables import PotentialOf as PotentialOf
     from wgfpipe.grid.grid import Grid as Grid
     from wgfpipe.laws import *  # noqa: F403
     from wgfpipe.laws.base import Initial as Initial

@@ -36,7 +36,8 @@ def problem(
         Inputs of a network, shape (sample, dimension) or (sample,), without a constant feature, and labels, shape (sample,):
         instead of the section ``data``.
     energy : mapping, Energy or list, optional
-        A term, named terms, or a list of terms; an object need not be of a registered class.
+        A term, named terms, or a list of terms; an object need not be of a registered class, and
+        :class:`wgfpipe.LossOf` and :class:`wgfpipe.PotentialOf` make one of two functions.
     space : str, mapping or Space, optional
         Instead of a network: ``line``, ``plane``, or a section ``space``.
     root : str or Path
@@ -113,9 +114,25 @@ def _energy(energy: Any) -> tuple[Energy | None, Any]:
     if isinstance(energy, str) or not isinstance(energy, Sequence):
         return None, energy
     terms = labelled(energy)
-    if terms and all(isinstance(term, Energy) for term in terms.values()):
-        return Terms.model_construct(terms=terms), None
-    return None, terms
+    if not any(isinstance(term, Energy) for term in terms.values()):
+        return None, terms
+    made = {label: term if isinstance(term, Energy) else _term(term) for label, term in terms.items()}
+    return Terms.model_construct(terms=made), None
+
+
+def _term(section: Any) -> Energy:
+    """Term that a section of a config stands for."""
+    from pydantic import ValidationError, create_model
+
+    from wgfpipe.config.errors import ConfigError, translated
+    from wgfpipe.config.model import Cell
+    from wgfpipe.plugins import any_energy
+
+    try:
+        made = create_model("Part", energy=(any_energy(), ...)).model_validate({"energy": section})
+    except ValidationError as error:
+        raise ConfigError(translated("problem", error, Cell)) from None
+    return dict(made)["energy"]
 
 
 def _space(space: Any) -> Any:
