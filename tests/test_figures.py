@@ -351,7 +351,7 @@ def test_a_cell_asks_in_the_words_of_its_parts():
     assert asked == f"Does {network} follow gradient descent on the mean squared error?"
     assert question.headline([NETWORK, NETWORK]) == asked
     noisy = NETWORK | {"reference": "noise", "methods": {"noise": {"kind": "langevin"}}}
-    assert question.headline([NETWORK, noisy]) == f"Does {network} follow gradient descent or noisy gradient descent?"
+    assert question.headline([NETWORK, noisy]) == f"Does {network} follow gradient descent or Langevin dynamics?"
 
 
 def test_a_cell_without_a_network_asks_of_schemes():

@@ -87,17 +87,26 @@ def _has_terms(family: str, values: Mapping[str, Any]) -> bool:
 
 def table() -> str:
     """Markdown tables of what is registered, as the README shows them."""
+    from wgfpipe.distances import DISTANCES
+
     lines = [
         "| method `kind` | what it is | moves | family | order in dt | hyper-parameters |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for method in FAMILIES["method"]:
         kind = kind_of(method)
-        moved = "neurons" if method.support == "particles" else "masses on the grid"
+        moved = "particles" if method.support == "particles" else "masses on the grid"
         fields = ", ".join(f"`{name}`" for name in method.model_fields if name != "kind")
         lines.append(f"| `{kind}` | {method.title} | {moved} | {method.family} | {method.order:g} | {fields} |")
     lines += ["", "| parametrization `kind` | what it is | signs between which no mass moves |", "| --- | --- | --- |"]
     for parametrization in FAMILIES["parametrization"]:
         signs = "both" if len(parametrization.signs) > 1 else "none: the sign is a parameter"
         lines.append(f"| `{kind_of(parametrization)}` | {parametrization.title} | {signs} |")
+    lines += ["", "| energy `kind` | what it is | parameters |", "| --- | --- | --- |"]
+    for energy in FAMILIES["energy"]:
+        fields = ", ".join(f"`{name}`" for name in energy.model_fields if name != "kind")
+        lines.append(f"| `{kind_of(energy)}` | {energy.title} | {fields} |")
+    lines += ["", "| distance | what it is | role |", "| --- | --- | --- |"]
+    for name, distance in DISTANCES.items():
+        lines.append(f"| `{name}` | {distance.in_words} | {distance.role} |")
     return "\n".join(lines)

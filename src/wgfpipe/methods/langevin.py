@@ -1,4 +1,4 @@
-"""Noisy gradient descent: ``theta_{k+1} = theta_k - dt grad V(theta_k) + sqrt(2 D dt) xi``, xi standard normal.
+"""Langevin dynamics, which is noisy gradient descent: ``theta_{k+1} = theta_k - dt grad V(theta_k) + sqrt(2 D dt) xi``, xi standard normal.
 
 The particle twin of entropic JKO without debiasing: both are discretizations of the flow of F + D * entropy when
 ``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run; give D as ``diffusion``, or those two as ``epsilon`` and
@@ -48,7 +48,7 @@ class Langevin(Method):
     epsilon: PositiveExpression | None = Field(default=None, description="epsilon of the entropic run to match")
     matched_dt: PositiveExpression | None = Field(default=None, description="dt of the entropic run to match")
     copies: int = Field(default=4, ge=2, multiple_of=2, description="copies of every atom, antithetic in pairs")
-    title: ClassVar[str] = "noisy gradient descent"
+    title: ClassVar[str] = "Langevin dynamics"
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
