@@ -131,7 +131,8 @@ def _show(path: Path) -> int:
     else:
         print(f"{path}: not a file of wgfpipe")
     spec = loaded.attrs.pop("wgfpipe_spec", None)
-    print(loaded)
+    with xr.set_options(display_max_rows=len(loaded.variables) + len(loaded.attrs)):  # none is left out
+        print(loaded)
     for key in ("status", "advice", "caveat"):
         if loaded.attrs.get(key):
             print(f"{key}: {loaded.attrs[key]}")
