@@ -55,6 +55,14 @@ def _network(problem: Problem) -> str | None:
     return None if problem.has_outputs else f"it is made for neurons, and the points of {problem.parametrization.kind} are none"
 
 
+def _those_that_take_entropy() -> str:
+    """Kinds of the registered methods for energies with an entropy, in words."""
+    from wgfpipe.methods import METHODS
+
+    *others, last = [cls.model_fields["kind"].default for cls in METHODS if cls.takes_entropy]
+    return f"{', '.join(others)} and {last}"
+
+
 NEEDS = {"outputs": _outputs, "network": _network}
 """What a method may need of a problem -> why a problem lacks it, or None."""
 
@@ -165,8 +173,8 @@ class Method(PlugIn, ABC):
         functional = problem.functional
         if functional.diffusion > 0.0 and not self.takes_entropy:
             return (
-                "the energy holds an entropy, and this method moves atoms or masses that have no density; langevin, "
-                "jko_entropic, jko_dykstra and finite_volume take it"
+                "the energy holds an entropy, and this method moves atoms or masses that have no density; "
+                f"{_those_that_take_entropy()} take it"
             )
         for need in self.needs:
             if (reason := NEEDS[need](problem)) is not None:

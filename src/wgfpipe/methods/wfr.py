@@ -64,7 +64,10 @@ class WassersteinFisherRao(Method):
         if problem.parametrization.kind != "weight_alpha":
             return f"it is a view of weight_alpha, whose neurons are 2-homogeneous, and this is {model.kind}"
         if problem.outputs.decay != 0.0:
-            return "with weight decay both layers shrink and the projected flow has another equation; set weight_decay to 0"
+            return (
+                "a potential of |theta|^2 shrinks both layers and the projected flow has another equation; leave it out "
+                "(weight_decay: 0)"
+            )
         squares = problem.initial.points**2
         imbalance = np.abs(squares[:, -1] - squares[:, :-1].sum(axis=1)).max()
         if imbalance > BALANCE * squares.max():
