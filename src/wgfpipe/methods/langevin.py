@@ -1,10 +1,10 @@
-"""Langevin dynamics, which is noisy gradient descent: ``theta_{k+1} = theta_k - dt grad V(theta_k) + sqrt(2 D dt) xi``, xi standard normal.
+"""Langevin dynamics: ``theta_{k+1} = theta_k - dt grad V(theta_k) + sqrt(2 D dt) xi``, xi standard normal.
 
-The particle twin of entropic JKO without debiasing: both are discretizations of the flow of F + D * entropy when
-``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run; give D as ``diffusion``, or those two as ``epsilon`` and
-``matched_dt``. Every atom is carried in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of
-noise to first order, and the measure is as sharp as that of copies * atoms neurons. In a curved metric the noise is that of
-the Euclidean twin's parameters.
+For neurons it is noisy gradient descent. The particle twin of entropic JKO without debiasing: both are discretizations of the
+flow of F + D * entropy when ``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run. D is that of the energy's
+entropy; a method may add more, as ``diffusion``, or as ``epsilon`` and ``matched_dt`` of the run to match. Every atom is carried
+in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of noise to first order, and the measure is
+as sharp as that of copies * atoms neurons. In a curved metric the noise is that of the Euclidean twin's parameters.
 
 Noise raises the energy of a sound run, so ``ascent`` is asked of the same step without its noise: where that raises the energy
 beyond rounding, dt is beyond the stability limit of gradient descent, 2 / (curvature |T|), T the tangent kernel.
