@@ -2,9 +2,9 @@
 
 For neurons it is noisy gradient descent. The particle twin of entropic JKO without debiasing: both are discretizations of the
 flow of F + D * entropy when ``D = epsilon / (4 dt)`` with the epsilon and dt of the entropic run. D is that of the energy's
-entropy; a method may add more, as ``diffusion``, or as ``epsilon`` and ``matched_dt`` of the run to match. Every atom is carried
-in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of noise to first order, and the measure is
-as sharp as that of copies * atoms neurons. In a curved metric the noise is that of the Euclidean twin's parameters.
+entropy; a method may add more, as ``diffusion``, or as ``epsilon`` and ``matched_dt`` of the run to match. Every atom is
+carried in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: means are free of noise to first order, and the
+measure is as sharp as that of copies * atoms neurons. In a curved metric the noise is that of the Euclidean twin's parameters.
 
 Noise raises the energy of a sound run, so ``ascent`` is asked of the same step without its noise: where that raises the energy
 beyond rounding, dt is beyond the stability limit of gradient descent, 2 / (curvature |T|), T the tangent kernel.
