@@ -27,7 +27,7 @@ from wgfpipe.report.scene import (
     GREY,
     MAX_CURVE_POINTS,
     ROUNDING,
-    STATUS_COLORS,
+    STATUS_MARKS,
     Scene,
     log_scale,
     render_figure,
@@ -225,10 +225,10 @@ def draw_certificates(scene: Scene) -> Figure:
         axes = figure.add_subplot(cells[-1, :], title="steps with a status other than ok", xlim=limits, xlabel="flow time $t$")
         for row, label in enumerate(troubled):
             codes = scene.trajectories[label]["status"].values
-            for status in [status for status in STATUS_COLORS if status.code in codes]:
+            for status in [status for status in STATUS_MARKS if status.code in codes]:
                 time = scene.trajectories[label]["step_time"].values[codes == status.code]
                 time, rows = _thin(time, np.full(len(time), float(row)))
-                look: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 9, "color": STATUS_COLORS[status]}
+                look: dict[str, Any] = {"linestyle": "none", "marker": STATUS_MARKS[status], "markersize": 8, "color": "black"}
                 marks[status] = axes.plot(time, rows, label=words(status), **look)[0]
         axes.set_yticks(range(len(troubled)), troubled)
         axes.set_ylim(len(troubled) - 0.5, -0.5)

@@ -93,7 +93,7 @@ def render(
         sweeps={name: _sweep(name, settings, others, symbols) for name, settings in sweeps.items()},
         comparisons={name: _comparison(Path(path)) for name, path in comparisons.items()},
         notes=spec.get("notes", ()),
-        troubles=[(cell["name"], method) for cell in cells for method in cell["methods"] if method["status"] != "ok"],
+        troubles=_troubles(cells),
         runtimes={cell: seconds for cell, folder in folders.items() if any((seconds := _runtimes(Path(folder))).values())},
         versions={"Python": platform.python_version()} | versions(),
         method_references=_unique(method["references"] for cell in cells for method in cell["methods"]),
@@ -215,6 +215,16 @@ def _spec(answer: Mapping[str, Any], folder: Path, runs: Mapping[str, Mapping[st
     model = ("seed", "data", "parametrization", "space", "energy", "grid", "initial")
     order = (*model, "horizon", "save_at", "reference", "methods", "distances", "verdict")
     return {key: known[key] for key in order if known.get(key) is not None}
+
+
+def _troubles(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every status but ok with its advice, once, and the methods of the cells that ended so."""
+    met: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for cell in cells:
+        for method in cell["methods"]:
+            if method["status"] != "ok":
+                met.setdefault((method["status"], method["advice"]), {}).setdefault(cell["name"], []).append(method["label"])
+    return [{"status": status, "advice": advice, "where": where} for (status, advice), where in sorted(met.items())]
 
 
 def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:

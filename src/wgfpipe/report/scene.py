@@ -25,7 +25,8 @@ MARKERS, DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", "-.")
 GREY, FLOOR_GREY, FAINT = "#767676", "#e3e3e3", "#b5b5b5"
 SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
 """The ends of the map RdBu: told apart by the colour-blind, and nearly black where they overlap."""
-STATUS_COLORS = dict(zip(list(Status)[1:], ("#009E73", "#56B4E9", "#CC79A7", "#D55E00", "#E69F00", "black", GREY), strict=True))
+STATUS_MARKS = dict(zip(list(Status)[1:], ("|", "_", "2", "x", "s", "X", "."), strict=True))
+"""A status is a shape in black: colours are those of methods."""
 
 DECADES, PIXELS = 3.0, 144
 """Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
