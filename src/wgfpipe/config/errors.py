@@ -10,7 +10,6 @@ from pydantic.fields import FieldInfo
 
 from wgfpipe.energies.terms import Terms
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
