@@ -20,7 +20,6 @@ class SlicedW2(Length):
     name: ClassVar[str] = "sliced_w2"
     title: ClassVar[str] = "sliced W2"
     symbol: ClassVar[str] = "sliced $W_2$"
-    in_words: ClassVar[str] = "SLICED W2"
     preference: ClassVar[int] = 2
 
     def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
