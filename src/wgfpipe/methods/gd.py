@@ -2,7 +2,7 @@
 
 Symbols: a network ``f = (1/m) sum_i m(theta_i; x)`` trained with learning rate ``lr`` on its parameters has ``dt = lr / m``;
 for ``f = sum_i m(theta_i; x)`` rescale theta by m first. Cost a step: one pass over the neurons, about
-``8 (sample x atom x param)`` operations. Order 1 in dt. Pitfall: above dt of about 2 / (curvature |T|), T the tangent kernel,
+``8 (sample x atom x param)`` operations. Order 1 in dt. Pitfall: above dt of about 2 / (bend |T|), T the tangent kernel,
 the loss oscillates and grows; the status says so.
 Source: Cauchy 1847; as the particle form of the Wasserstein gradient flow, Chizat and Bach, NeurIPS 2018.
 """

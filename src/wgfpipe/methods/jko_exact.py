@@ -119,8 +119,8 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     return _Map(masses, problem.on_grid.outputs(masses), travel, cost, moved, np.sqrt(squared))
 
 
-def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array) -> Array:
-    """Minimize <costs, s> + (curvature/2) |sum_k s_k outputs_k - y|^2 over the simplex by an active-set method, (map,).
+def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array) -> Array:
+    """Minimize <costs, s> + (bend/2) |sum_k s_k outputs_k - y|^2 over the simplex by an active-set method, (map,).
 
     ``start`` is feasible. Every round minimizes on the hyperplane of the current support, walks towards that minimizer until a
     share vanishes, and adds the map of most negative reduced cost when there is none to drop. Maps may differ in a few nodes
@@ -128,7 +128,7 @@ def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array)
     """
     share = start.copy()
     for _ in range(20 * len(share)):
-        slope = curvature * (share @ outputs - y)
+        slope = bend * (share @ outputs - y)
         reduced = outputs @ slope + costs
         support = share > 0.0
         entering = int(np.argmin(reduced))
@@ -143,7 +143,7 @@ def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array)
         scale = np.where(scale > 0.0, scale, 1.0)
         scaled = differences / scale[:, None]
         gradient = (reduced[others] - reduced[base]) / scale
-        bends, directions = np.linalg.eigh(curvature * scaled @ scaled.T)
+        bends, directions = np.linalg.eigh(bend * scaled @ scaled.T)
         along = directions.T @ gradient
         flat = bends <= 1e-14 * max(bends[-1], 1e-300)
         if np.abs(along[flat]).max(initial=0.0) > 1e-14 * np.abs(along).max():
