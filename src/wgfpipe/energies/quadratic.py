@@ -14,7 +14,6 @@ from wgfpipe.losses import Squared
 from wgfpipe.measure import Array
 from wgfpipe.spaces.base import Space
 
-
 INSTEAD = "set stiffness to 0, or on a torus take the energy potential with a periodic expression as its shape"
 """What to do where parameters are not Euclidean."""
 
