@@ -6,6 +6,7 @@ import pytest
 import wgfpipe
 from wgfpipe.measure import Measure
 from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import ParticleState
 
 
 def network(n_neurons, n_features, n_samples):
@@ -52,9 +53,8 @@ def bench_explicit_pass(measured, role):
     problem = network(1_000, 2, 10)
     group = "explicit pass alone, 1000 neurons, 2 parameters, 10 samples"
     if role == "subject":
-        points = np.asfortranarray(problem.initial.points)
-        outputs = problem.predict(problem.initial)
-        call = lambda: problem.advance(points, points, outputs, 1e-4)  # noqa: E731
+        state = ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
+        call = lambda: problem.advance(state, state.points, 1e-4)  # noqa: E731
         measured(call, group=group, role=role, what="advance", target=5.0, iterations=20, rounds=25)
     else:
         points, sign = problem.initial.points, problem.initial.sign.astype(float)

@@ -499,6 +499,7 @@ def test_a_distance_must_say_its_role_where_it_is_defined():
 
 def test_verdicts_prefer_one_distance_of_each_role():
     assert of_role("measure") == ("w1", "w2", "sliced_w2", "moments", "symmetric_kl")
+    assert DISTANCES["sliced_w2"].in_words == DISTANCES["sliced_w2"].title == "sliced W2"
     assert of_role("observable") == ("function_gap", "data_gap", "energy_gap")
 
 

@@ -137,7 +137,7 @@ def test_cutting_the_kernel_changes_nothing_within_its_reach():
 def test_the_compiled_pass_equals_the_matrix_form(sine):
     """Signed.advance is base - dt grad V: compiled for two parameters, products for more, half of them known from the last."""
     from wgfpipe.losses import Squared
-    from wgfpipe.spaces.base import Parametrization
+    from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Samples
     from wgfpipe.spaces.signed import Signed
 
     rng = np.random.default_rng(0)
@@ -147,15 +147,17 @@ def test_the_compiled_pass_equals_the_matrix_form(sine):
         x = np.column_stack([rng.standard_normal((7, n_parameters - 1)), np.full(7, 2.0)])
         loss, outputs = Squared(rng.standard_normal(7), 2 / 7), rng.standard_normal(7)
         model = Signed()
-        ours = model.advance(points, base, weights, sign, x, loss, outputs, 0.3)
-        plain = Parametrization.advance(model, points, base, weights, sign, x, loss, outputs, 0.3)
-        np.testing.assert_allclose(ours[0], plain[0], rtol=0, atol=1e-13)
-        np.testing.assert_allclose(ours[1], plain[1], rtol=0, atol=1e-11)
-        assert ours[2] == pytest.approx(plain[2], rel=1e-13)
-    again, after, _, known = model.advance(points, points, weights, sign, x, loss, outputs, 0.3)
-    knowing = model.advance(again, again, weights, sign, x, loss, after, 0.3, known.copy())
-    without = model.advance(again, again, weights, sign, x, loss, after, 0.3)
-    np.testing.assert_array_equal(knowing[0], without[0])
+        start, others = ParticleState(points, outputs), (Carried(weights, sign), Samples(x, loss))
+        ours, value = model.advance(start, base, 0.3, *others)
+        plain, expected = Parametrization.advance(model, start, base, 0.3, *others)
+        np.testing.assert_allclose(ours.points, plain.points, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(ours.prediction, plain.prediction, rtol=0, atol=1e-11)
+        assert value == pytest.approx(expected, rel=1e-13)
+    again, _ = model.advance(start, points, 0.3, *others)
+    knowing, _ = model.advance(again._replace(preactivations=again.preactivations.copy()), again.points, 0.3, *others)
+    without, _ = model.advance(ParticleState(*again[:2]), again.points, 0.3, *others)
+    assert again.preactivations.size
+    np.testing.assert_array_equal(knowing.points, without.points)
 
 
 @pytest.mark.parametrize("dt", [0.25, 1.0, 4.0])

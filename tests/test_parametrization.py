@@ -490,6 +490,8 @@ def test_a_potential_needs_flat_parameters_and_says_so():
     """|theta|^2 of curved parameters is refused with what to set."""
     with pytest.raises(ValueError, match="set weight_decay to 0"):
         make_problem(parametrization={"kind": "sphere"}, energy={"kind": "squared_loss", "weight_decay": 0.1})
+    with pytest.raises(ValueError, match="those of sphere are curved: set stiffness to 0"):
+        make_problem(parametrization={"kind": "sphere"}, energy={"kind": "quadratic"})
 
 
 def circle(points_per_axis=24, **sections):

@@ -12,6 +12,7 @@ from wgfpipe.datasets.base import DataError
 from wgfpipe.grid.grid import equally_spaced
 from wgfpipe.measure import Measure
 from wgfpipe.pipeline import assembly, stages
+from wgfpipe.plugins import made_from
 from wgfpipe.results import schema
 from wgfpipe.spaces import SPACES
 from wgfpipe.spaces.base import Parametrization
@@ -68,6 +69,15 @@ def test_distances_of_the_torus_go_the_shorter_way_round():
     named = space.retract(away, first)
     np.testing.assert_allclose(named, first, rtol=0, atol=1e-14)
     assert np.abs(named).max() <= PERIOD / 2
+
+
+def test_a_bowl_has_no_place_on_the_torus_and_a_wave_has():
+    """A quadratic potential is refused with a way out that the torus takes, and not with the weight decay of networks."""
+    torus, nothing = made_from("space", {"kind": "torus", "dimension": 1}), (np.zeros((0, 0)), np.zeros(0))
+    with pytest.raises(ValueError, match=r"those of torus are periodic: set stiffness to 0, .* periodic expression"):
+        made_from("energy", {"kind": "quadratic"}).on(torus, *nothing)
+    assert made_from("energy", {"kind": "quadratic", "stiffness": 0.0}).on(torus, *nothing).outputs is not None
+    assert made_from("energy", {"kind": "potential", "shape": "expression", "expression": "cos(x)"}).on(torus, *nothing)
 
 
 def test_the_torus_lies_on_circles():

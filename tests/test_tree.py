@@ -24,6 +24,7 @@ LAYERS = (
         "compiled",
         "coordinates",
         "losses",
+        "mixtures",
         "seeds",
         "times",
         "_moved",

@@ -48,8 +48,8 @@ LONGEST_TEXT, MOST_PARTS = 2000, 500
 DEEPEST = 20
 """Products, powers and functions that may lie around one another; sums do not count.
 
-The second derivative of n factors has n^2 terms of n factors: 20 of them take sympy seconds, and 44 take
-27 s for a single one (measured)."""
+The limit bounds how long sympy differentiates before a run can start. The second derivative of n factors has n^2 terms of
+n factors: 20 take seconds, and 44 take 27 s (measured)."""
 
 LARGEST_POWER = 1000
 """Largest constant power, where nested powers multiply: all exact numbers stay small enough to compute with."""

@@ -58,8 +58,8 @@ class Loss(ABC):
 class Squared(Loss):
     """``c |f - y|^2 / 2``."""
 
-    def __init__(self, y: Array, curvature: float) -> None:
-        self.centre, self.bend, self.quadratic = y, curvature, curvature
+    def __init__(self, y: Array, bend: float) -> None:
+        self.centre, self.bend, self.quadratic = y, bend, bend
         self.size = np.abs(y)
 
     def value(self, v: Array) -> float:

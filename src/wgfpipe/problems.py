@@ -16,7 +16,7 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import NOTHING, Parametrization, Space, solved_by_steps
+from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Space, solved_by_steps
 
 ROUNDINGS = 64.0
 """Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
@@ -299,26 +299,25 @@ class Problem:
             return self.functional.value(measure)
         return outputs.value(measure.points, measure.weights, prediction)
 
+    @cached_property
+    def carried(self) -> Carried:
+        """Masses and signs of the initial measure."""
+        return Carried(self.initial.weights, self.initial.sign)
+
     def advance(
-        self,
-        points: Array,
-        base: Array,
-        f: Array,
-        dt: float,
-        preactivations: Array = NOTHING,
-        carried: tuple[Array, Sign] | None = None,
-    ) -> tuple[Array, Array, float, Array]:
-        """Move neurons with known outputs f: ``base - dt grad V(points)``, the outputs there, their energy, preactivations.
+        self, state: ParticleState, base: Array, dt: float, carried: Carried | None = None
+    ) -> tuple[ParticleState, float]:
+        """Move neurons with known outputs to ``base - dt grad V(points)``; return them with their outputs, and their energy.
 
         The building block of explicit schemes; see :meth:`wgfpipe.spaces.base.Parametrization.advance`. The masses
         and signs are those of the initial measure unless others are ``carried``.
         """
-        weights, sign = (self.initial.weights, self.initial.sign) if carried is None else carried
-        if self.functional.outputs is not None:
-            return self.functional.outputs.advance(points, base, weights, sign, f, dt, preactivations)
-        force = self.functional.gradient(Measure(points, weights, sign), points, sign)
-        moved = Measure(self.parametrization.retract(base - dt * force, points), weights, sign)
-        return moved.points, self.predict(moved), self.functional.value(moved), NOTHING
+        carried, outputs = self.carried if carried is None else carried, self.functional.outputs
+        if outputs is not None:
+            return outputs.advance(state, base, dt, carried)
+        force = self.functional.gradient(Measure(state.points, *carried), state.points, carried.sign)
+        moved = Measure(self.parametrization.retract(base - dt * force, state.points), *carried)
+        return ParticleState(moved.points, self.predict(moved)), self.functional.value(moved)
 
     def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
         """What an implicit step in the outputs knows of its Jacobian at the start, (sample, sample)."""

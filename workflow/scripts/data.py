@@ -3,7 +3,8 @@
 import json
 
 from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.logs import logged
 
-with stages.logged(snakemake.log[0]):
+with logged(snakemake.log[0]):
     source = snakemake.params.source or None
     stages.data(json.loads(snakemake.params.spec), snakemake.output[0], source, code=snakemake.params.code)

@@ -3,8 +3,9 @@
 import json
 
 from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.logs import logged
 
-with stages.logged(snakemake.log[0]):
+with logged(snakemake.log[0]):
     files = snakemake.input
     paths = {"csv": files.csv, "netcdf": files.netcdf, "verdict": files.verdict}
     run = snakemake.params

@@ -3,8 +3,9 @@
 import json
 
 from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.logs import logged
 
-with stages.logged(snakemake.log[0]):
+with logged(snakemake.log[0]):
     runs = snakemake.params
     out = {"csv": snakemake.output.csv, "netcdf": snakemake.output.netcdf, "verdict": snakemake.output.verdict}
     stages.summary(json.loads(runs.spec), runs.distances, runs.trajectories, out, code=runs.code)

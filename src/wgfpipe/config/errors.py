@@ -3,12 +3,14 @@
 import difflib
 from collections.abc import Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
 from wgfpipe.energies.terms import Terms
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Mistake(BaseModel):
@@ -172,6 +174,15 @@ def translated(where: str, error: ValidationError, top: type[BaseModel]) -> list
         if expected not in texts:
             texts.append(expected)
     return [mistake(where, key, received, " or ".join(texts)) for key, (received, texts) in found.items()]
+
+
+def validated(where: str, values: Any, model: type[Model], mistakes: list[Mistake]) -> Model | None:
+    """Read values as a model; None where they are none, with what is wrong among the mistakes."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        mistakes += translated(where, error, model)
+        return None
 
 
 def _inside(path: list[str], error: ValidationError) -> bool:

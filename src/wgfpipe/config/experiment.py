@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from wgfpipe.config import file as config_file
 from wgfpipe.config.checks import Steps, check_cell
-from wgfpipe.config.errors import ConfigError, Mistake, mistake, translated
+from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
 from wgfpipe.config.model import Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
@@ -111,7 +111,7 @@ def checked(
     """
     wrong = _check_space(where, values, samples is not None)
     mistakes = _check_labels(where, values) + wrong
-    cell = _validate(where, values, mistakes)
+    cell = validated(where, values, Cell, mistakes)
     if cell is None or wrong:
         return cell, mistakes, {}
     if energy is not None:
@@ -143,10 +143,7 @@ def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistak
     for name, values in raw.items():
         where = f"comparison {name!r}"
         check_name("comparison", name, mistakes)
-        try:
-            comparison = Comparison.model_validate(values)
-        except ValidationError as error:
-            mistakes += translated(where, error, Comparison)
+        if (comparison := validated(where, values, Comparison, mistakes)) is None:
             continue
         if refused := [distance for distance in comparison.distances if distance not in FUNCTION_DISTANCES]:
             mistakes.append(mistake(where, "distances", refused, f"distances of functions: {WHY_NO_TRANSPORT}"))
@@ -166,14 +163,6 @@ def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistak
                 mistakes.append(mistake(where, "cells", cell, expected))
         made[str(name)] = comparison
     return made
-
-
-def _validate(where: str, values: Any, mistakes: list[Mistake]) -> Cell | None:
-    try:
-        return Cell.model_validate(values)
-    except ValidationError as error:
-        mistakes += translated(where, error, Cell)
-        return None
 
 
 def _check_labels(where: str, values: Mapping) -> list[Mistake]:

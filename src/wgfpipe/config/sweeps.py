@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from pydantic import ValidationError
-
-from wgfpipe.config.errors import Mistake, mistake, translated
+from wgfpipe.config.errors import Mistake, mistake, validated
 from wgfpipe.config.model import Sweep
 from wgfpipe.config.names import LONGEST_NAME, check_name
 
@@ -64,10 +62,7 @@ def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> d
     for name, raw in sweeps.items():
         where = f"sweep {name!r}"
         check_name("sweep", name, mistakes)
-        try:
-            sweep = Sweep.model_validate(raw)
-        except ValidationError as error:
-            mistakes += translated(where, error, Sweep)
+        if (sweep := validated(where, raw, Sweep, mistakes)) is None:
             continue
         if sweep.base not in bases:
             mistakes.append(mistake(where, "base", sweep.base, f"a cell: {', '.join(bases) or 'there are none'}"))

@@ -12,23 +12,28 @@ N_INPUTS = 201
 """Inputs of the function gap."""
 
 
-class FunctionGap(Distance):
-    """Gap on the fine inputs."""
+class OutputsGap(Distance):
+    """Gap of outputs on some inputs."""
 
-    name: ClassVar[str] = "function_gap"
-    title: ClassVar[str] = "function gap"
     role: ClassVar[Role] = "observable"
-    preference: ClassVar[int] = 0
     rounding: ClassVar[float] = SUM
 
     def unsupported(self, problem: Setting) -> str | None:
         return needs_outputs(problem)
 
-    def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
-        return gap_on(problem, inputs, first, second), 0.0
-
     def size(self, problem: Problem, inputs: Array, measure: Measure) -> float:
         return outputs_size(problem, measure)
+
+
+class FunctionGap(OutputsGap):
+    """Gap on the fine inputs."""
+
+    name: ClassVar[str] = "function_gap"
+    title: ClassVar[str] = "function gap"
+    preference: ClassVar[int] = 0
+
+    def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
+        return gap_on(problem, inputs, first, second), 0.0
 
 
 def gap_on(problem: Problem, inputs: Array, first: Measure, second: Measure) -> float:

@@ -11,24 +11,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from wgfpipe.distances.base import ROOT, Distance, Role, Setting, needs_flat, same
-from wgfpipe.distances.wasserstein import extent
+from wgfpipe.distances.base import Setting, needs_flat, same
+from wgfpipe.distances.wasserstein import Length
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.gaussian import Gaussian, wasserstein
 from wgfpipe.transport.plan import _signs as checked_signs
 
 
-class Moments(Distance):
+class Moments(Length):
     """W2 of the Gaussian fits, sign by sign."""
 
     name: ClassVar[str] = "moments"
     title: ClassVar[str] = "W2 of Gaussian fits"
     symbol: ClassVar[str] = "$W_2$ of Gaussian fits"
-    role: ClassVar[Role] = "measure"
     preference: ClassVar[int] = 3
-    rounding: ClassVar[float] = ROOT
-    carries: ClassVar[bool] = True
 
     def unsupported(self, problem: Setting) -> str | None:
         return needs_flat(problem)
@@ -37,9 +34,6 @@ class Moments(Distance):
         if same(first, second):
             return 0.0, 0.0
         return math.sqrt(sum(mass * wasserstein(*one, *other) ** 2 for mass, one, other in fits(first, second))), 0.0
-
-    def size(self, problem: Problem, inputs: Array, measure: Measure) -> float:
-        return extent(problem, measure, 2)
 
 
 def fits(first: Measure, second: Measure) -> Iterator[tuple[float, Gaussian, Gaussian]]:

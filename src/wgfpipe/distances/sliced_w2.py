@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from wgfpipe.distances.base import ROOT, Distance, Role, laid_out
-from wgfpipe.distances.wasserstein import TRIM, extent
+from wgfpipe.distances.base import laid_out
+from wgfpipe.distances.wasserstein import TRIM, Length
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.transport.plan import _signs as checked_signs
@@ -14,17 +14,13 @@ N_PROJECTIONS = 64
 """Directions, drawn once with a fixed seed: the distance only monitors."""
 
 
-class SlicedW2(Distance):
+class SlicedW2(Length):
     """W2 of projections, without a certificate."""
 
     name: ClassVar[str] = "sliced_w2"
     title: ClassVar[str] = "sliced W2"
     symbol: ClassVar[str] = "sliced $W_2$"
-    in_words: ClassVar[str] = "SLICED W2"
-    role: ClassVar[Role] = "measure"
     preference: ClassVar[int] = 2
-    rounding: ClassVar[float] = ROOT
-    carries: ClassVar[bool] = True
 
     def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
         import ot
@@ -40,9 +36,6 @@ class SlicedW2(Distance):
             )
             total += mass * float(value) ** 2
         return float(np.sqrt(total)), 0.0
-
-    def size(self, problem: Problem, inputs: Array, measure: Measure) -> float:
-        return extent(problem, measure, 2)
 
 
 def _embedded(problem: Problem, measure: Measure) -> Measure:

@@ -18,13 +18,21 @@ TRIM = 1e-6
 than 1e-4 of its value (test_distances.py) and halves the atoms."""
 
 
-class Wasserstein(Distance):
-    """W_p for a power p."""
+class Length(Distance):
+    """A distance of measures that is a length of the space: at most W_p for a power p, 2 where labels bound nothing."""
 
-    power: ClassVar[int]
     role: ClassVar[Role] = "measure"
     rounding: ClassVar[float] = ROOT
     carries: ClassVar[bool] = True
+
+    def size(self, problem: Problem, inputs: Array, measure: Measure) -> float:
+        return extent(problem, measure, self.power or 2)
+
+
+class Wasserstein(Length):
+    """W_p for a power p."""
+
+    power: ClassVar[int]
 
     def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
         if same(first, second):
@@ -32,9 +40,6 @@ class Wasserstein(Distance):
         space = problem.parametrization
         distance = None if space.geometry == "euclidean" else space.squared_distance
         return wasserstein(first.trimmed(TRIM), second.trimmed(TRIM), self.power, distance)
-
-    def size(self, problem: Problem, inputs: Array, measure: Measure) -> float:
-        return extent(problem, measure, self.power)
 
     def floor(self, problem: Problem, inputs: Array, measure: Measure, near: Measure, way: Array) -> float:
         return float((measure.weights @ way**self.power) ** (1 / self.power))

@@ -65,14 +65,13 @@ class LossEnergy(Energy):
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         if not isinstance(space, Parametrization):
             raise ValueError(f"the {self.title} is one of a network's outputs, and the points of {space.kind} are no neurons")
-        return Network(Outputs(space, x, self.loss(y), checked_decay(self.weight_decay, space)))
+        return Network(Outputs(space, x, self.loss(y), checked_decay(self.weight_decay, space, "set weight_decay to 0")))
 
 
-def checked_decay(stiffness: float, space: Space) -> float:
-    """Return the stiffness of a potential of ``|theta|^2``; ValueError where these parameters have none."""
-    if stiffness != 0.0 and space.geometry != "euclidean":
+def checked_decay(strength: float, space: Space, instead: str) -> float:
+    """Return the strength of a potential of ``|theta|^2``; ValueError where these parameters have none, with what to do."""
+    if strength != 0.0 and space.geometry != "euclidean":
         raise ValueError(
-            f"a potential of |theta|^2 needs Euclidean parameters, and those of {space.kind} are {space.geometry}: "
-            "set weight_decay to 0"
+            f"a potential of |theta|^2 needs Euclidean parameters, and those of {space.kind} are {space.geometry}: {instead}"
         )
-    return stiffness
+    return strength

@@ -8,14 +8,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
-from wgfpipe.spaces.base import NOTHING, Parametrization, Space
+from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Samples, Space
 
 NO_LOSS = Squared(np.zeros(0), 0.0)
 """The loss of what has no outputs."""
@@ -48,11 +48,21 @@ class Outputs:
     def __len__(self) -> int:
         return len(self.loss)
 
+    @cached_property
+    def samples(self) -> Samples:
+        """Inputs and loss, as a parametrization takes them."""
+        return Samples(self.x, self.loss)
+
+    @cached_property
+    def neurons(self) -> Parametrization | None:
+        """The space, where its points are neurons; None elsewhere."""
+        return self.space if isinstance(self.space, Parametrization) else None
+
     def of_atoms(self, points: Array, sign: Sign) -> Array:
         """Outputs a of single atoms, (sample, atom)."""
-        if not isinstance(self.space, Parametrization):
+        if self.neurons is None:
             return np.zeros((0, len(points)))
-        return self.space.activations(points, sign, self.x)
+        return self.neurons.activations(points, sign, self.x)
 
     def of(self, points: Array, weights: Array, sign: Sign) -> Array:
         """Outputs ``f = int a dmu`` of a measure, (sample,)."""
@@ -70,46 +80,34 @@ class Outputs:
 
     def gradient(self, points: Array, sign: Sign, v: Array) -> Array:
         """Gradient of the first variation, in the metric of the space, (atom, param)."""
-        if not isinstance(self.space, Parametrization):
+        if self.neurons is None:
             return self.decay * points
-        force = self.space.gradient(points, sign, self.x, self.loss.slope(v))
+        force = self.neurons.gradient(points, sign, self.x, self.loss.slope(v))
         return force if self.decay == 0.0 else force + self.decay * points
 
-    def advance(
-        self,
-        points: Array,
-        base: Array,
-        weights: Array,
-        sign: Sign,
-        f: Array,
-        dt: float,
-        preactivations: Array = NOTHING,
-    ) -> tuple[Array, Array, float, Array]:
-        """Return ``base - dt grad V(points)``, the outputs there, their energy, and the preactivations there or NOTHING."""
-        if not isinstance(self.space, Parametrization):
-            moved = self.space.retract(base - dt * self.decay * points, points)
-            return moved, f, self.value(moved, weights, f), NOTHING
+    def advance(self, state: ParticleState, base: Array, dt: float, carried: Carried) -> tuple[ParticleState, float]:
+        """Return the points ``base - dt grad V(points)`` with their outputs, and their energy."""
+        if self.neurons is None:
+            moved = self.space.retract(base - dt * self.decay * state.points, state.points)
+            return ParticleState(moved, state.prediction), self.value(moved, carried.weights, state.prediction)
         if self.decay == 0.0:
-            return self.space.advance(points, base, weights, sign, self.x, self.loss, f, dt, preactivations)
-        base = base - dt * self.decay * points
-        moved, f, loss, preactivations = self.space.advance(
-            points, base, weights, sign, self.x, self.loss, f, dt, preactivations
-        )
-        return moved, f, loss + 0.5 * self.decay * float(weights @ (moved**2).sum(axis=1)), preactivations
+            return self.neurons.advance(state, base, dt, carried, self.samples)
+        after, loss = self.neurons.advance(state, base - dt * self.decay * state.points, dt, carried, self.samples)
+        return after, loss + 0.5 * self.decay * float(carried.weights @ (after.points**2).sum(axis=1))
 
     def prox(self, anchor: Array, start: Array, sign: Sign, v: Array, dt: float) -> Array:
         """Minimize ``|theta - anchor|^2 / (2 dt) + first variation`` for every atom near ``start``, (atom, param)."""
         shrink = 1.0 + dt * self.decay
-        if not isinstance(self.space, Parametrization):
+        if self.neurons is None:
             return anchor / shrink
-        return self.space.prox(anchor / shrink, start, sign, self.x, self.loss.slope(v), dt / shrink)
+        return self.neurons.prox(anchor / shrink, start, sign, self.x, self.loss.slope(v), dt / shrink)
 
     def global_prox(self, anchor: Array, sign: Sign, v: Array, dt: float) -> tuple[Array, Array] | None:
         """Global minimizers of that and the minima, (atom, param) and (atom,); None where no finite list is known."""
         shrink = 1.0 + dt * self.decay
-        if not isinstance(self.space, Parametrization):
+        if self.neurons is None:
             return anchor / shrink, 0.5 * self.decay / shrink * (anchor**2).sum(axis=1)
-        found = self.space.global_prox(anchor / shrink, sign, self.x, self.loss.slope(v), dt / shrink)
+        found = self.neurons.global_prox(anchor / shrink, sign, self.x, self.loss.slope(v), dt / shrink)
         if found is None or self.decay == 0.0:
             return found
         points, minima = found
@@ -117,9 +115,9 @@ class Outputs:
 
     def tangent(self, points: Array, weights: Array, sign: Sign) -> Array:
         """Tangent kernel ``int <grad a_j, grad a_k> dmu``, (sample, sample)."""
-        if not isinstance(self.space, Parametrization):
+        if self.neurons is None:
             return np.zeros((0, 0))
-        return self.space.tangent_kernel(points, weights, sign, self.x)
+        return self.neurons.tangent_kernel(points, weights, sign, self.x)
 
     def first_matrix(self, points: Array, weights: Array, sign: Sign, dt: float) -> Array:
         """What an implicit step knows of its Jacobian at the start: see :func:`wgfpipe.solvers.dual.first_matrix`."""

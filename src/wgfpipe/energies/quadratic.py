@@ -14,6 +14,9 @@ from wgfpipe.losses import Squared
 from wgfpipe.measure import Array
 from wgfpipe.spaces.base import Space
 
+INSTEAD = "set stiffness to 0, or on a torus take the energy potential with a periodic expression as its shape"
+"""What to do where parameters are not Euclidean."""
+
 
 class Quadratic(Energy):
     """Quadratic potential, for tests of schemes against closed forms."""
@@ -23,4 +26,4 @@ class Quadratic(Energy):
     stiffness: float = Field(default=1.0, ge=0, description="the k of k |theta|^2 / 2")
 
     def on(self, space: Space, x: Array, y: Array) -> Functional:
-        return Network(Outputs(space, x, Squared(y, 0.0), checked_decay(self.stiffness, space)))
+        return Network(Outputs(space, x, Squared(y, 0.0), checked_decay(self.stiffness, space, INSTEAD)))

@@ -26,11 +26,8 @@ from pydantic import Field, field_validator, model_validator
 
 from wgfpipe.coordinates import Formula, dimension_needed
 from wgfpipe.measure import Array
+from wgfpipe.mixtures import Components, Matrix, Positive, Vector
 from wgfpipe.section import Section
-
-Vector = Annotated[tuple[float, ...], Field(min_length=1)]
-Matrix = Annotated[tuple[Vector, ...], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 class Shape(Section, ABC):
@@ -178,7 +175,7 @@ class DoubleWell(Shape):
         return hessian
 
 
-class GaussianMixture(Shape):
+class GaussianMixture(Components, Shape):
     """Minus the log density of a mixture of Gaussians, which is its state at rest with D = 1.
 
     Everything comes from the responsibilities r_k(x), the share of component k in the density at x, and its pull
@@ -187,23 +184,6 @@ class GaussianMixture(Shape):
     """
 
     shape: Literal["gaussian_mixture"] = "gaussian_mixture"
-    means: Matrix = Field(description="means of the components: a list of points")
-    std: Positive | Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
-        default=None, description="standard deviation of every component, or a list with that of each"
-    )
-    covariances: Annotated[tuple[Matrix, ...], Field(min_length=1)] | None = Field(
-        default=None, description="instead of std: a covariance matrix for each component"
-    )
-    weights: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
-        default=None, description="masses of the components, whose ratios matter; equal unless given"
-    )
-
-    @field_validator("means")
-    @classmethod
-    def _are_points(cls, means: Matrix) -> Matrix:
-        if len(sizes := sorted({len(mean) for mean in means})) > 1:
-            raise ValueError(f"expected points of one dimension, but they have {' and '.join(map(str, sizes))} coordinates")
-        return means
 
     @field_validator("covariances")
     @classmethod
@@ -211,23 +191,6 @@ class GaussianMixture(Shape):
         for covariance in covariances or ():
             _inverse(covariance)
         return covariances
-
-    @model_validator(mode="after")
-    def _is_one_mixture(self) -> "GaussianMixture":
-        if (self.std is None) == (self.covariances is None):
-            count = "neither" if self.std is None else "both; set the other to null"
-            raise ValueError(f"expected either std or covariances, but there are {count}")
-        count = len(self.means)
-        for name in ("std", "covariances", "weights"):
-            given = getattr(self, name)
-            if isinstance(given, tuple) and len(given) != count:
-                raise ValueError(f"expected {name} for {count} components, as there are means, but there are {len(given)}")
-        if wrong := [len(matrix) for matrix in self.covariances or () if len(matrix) != self.dimension]:
-            size = self.dimension
-            raise ValueError(
-                f"expected covariances of {size} x {size}, as means have {size} coordinates, but one has {wrong[0]}"
-            )
-        return self
 
     @property
     def dimension(self) -> int:

@@ -9,11 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from wgfpipe.laws.base import CUTOFF_RADIUS, Box, Centred, LawError
 from wgfpipe.measure import Array
+from wgfpipe.mixtures import Matrix
 from wgfpipe.solvers.gaussian import Gaussian as MeanAndCovariance
 from wgfpipe.solvers.gaussian import positive_definite
-
-Matrix = Annotated[tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...], Field(min_length=1)]
-"""Rows of a matrix, as a config has them."""
 
 
 class Gaussian(Centred):

@@ -8,45 +8,26 @@ A component whose peak is far below that sum would lose mass to the cut-off; suc
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from wgfpipe.laws.base import CUTOFF, CUTOFF_RADIUS, Box, Law, LawError
-from wgfpipe.laws.gaussian import Matrix, factors
+from wgfpipe.laws.gaussian import factors
 from wgfpipe.measure import Array
+from wgfpipe.mixtures import Components, Matrix
 from wgfpipe.solvers.gaussian import Gaussian as MeanAndCovariance
-
-Positive = Annotated[float, Field(gt=0)]
-Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 LEAST_PEAK = 1e3 * CUTOFF
 """Share of a component's peak in the sum of all: in the plane the cut-off takes CUTOFF over this share of its mass, 1/1000."""
 
 
-class Mixture(Law):
+class Mixture(Components, Law):
     """Mixture of Gaussians."""
 
     kind: Literal["mixture"] = "mixture"
-    means: Matrix = Field(description="means of the components: a list of points")
-    std: Positive | Positives | None = Field(
-        default=None, description="standard deviation of every component, or a list with that of each"
-    )
-    covariances: Annotated[tuple[Matrix, ...], Field(min_length=1)] | None = Field(
-        default=None, description="instead of std: a covariance matrix for each component"
-    )
-    weights: Positives | None = Field(
-        default=None, description="masses of the components, whose ratios matter; equal unless given"
-    )
     example: ClassVar[Mapping[str, Any]] = {"means": [[-0.6, 0.1], [0.7, -0.2]], "std": [0.3, 0.45], "weights": [1.0, 2.0]}
-
-    @field_validator("means")
-    @classmethod
-    def _are_points(cls, means: Matrix) -> Matrix:
-        if len(sizes := sorted({len(mean) for mean in means})) > 1:
-            raise ValueError(f"expected points of one dimension, but they have {' and '.join(map(str, sizes))} coordinates")
-        return means
 
     @field_validator("covariances")
     @classmethod
@@ -56,19 +37,7 @@ class Mixture(Law):
         return covariances
 
     @model_validator(mode="after")
-    def _is_one_mixture(self) -> "Mixture":
-        if (self.std is None) == (self.covariances is None):
-            count = "neither" if self.std is None else "both; set the other to null"
-            raise ValueError(f"expected either std or covariances, but there are {count}")
-        count, size = len(self.means), len(self.means[0])
-        for name in ("std", "covariances", "weights"):
-            given = getattr(self, name)
-            if isinstance(given, tuple) and len(given) != count:
-                raise ValueError(f"expected {name} for {count} components, as there are means, but there are {len(given)}")
-        if wrong := [len(matrix) for matrix in self.covariances or () if len(matrix) != size]:
-            raise ValueError(
-                f"expected covariances of {size} x {size}, as means have {size} coordinates, but one has {wrong[0]}"
-            )
+    def _are_seen_beside_each_other(self) -> "Mixture":
         peaks = self._components().peaks
         if peaks.min() < LEAST_PEAK:
             k = int(peaks.argmin())

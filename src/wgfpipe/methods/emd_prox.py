@@ -21,9 +21,8 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.gd import ParticleState
 from wgfpipe.problems import ROUNDINGS, Problem
-from wgfpipe.spaces.base import Geometry
+from wgfpipe.spaces.base import Geometry, ParticleState
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.plan import exact_plan, identity_plan
 

@@ -19,6 +19,7 @@ import numpy as np
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
 from wgfpipe.problems import Problem
+from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info
 
 
@@ -66,9 +67,9 @@ class Flow(Method):
 
 
 def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) -> tuple[Array, Array, float]:
-    second, outputs, *_ = problem.advance(points, points, prediction, dt / 2)
-    third, outputs, *_ = problem.advance(second, points, outputs, dt / 2)
-    fourth, outputs, *_ = problem.advance(third, points, outputs, dt)
-    base = points + ((second - points) + 2.0 * (third - points) + (fourth - points)) / 3.0  # at rest to the last bit
-    end, outputs, energy, _ = problem.advance(fourth, base, outputs, dt / 6)
-    return end, outputs, energy
+    second, _ = problem.advance(ParticleState(points, prediction), points, dt / 2)
+    third, _ = problem.advance(second, points, dt / 2)
+    fourth, _ = problem.advance(third, points, dt)
+    ways = (second.points - points) + 2.0 * (third.points - points) + (fourth.points - points)
+    end, energy = problem.advance(fourth, points + ways / 3.0, dt / 6)  # at rest to the last bit
+    return end.points, end.prediction, energy

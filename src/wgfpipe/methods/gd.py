@@ -2,28 +2,20 @@
 
 Symbols: a network ``f = (1/m) sum_i m(theta_i; x)`` trained with learning rate ``lr`` on its parameters has ``dt = lr / m``;
 for ``f = sum_i m(theta_i; x)`` rescale theta by m first. Cost a step: one pass over the neurons, about
-``8 (sample x atom x param)`` operations. Order 1 in dt. Pitfall: above dt of about 2 / (curvature |T|), T the tangent kernel,
+``8 (sample x atom x param)`` operations. Order 1 in dt. Pitfall: above dt of about 2 / (bend |T|), T the tangent kernel,
 the loss oscillates and grows; the status says so.
 Source: Cauchy 1847; as the particle form of the Wasserstein gradient flow, Chizat and Bach, NeurIPS 2018.
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.measure import Array, Measure
+from wgfpipe.measure import Measure
 from wgfpipe.methods.base import Method
 from wgfpipe.problems import Problem
-from wgfpipe.spaces.base import NOTHING
+from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info
-
-
-class ParticleState(NamedTuple):
-    """Neurons, (atom, param), the outputs of their network, (sample,), and the preactivations that the last pass left."""
-
-    points: Array
-    prediction: Array
-    preactivations: Array = NOTHING
 
 
 class GradientDescent(Method):
@@ -45,10 +37,8 @@ class GradientDescent(Method):
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
     def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        points, prediction, energy, inner = problem.advance(
-            state.points, state.points, state.prediction, dt, state.preactivations
-        )
-        return ParticleState(points, prediction, inner), Info(energy)
+        moved, energy = problem.advance(state, state.points, dt)
+        return moved, Info(energy)
 
     def measure(self, problem: Problem, state: ParticleState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)

@@ -29,11 +29,8 @@ from pydantic import Field
 from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, mass_error
-from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.base import Method
-from wgfpipe.methods.grid_steps import EDGE_MASS
-from wgfpipe.methods.jko_exact import ExactState
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
+from wgfpipe.measure import Array
+from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.sparse import network_simplex
@@ -54,7 +51,7 @@ OPENING = 0.1
 OPENED = 1e-3
 
 
-class JKOEMD(Method):
+class JKOEMD(Unregularized):
     """JKO step on a grid: mirror descent with EMD potentials."""
 
     kind: Literal["jko_emd"] = "jko_emd"
@@ -63,17 +60,11 @@ class JKOEMD(Method):
     )
     max_iterations: int = Field(default=200, ge=1, description="exact plans a step")
     title: ClassVar[str] = "JKO on the grid (exact EMD potentials)"
-    support: ClassVar[Literal["grid"]] = "grid"
-    family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    order: ClassVar[float] = 1.0
-    descends: ClassVar[bool] = True
-    certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Beck and Teboulle, Mirror Descent and Nonlinear Projected Subgradient Methods, Oper. Res. Lett. 31 (2003)",
         "Flamary et al., POT: Python Optimal Transport, JMLR 22 (2021)",
     )
-    shortest_resolved_dt: ClassVar[float] = 1.0
     contraction_error: ClassVar[float] = 0.3  # measured 0.21: of the lattice and of the gap
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -84,10 +75,6 @@ class JKOEMD(Method):
                 f"minutes; use at most {MAX_NODES} nodes (grid.points_per_axis), or jko_exact: the same step without one"
             )
         return reason
-
-    def init(self, problem: Problem, rng: np.random.Generator) -> ExactState:
-        weights = problem.grid_start().weights
-        return ExactState(weights, problem.on_grid.outputs(weights) - problem.on_grid.loss.centre)
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
@@ -123,12 +110,7 @@ class JKOEMD(Method):
             if wanted[masses == 0.0].sum() > OPENED * mass.sum():
                 masses = (1.0 - OPENING) * masses + OPENING * wanted
         gap = best.objective - bound
-        status = Status.OK if reached else Status.NOT_CONVERGED
-        if grid.boundary @ best.masses > EDGE_MASS * best.masses.sum():
-            status = Status.worst(status, Status.EDGE)
-        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, best.v, dt, best.distance))
-        if lost > PINNED_SHARE * wanted:
-            status = Status.worst(status, Status.PINNED)
+        status, all_wanted, lost = on_the_lattice(problem, state, best.masses, best.v, dt, best.distance)
         energy_after = problem.on_grid.value(best.masses, best.v + problem.on_grid.loss.centre)
         info = Info(
             energy=energy_after,
@@ -137,13 +119,10 @@ class JKOEMD(Method):
             plan_off_diagonal=best.moved / float(before.sum()),
             mass_error=mass_error(grid, before, best.masses),
             transport_cost=best.travel,
-            status=status,
+            status=Status.worst(Status.OK if reached else Status.NOT_CONVERGED, status),
         )
         released = state.released + energy - energy_after
-        return ExactState(best.masses, best.v, released, float(wanted), float(lost)), info
-
-    def measure(self, problem: Problem, state: ExactState) -> Measure:
-        return problem.require_grid().measure(state.weights)
+        return ExactState(best.masses, best.v, released, all_wanted, lost), info
 
 
 class _Met(NamedTuple):

@@ -26,43 +26,22 @@ from pydantic import Field
 
 from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.lattice import mass_error
-from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.base import Method
-from wgfpipe.methods.grid_steps import EDGE_MASS
-from wgfpipe.methods.lattice_maps import PINNED_SHARE, held
+from wgfpipe.measure import Array
+from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 
 
-class ExactState(NamedTuple):
-    """Masses (atom,), v = f - centre (sample,), and of all steps the energy released, mean displacements wanted and lost."""
-
-    weights: Array
-    v: Array
-    released: float = 0.0
-    wanted: float = 0.0
-    lost: float = 0.0
-
-
-class JKOExact(Method):
+class JKOExact(Unregularized):
     """Exact JKO step on a grid by Frank-Wolfe over transport maps."""
 
     kind: Literal["jko_exact"] = "jko_exact"
-    tolerance: float = Field(
-        default=1e-8, gt=0, description="duality gap to reach, as a share of the energy released since the start"
-    )
     max_iterations: int = Field(default=200, ge=1, description="transport maps a step")
     title: ClassVar[str] = "exact JKO on the grid"
-    support: ClassVar[Literal["grid"]] = "grid"
-    family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    order: ClassVar[float] = 1.0
-    descends: ClassVar[bool] = True
-    certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Jaggi, Revisiting Frank-Wolfe: Projection-Free Sparse Convex Optimization, ICML 2013",
     )
-    shortest_resolved_dt: ClassVar[float] = 1.0
     contraction_error: ClassVar[float] = 0.1  # measured 0.052: of the lattice
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -73,10 +52,6 @@ class JKOExact(Method):
                 "the same step for any convex loss"
             )
         return reason
-
-    def init(self, problem: Problem, rng: np.random.Generator) -> ExactState:
-        weights = problem.grid_start().weights
-        return ExactState(weights, problem.on_grid.outputs(weights) - problem.on_grid.loss.centre)
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
@@ -103,14 +78,9 @@ class JKOExact(Method):
             maps = [one for one, part in zip(maps, share, strict=True) if part > 0.0]
             share = share[share > 0.0]
         weights = share @ np.array([one.masses for one in maps])
-        status = Status.OK if gap <= goal else Status.NOT_CONVERGED
-        if grid.boundary @ weights > EDGE_MASS * weights.sum():
-            status = Status.worst(status, Status.EDGE)
         off_diagonal = float(share @ np.array([one.moved for one in maps])) / float(before.sum())
         moved = share @ np.array([one.distance for one in maps])
-        wanted, lost = np.add((state.wanted, state.lost), held(problem, before, v, dt, moved))
-        if lost > PINNED_SHARE * wanted:
-            status = Status.worst(status, Status.PINNED)
+        status, wanted, lost = on_the_lattice(problem, state, weights, v, dt, moved)
         energy = coupling.value(weights, v + loss.centre)
         info = Info(
             energy=energy,
@@ -119,12 +89,9 @@ class JKOExact(Method):
             plan_off_diagonal=off_diagonal,
             mass_error=mass_error(grid, before, weights),
             transport_cost=float(share @ np.array([one.travel for one in maps])),
-            status=status,
+            status=Status.worst(Status.OK if gap <= goal else Status.NOT_CONVERGED, status),
         )
-        return ExactState(weights, v, state.released + energy_before - energy, float(wanted), float(lost)), info
-
-    def measure(self, problem: Problem, state: ExactState) -> Measure:
-        return problem.require_grid().measure(state.weights)
+        return ExactState(weights, v, state.released + energy_before - energy, wanted, lost), info
 
 
 class _Map(NamedTuple):
@@ -152,8 +119,8 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     return _Map(masses, problem.on_grid.outputs(masses), travel, cost, moved, np.sqrt(squared))
 
 
-def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array) -> Array:
-    """Minimize <costs, s> + (curvature/2) |sum_k s_k outputs_k - y|^2 over the simplex by an active-set method, (map,).
+def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array) -> Array:
+    """Minimize <costs, s> + (bend/2) |sum_k s_k outputs_k - y|^2 over the simplex by an active-set method, (map,).
 
     ``start`` is feasible. Every round minimizes on the hyperplane of the current support, walks towards that minimizer until a
     share vanishes, and adds the map of most negative reduced cost when there is none to drop. Maps may differ in a few nodes
@@ -161,7 +128,7 @@ def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array)
     """
     share = start.copy()
     for _ in range(20 * len(share)):
-        slope = curvature * (share @ outputs - y)
+        slope = bend * (share @ outputs - y)
         reduced = outputs @ slope + costs
         support = share > 0.0
         entering = int(np.argmin(reduced))
@@ -176,7 +143,7 @@ def _mix(outputs: Array, costs: Array, y: Array, curvature: float, start: Array)
         scale = np.where(scale > 0.0, scale, 1.0)
         scaled = differences / scale[:, None]
         gradient = (reduced[others] - reduced[base]) / scale
-        bends, directions = np.linalg.eigh(curvature * scaled @ scaled.T)
+        bends, directions = np.linalg.eigh(bend * scaled @ scaled.T)
         along = directions.T @ gradient
         flat = bends <= 1e-14 * max(bends[-1], 1e-300)
         if np.abs(along[flat]).max(initial=0.0) > 1e-14 * np.abs(along).max():

@@ -24,10 +24,9 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.gd import ParticleState
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
-from wgfpipe.spaces.base import Geometry
+from wgfpipe.spaces.base import Geometry, ParticleState
 from wgfpipe.status import Info, Status
 
 

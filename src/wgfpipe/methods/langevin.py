@@ -26,7 +26,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.problems import Problem
-from wgfpipe.spaces.base import Geometry
+from wgfpipe.spaces.base import Carried, Geometry, ParticleState
 from wgfpipe.status import Info, Status
 from wgfpipe.times import step_counts
 
@@ -107,8 +107,8 @@ class Langevin(Method):
         half = rng.standard_normal((len(carried[0]) // 2, state.points.shape[1]))
         noise = np.concatenate([half, -half])
         noise *= math.sqrt(2.0 * self.coefficient(problem) * dt)
-        points, prediction, energy, _ = problem.advance(
-            state.points, state.points + noise, state.prediction, dt, carried=carried
+        (points, prediction, _), energy = problem.advance(
+            ParticleState(state.points, state.prediction), state.points + noise, dt, Carried(*carried)
         )
         before = problem.smooth_energy(Measure(state.points, *carried), state.prediction)
         without = problem.smooth_energy(Measure(points - noise, *carried))

@@ -20,9 +20,9 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.methods.gd import ParticleState
 from wgfpipe.problems import ROUNDINGS, Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, DualSolution, solve_dual
+from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info, Status
 
 

@@ -1,6 +1,6 @@
 """What share of a run's time is not numerics: interpreter starts, imports, planning.
 
-Every job logs the seconds of its work (``wgfpipe.pipeline.stages.work``) and Snakemake writes its wall seconds beside it.
+Every job logs the seconds of its work (``wgfpipe.pipeline.timing.work``) and Snakemake writes its wall seconds beside it.
 """
 
 import csv

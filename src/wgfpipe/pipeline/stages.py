@@ -8,10 +8,7 @@ as ``code`` from whoever planned it: reading the sources again would take a seve
 import contextlib
 import json
 import os
-import sys
-import time
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch o
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
 from wgfpipe.pipeline.origin import digest_of_file as _digest
+from wgfpipe.pipeline.progress import Progress
 from wgfpipe.pipeline.provenance import fingerprint
+from wgfpipe.pipeline.timing import work
 from wgfpipe.plugins import FAMILIES, class_of, classes_in, made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
@@ -336,59 +335,6 @@ def report(
         text = page.render(spec, summary_paths, folders, comparisons)
     with atomic(out) as part:
         part.write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def logged(log: str) -> Iterator[None]:
-    """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph."""
-    path = Path(log)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        path.open("w", encoding="utf-8", buffering=1) as stream,
-        contextlib.redirect_stdout(stream),
-        contextlib.redirect_stderr(stream),
-    ):
-        try:
-            yield
-        except BaseException as error:
-            traceback.print_exc()
-            print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
-            raise
-
-
-@contextlib.contextmanager
-def work() -> Iterator[None]:
-    """Time what a stage is for, without interpreter start and imports, and log it (``wgfpipe overhead`` adds it up)."""
-    start = time.perf_counter()
-    yield
-    print(f"work seconds: {time.perf_counter() - start:.3f}")
-
-
-class Progress:
-    """Progress of a loop: a bar with the time left on a terminal, a readable line now and then in the log."""
-
-    def __init__(self, what: str, every: float = 5.0) -> None:
-        self.what, self.every = what, every
-        self.start = self.last = time.monotonic()
-        self.bar = None
-
-    def __call__(self, done: int, in_all: int) -> None:
-        """Note that ``done`` of ``in_all`` parts are done."""
-        now = time.monotonic()
-        if sys.__stderr__ is not None and sys.__stderr__.isatty():
-            if self.bar is None and now - self.start > 1.0:
-                from tqdm import tqdm
-
-                self.bar = tqdm(total=in_all, desc=self.what, file=sys.__stderr__, leave=False, initial=done)
-            elif self.bar is not None:
-                self.bar.update(done - self.bar.n)
-        if now - self.last >= self.every or done == in_all:
-            elapsed = now - self.start
-            left = elapsed * (in_all - done) / max(done, 1)
-            print(f"{self.what}: {done}/{in_all} ({done / in_all:.0%}), {elapsed:.1f} s, about {left:.0f} s left")
-            self.last = now
-        if done == in_all and self.bar is not None:
-            self.bar.close()
 
 
 def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:

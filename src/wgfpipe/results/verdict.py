@@ -14,24 +14,26 @@ and then nothing follows.
 A cell asks the methods that solve what its reference solves, and were sound. A broken reference has no follower.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from wgfpipe.results import sentences
+from wgfpipe.results.measured import Share, asked_of, facts_of, has_functions
+from wgfpipe.results.sentences import (
+    DISAGREE,
+    DOES_NOT_FOLLOW,
+    FOLLOWS,
+    FUNCTION_AND_SOME,
+    FUNCTION_ONLY,
+    NO_ANSWER,
+    NOT_RESOLVED,
+    UNDECIDED,
+)
 from wgfpipe.status import Status
-
-FOLLOWS = "follows"
-FUNCTION_ONLY = "follows in function space only"
-DOES_NOT_FOLLOW = "does not follow"
-NOT_RESOLVED = "not resolved"
-UNDECIDED = "undecided"
-FUNCTION_AND_SOME = "follows in function space; in measure for some methods"
-DISAGREE = "methods disagree"
-NO_ANSWER = "no answer"
 
 WORDS: dict[str, tuple[str, str]] = {
     FOLLOWS: ("good", "✓"),
@@ -54,9 +56,6 @@ IN_FUNCTION_SPACE = (FUNCTION_ONLY, FUNCTION_AND_SOME)
 INFINITE = "infinite"
 """What stands for an infinite share where evidence is stored: JSON has no such number."""
 
-INFINITELY_FAR = "infinitely far"
-"""What stands for it in a sentence."""
-
 CONFIDENCE = 0.95
 """Of the interval of a share over repetitions, Student's for a mean."""
 
@@ -65,39 +64,6 @@ SAME_DIFFUSION = 0.01
 
 BIAS_TO_TELL = 0.1
 """Share of the tolerance above which a predicted bias is told."""
-
-
-_OF_A_FLOW = {
-    FOLLOWS: "the Wasserstein gradient flow follows {}",
-    DOES_NOT_FOLLOW: "the Wasserstein gradient flow, as computed here, does not follow {}",
-    DISAGREE: "the discretizations of the Wasserstein gradient flow disagree about {}",
-    UNDECIDED: "it is undecided whether the flow follows {}: intervals hold the tolerance",
-    NOT_RESOLVED: "it is not resolved whether the flow follows {}",
-}
-"""What a sentence says of a network, whose flow of measures is held to descent."""
-
-_OF_SCHEMES = {
-    FOLLOWS: "every scheme that was asked follows {}",
-    DOES_NOT_FOLLOW: "no scheme that was asked follows {}",
-    DISAGREE: "the schemes disagree about {}",
-    UNDECIDED: "it is undecided whether the schemes follow {}: intervals hold the tolerance",
-    NOT_RESOLVED: "it is not resolved whether the schemes follow {}",
-}
-"""What it says where schemes of one flow are held to one of them."""
-
-
-class Share(NamedTuple):
-    """A share of the distance travelled: its mean over repetitions, and the ends of its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        if self.mean == math.inf:
-            return INFINITELY_FAR
-        mean, low, high = (f"{value:.1%}" for value in self)
-        return mean if low == high else f"{mean} ({low} to {high})"
 
 
 def relative(distances: xr.Dataset) -> xr.Dataset:
@@ -180,8 +146,7 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         "bias": None,
     }
     if status in (Status.UNSUPPORTED, Status.DIVERGED):
-        why = f"{label} gives no answer ({status.name.lower()}): {said['advice']}"
-        return evidence | {"verdict": NO_ANSWER, "sentence": why}
+        return evidence | {"verdict": NO_ANSWER, "sentence": sentences.without_answer(label, status, said["advice"])}
     shares = relative(distances).sel({"label": label})
     function_name, measure_name = asked_of(distances)
     facts = facts_of(distances)
@@ -200,50 +165,16 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         evidence["caveat"] = None if said.get("bias", 0.0) > 0.0 else evidence["caveat"]
     else:
         evidence["caveat"] = f"{said['caveat']} ({bias:.1%} of the distance travelled)"
-    parts = []
-    if function is not None and function_name:
-        parts.append(f"{function} apart in {facts[function_name]['in_words']}")
-    if measure is not None and measure_name:
-        apart = "" if function is not None or has_functions(distances) else " apart"
-        on_nodes = not has_functions(distances) and floor is not None and floor.high == 0.0  # carrying changes nothing
-        to = " to the reference carried to the grid" if carried and not on_nodes else ""
-        parts.append(f"{measure}{apart} in {facts[measure_name]['in_words']}{_by(distances, measure_name, label)}{to}")
-    reservation = "" if status is Status.OK else f"; with reservation, status {status.name.lower()}: {said['advice']}"
-    found = " and ".join(parts) or _why_nothing(distances, label)
-    if parts and not found.startswith(INFINITELY_FAR):
-        found = f"at most {found}"
-    if not parts:
+    found = sentences.found(distances, label, evidence["reference"]["moves"], function, measure, floor, bool(carried))
+    if function is None and measure is None:
         verdict = NO_ANSWER
     elif floor is not None and floor.high > tolerance:
-        verdict, found = NOT_RESOLVED, f"{found}; {_what_would_do(distances, floor.high, tolerance)}"
+        verdict, found = NOT_RESOLVED, f"{found}; {sentences.what_would_do(distances, floor.high, tolerance)}"
     elif bias is not None and bias > tolerance:
-        verdict, found = NOT_RESOLVED, f"{found}; its own bias is {bias:.1%}: longer steps or a smaller epsilon would do"
+        verdict, found = NOT_RESOLVED, f"{found}; {sentences.own_bias(bias)}"
     else:
         verdict = _verdict(function, measure, tolerance)
-    return evidence | {"verdict": verdict, "sentence": f"{label} {verdict}: {found}{reservation}"}
-
-
-def has_functions(distances: xr.Dataset) -> bool:
-    """Whether the points of the space that distances were measured in have outputs."""
-    return bool(distances.attrs.get("outputs", 1))
-
-
-def facts_of(distances: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """What a file of distances says of those in it; see :func:`wgfpipe.distances.facts_of`."""
-    return json.loads(distances.attrs["facts"])
-
-
-def asked_of(distances: xr.Dataset) -> tuple[str | None, str | None]:
-    """Names of the distances of functions and of measures that a verdict asks, of those that were measured.
-
-    Where points have no outputs the measures alone decide; energies do where no measures were compared.
-    """
-    facts = facts_of(distances)
-    names = sorted(map(str, distances["distance"].values), key=lambda name: facts[name]["preference"])
-    function, measure = (
-        next((name for name in names if facts[name]["role"] == role), None) for role in ("observable", "measure")
-    )
-    return (None if measure is not None and not has_functions(distances) else function), measure
+    return evidence | {"verdict": verdict, "sentence": sentences.of_method(label, verdict, found, status, said["advice"])}
 
 
 def judge_cell(
@@ -278,48 +209,28 @@ def judge_cell(
     answers = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
     labels = {answer: [m["method"] for m in sound if m["verdict"] == answer] for answer in (*answers, NOT_RESOLVED, UNDECIDED)}
     deciding = [m for m in sound if m["verdict"] in answers]
-    found = {answer: text.format(reference) for answer, text in (_OF_A_FLOW if network else _OF_SCHEMES).items()}
-    if known["status"] != "ok":
+    if known["status"] != "ok" or not known["moves"] or not sound:
         verdict = NO_ANSWER
-        text = f"there is no answer: the reference {reference} has status {known['status']}: {known['advice']}"
-    elif not known["moves"]:
-        verdict = NO_ANSWER
-        text = f"there is no answer: the reference {reference} does not move, so that there is nothing to follow"
-    elif not sound:
-        verdict = NO_ANSWER
-        why = "no method here solves what the reference solves" if not asked else "no method that was asked is sound"
-        text = f"there is no answer: {why}"
     elif not deciding:
         verdict = UNDECIDED if labels[UNDECIDED] else NOT_RESOLVED
-        text = found[verdict]
     elif len(labels[FOLLOWS]) == len(deciding):
-        verdict, text = FOLLOWS, found[FOLLOWS]
+        verdict = FOLLOWS
     elif len(labels[DOES_NOT_FOLLOW]) == len(deciding):
-        verdict, text = DOES_NOT_FOLLOW, found[DOES_NOT_FOLLOW]
+        verdict = DOES_NOT_FOLLOW
     elif labels[DOES_NOT_FOLLOW]:
-        verdict, text = DISAGREE, found[DISAGREE]
+        verdict = DISAGREE
     else:
         verdict = FUNCTION_AND_SOME if labels[FOLLOWS] else FUNCTION_ONLY
-        text = f"the Wasserstein gradient flow follows {reference} in function space"
-    if network and deciding and verdict != NO_ANSWER and not any(m["transports"] for m in deciding):
-        named = ", ".join(m["method"] for m in deciding)
-        text += f", by the word of {named} alone: implicit against explicit Euler of one equation, and no transport is computed"
-    if verdict != NO_ANSWER:
-        listed = "; ".join(f"{answer}: {', '.join(named)}" for answer, named in labels.items() if named)
-        measured = "" if network else f" in {known['measured']}"
-        text += f" (tolerance {tolerance:.0%} of the distance travelled{measured}; {listed})"
-    sentence = f"In {cell}, {text.removesuffix('.')}."
     silent: dict[str, list[str]] = {}  # why a method has no say, in some words -> methods; the rest is in their rows
     for method in (m for m in flows if m not in sound):
         reason = method["status"].replace("_", " ")
         if method["status"] == "ok":
             reason = _other_flow(method, known) or "no distance"
         silent.setdefault(reason, []).append(method["method"])
-    if silent:
-        listed = "; ".join(f"{reason}: {', '.join(labels)}" for reason, labels in silent.items())
-        sentence += f" Without a say: {listed}."
+    alone = [m["method"] for m in deciding] if network and not any(m["transports"] for m in deciding) else []
+    sentence = sentences.of_cell(cell, verdict, reference, tolerance, known, bool(asked), labels, alone, silent)
     if reference_has_caveat:
-        sentence += f" The reference {reference} has a caveat of its own."
+        sentence += sentences.caveat_of(reference)
     return {
         "cell": cell,
         "verdict": verdict,
@@ -352,12 +263,6 @@ def _stored(share: float) -> float | str:
     return INFINITE if share == math.inf else share
 
 
-def _by(distances: xr.Dataset, name: str, label: str) -> str:
-    """By what a distance compared a label with the reference, where that depends on the two."""
-    by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {}).get(label)
-    return f" ({by})" if by else ""
-
-
 def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
     """Predicted displacement of a scheme's own, as a share of the distance travelled; None where theory predicts none."""
     lengths = [name for name, facts in facts_of(distances).items() if facts["carries"]]  # W2 first
@@ -366,34 +271,6 @@ def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
         return None
     travelled = float(distances["travelled"].sel(distance=available[0]).max())
     return said["bias"] / travelled if travelled > 0.0 else None
-
-
-def _what_would_do(distances: xr.Dataset, floor: float, tolerance: float) -> str:
-    """Say which spacing would resolve a grid method, and what it would cost: the floor is proportional to the spacing."""
-    finer, said = floor / tolerance, distances.attrs
-    text = f"but the nearest measure on the grid is itself {floor:.1%} from the reference"
-    if "spacing" in said:
-        cost = finer ** (said["grid_dimension"] + 1)  # of one product with each of the matrices of the axes
-        text += (
-            f": a spacing of {said['spacing'] / finer:.2g} in place of {said['spacing']:.2g} would do, {finer:.2g} times the "
-            f"points on an axis and about {cost:.2g} times the cost of a step"
-        )
-    return text
-
-
-def _why_nothing(distances: xr.Dataset, label: str) -> str:
-    """Say why a method has no number."""
-    failed = json.loads(distances.attrs.get("failures", "{}")).get(label)
-    if failed:
-        return next(iter(failed.values()))
-    if not _reference(distances)["moves"]:
-        return "the reference does not move"
-    names = [name for name in asked_of(distances) if name is not None]
-    travelled = distances["travelled"].max("time").sel(distance=names)
-    if names and np.isinf(travelled).any():
-        words = facts_of(distances)[names[-1]]["in_words"]
-        return f"the reference travels infinitely far in {words}, and of that there is no share"
-    return "nothing measured"
 
 
 def _flow_of(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

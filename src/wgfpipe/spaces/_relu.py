@@ -33,7 +33,7 @@ def _squared_distance(prediction, y):  # pragma: no cover - compiled
 
 
 @_relaxed
-def advance_two(points, base, weights, sign, x, y, curvature, outputs, dt):  # pragma: no cover - compiled
+def advance_two(points, base, weights, sign, x, y, bend, outputs, dt):  # pragma: no cover - compiled
     """Two parameters: return ``base - dt grad V(points)``, (2, atom), the outputs there, (sample,), and their loss.
 
     A sample (a, b), b > 0, is b times the sample (a / b, 1), which costs one multiplication less a neuron.
@@ -43,7 +43,7 @@ def advance_two(points, base, weights, sign, x, y, curvature, outputs, dt):  # p
     position, slope, prediction = np.zeros(n_even), np.zeros(n_even), np.zeros(n_even)
     for j in range(n_samples):
         position[j] = x[j, 0] / x[j, 1]
-        slope[j] = x[j, 1] * curvature * (outputs[j] - y[j])
+        slope[j] = x[j, 1] * bend * (outputs[j] - y[j])
     moved, forces, signed_weights = np.empty_like(points), np.empty((2, BLOCK)), np.empty(BLOCK)
     for start in range(0, n_atoms, BLOCK):
         stop = min(start + BLOCK, n_atoms)
@@ -73,7 +73,7 @@ def advance_two(points, base, weights, sign, x, y, curvature, outputs, dt):  # p
             _outputs_of_two(moved0, moved1, signed, position, j, prediction)
     for j in range(n_samples):
         prediction[j] *= x[j, 1]
-    return moved, prediction[:n_samples], 0.5 * curvature * _squared_distance(prediction, y)
+    return moved, prediction[:n_samples], 0.5 * bend * _squared_distance(prediction, y)
 
 
 @_inlined
@@ -171,13 +171,13 @@ def prox(anchor, start, sign, x, slope, dt, tolerance, max_sweeps, max_lineariza
             for _ in range(max_sweeps):
                 largest = 0.0
                 for j in range(n_samples):
-                    stiffness = dt * sign[i] * slope[j]
-                    if stiffness > 0.0 and norms[j] > 0.0:
+                    pull = dt * sign[i] * slope[j]
+                    if pull > 0.0 and norms[j] > 0.0:
                         inner = 0.0
                         for k in range(n_parameters):
                             inner += theta[k] * x[j, k]
-                        new = min(max(multiplier[j] + inner / (stiffness * norms[j]), 0.0), 1.0)
-                        change = stiffness * (new - multiplier[j])
+                        new = min(max(multiplier[j] + inner / (pull * norms[j]), 0.0), 1.0)
+                        change = pull * (new - multiplier[j])
                         if change != 0.0:
                             multiplier[j] = new
                             for k in range(n_parameters):

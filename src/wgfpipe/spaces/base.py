@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.section import PlugIn
 
 NOTHING = np.empty((0, 0))
-"""No preactivations: see :meth:`Parametrization.advance`."""
+"""No preactivations: see :class:`ParticleState`."""
 
 
 Geometry = Literal["euclidean", "periodic", "curved"]
@@ -25,6 +25,31 @@ DECLARED = (
     declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
 )
 """Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
+
+
+class ParticleState(NamedTuple):
+    """Neurons, (atom, param), the outputs of their network, (sample,), and the preactivations that the last pass left.
+
+    Preactivations ``<theta_i, x_j>``, (sample, atom), are half of the next pass where matrices are large; NOTHING elsewhere.
+    """
+
+    points: Array
+    prediction: Array
+    preactivations: Array = NOTHING
+
+
+class Carried(NamedTuple):
+    """What neurons carry along and no step changes: masses and signs, (atom,)."""
+
+    weights: Array
+    sign: Sign
+
+
+class Samples(NamedTuple):
+    """What outputs are taken on, inputs x (sample, feature), and what is asked of them there."""
+
+    x: Array
+    loss: Loss
 
 
 class Space(PlugIn, ABC):
@@ -141,27 +166,18 @@ class Parametrization(Space):
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
 
     def advance(
-        self,
-        points: Array,
-        base: Array,
-        weights: Array,
-        sign: Sign,
-        x: Array,
-        loss: Loss,
-        outputs: Array,
-        dt: float,
-        preactivations: Array = NOTHING,
-    ) -> tuple[Array, Array, float, Array]:
-        """Return ``base - dt grad V(points)``, the outputs of the network there, their loss, and the preactivations there.
+        self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
+    ) -> tuple[ParticleState, float]:
+        """Return the neurons ``base - dt grad V(points)``, base (atom, param), with their outputs, and the loss of those.
 
-        What every explicit scheme asks for, and a parametrization may compute it in one pass: shapes (atom, param), (sample,),
-        a number, (sample, atom). ``outputs`` (sample,) are those at ``points``. Preactivations ``<theta_i, x_j>`` are what the
-        call that made ``points`` returned, or NOTHING: where matrices are large, half of the next pass is known.
+        What every explicit scheme asks for, and a parametrization may compute it in one pass. ``state`` is what the call that
+        made its points returned, or those with their outputs.
         """
-        v = outputs - loss.centre
-        moved = self.retract(base - dt * self.gradient(points, sign, x, loss.slope(v)), points)
+        (weights, sign), (x, loss) = carried, samples
+        v = state.prediction - loss.centre
+        moved = self.retract(base - dt * self.gradient(state.points, sign, x, loss.slope(v)), state.points)
         after = self.activations(moved, sign, x) @ weights
-        return moved, after, loss.value(after - loss.centre), NOTHING
+        return ParticleState(moved, after), loss.value(after - loss.centre)
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         """Global minimizers of ``distance(theta, anchor)^2 / (2 dt) + V(theta)`` and the minima, (atom, param) and (atom,).

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import NOTHING, Parametrization
+from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Samples
 from wgfpipe.spaces.signed import Signed
 
 _HALF = Signed()
@@ -55,21 +54,12 @@ class Pair(Parametrization):
         return _HALF.tangent_kernel(halves, np.tile(weights, 2), signs, x)
 
     def advance(
-        self,
-        points: Array,
-        base: Array,
-        weights: Array,
-        sign: Sign,
-        x: Array,
-        loss: Loss,
-        outputs: Array,
-        dt: float,
-        preactivations: Array = NOTHING,
-    ) -> tuple[Array, Array, float, Array]:
-        halves, signs = _split(points)
-        starts, masses = _split(base)[0], np.tile(weights, 2)
-        moved, after, value, _ = _HALF.advance(halves, starts, masses, signs, x, loss, outputs, dt)
-        return _join(moved), after, value, NOTHING
+        self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
+    ) -> tuple[ParticleState, float]:
+        halves, signs = _split(state.points)
+        starts, both = _split(base)[0], Carried(np.tile(carried.weights, 2), signs)
+        moved, value = _HALF.advance(ParticleState(halves, state.prediction), starts, dt, both, samples)
+        return ParticleState(_join(moved.points), moved.prediction), value
 
     def prox(self, anchor: Array, start: Array, sign: Sign, x: Array, slope: Array, dt: float) -> Array:
         halves, signs = _split(anchor)

@@ -11,9 +11,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
-from wgfpipe.spaces.base import NOTHING, Parametrization
+from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Samples
 
 
 class Signed(Parametrization):
@@ -51,29 +50,22 @@ class Signed(Parametrization):
         return (x @ x.T) * ((active * weights[present]) @ active.T)
 
     def advance(
-        self,
-        points: Array,
-        base: Array,
-        weights: Array,
-        sign: Sign,
-        x: Array,
-        loss: Loss,
-        outputs: Array,
-        dt: float,
-        preactivations: Array = NOTHING,
-    ) -> tuple[Array, Array, float, Array]:
+        self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
+    ) -> tuple[ParticleState, float]:
+        points, outputs, preactivations = state
+        (weights, sign), (x, loss) = carried, samples
         if points.shape[1] == 2 and loss.quadratic is not None:
             columns = points.T if points.flags.f_contiguous else np.ascontiguousarray(points.T)
             base_columns = columns if base is points else np.ascontiguousarray(base.T)
             given = columns, base_columns, weights, sign, x, loss.centre, loss.quadratic, outputs, dt
             moved, after, value = _compiled_pass()(*given)
-            return moved.T, after, value, NOTHING
+            return ParticleState(moved.T, after), value
         inner = preactivations if preactivations.size else x @ points.T  # (sample, atom)
         active = np.multiply(inner > 0.0, loss.slope(outputs - loss.centre)[:, None])
         moved_points = base - dt * sign[:, None] * (active.T @ x)
         inner = np.matmul(x, moved_points.T, out=active)
         after = np.maximum(inner, 0.0) @ (weights * sign)
-        return moved_points, after, loss.value(after - loss.centre), inner
+        return ParticleState(moved_points, after, inner), loss.value(after - loss.centre)
 
     def global_prox(self, anchor: Array, sign: Sign, x: Array, slope: Array, dt: float) -> tuple[Array, Array] | None:
         if anchor.shape[1] != 2:
