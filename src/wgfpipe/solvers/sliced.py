@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
 from wgfpipe.measure import Array, power_of_two
@@ -66,7 +67,7 @@ class Evaluation(NamedTuple):
     value, travel : float
         J, and the transport part of it.
     masses, gradient : Array, shape (atom,)
-        The masses, and a subgradient.
+        The masses, and a subgradient of J, its entropy left out.
     """
 
     value: float
@@ -76,7 +77,7 @@ class Evaluation(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """An affine lower bound, ``J(p) >= <gradient, p> + constant`` for all masses p; ``gradient`` (atom,)."""
+    """An affine lower bound, ``J(p) >= <gradient, p> + constant``, an entropy left out of J, for all p; ``gradient`` (atom,)."""
 
     gradient: Array
     constant: float
@@ -138,7 +139,7 @@ class SlicedObjective:
         self.start_energy = energy.value(before)
 
     def at(self, masses: Array) -> Evaluation:
-        """J and a subgradient at some masses (atom,)."""
+        """J and a subgradient, the entropy left out of it, at some masses (atom,)."""
         v = self._v(masses)
         gradient, travel, _, _ = self._transport(masses, self.before)
         gradient += self.energy.potential(v)
@@ -277,3 +278,16 @@ class SlicedObjective:
             row[lightest[np.cumsum(row[lightest]) <= TAIL * mass]] = 0.0
             row *= mass / row.sum()
         return kept
+
+
+def split_start(energy: MassEnergy, grid: Grid, before: Array, dt: float) -> Array:
+    """Masses (atom,) to start from: a step that the lattice holds is a longer one for a share of the mass."""
+    potential = energy.potential(energy.outputs(before) - energy.loss.centre)
+    doubling = 0
+    while True:
+        image, _ = best_map(grid, potential, dt * 2.0**doubling)
+        if doubling == 9 or before[image != np.arange(len(before))].sum() > 0.9 * before.sum():
+            break
+        doubling += 1
+    moved = np.bincount(image, weights=before, minlength=len(before))
+    return before + (moved - before) / 2.0**doubling
