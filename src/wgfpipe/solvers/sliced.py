@@ -77,7 +77,7 @@ class Evaluation(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """An affine lower bound, ``J(p) >= <gradient, p> + constant``, an entropy left out of J, for all p; ``gradient`` (atom,)."""
+    """An affine lower bound ``<gradient, p> + constant`` on J, an entropy left out of it, for all p; ``gradient`` (atom,)."""
 
     gradient: Array
     constant: float

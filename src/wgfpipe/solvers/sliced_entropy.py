@@ -8,7 +8,8 @@ Masses too small for float64 are zero.
 
 A bound ``<g, p> + c`` on all but the entropy bounds J by its minimum over masses of each sign, which a softmax attains:
 
-    p(g) = mass * softmax(log volume - g / D),  d(g, c) = c + sum over signs of D mass (log mass - logsumexp(log volume - g / D)).
+    p(g) = mass * softmax(log volume - g / D),
+    d(g, c) = c + sum over signs of D mass (log mass - logsumexp(log volume - g / D)).
 
 Convex combinations of bounds are bounds, and d is concave and smooth in their shares, with the derivatives
 ``<g_k, p(g)> + c_k``: sequential quadratic programming finds the best. Any shares give a true bound. Where the bounds together
@@ -42,8 +43,11 @@ MODEL_STEPS = 10
 MIXTURES = (0.1, 0.01, 1e-3, 1e-4)
 """Shares of the bounds' minimizer that are tried in the start of a round."""
 
-MAX_PROGRAM = 100
+MAX_PROGRAM = 50
 """Iterations of a quadratic program; it stops where it finds no better shares, and a round later goes on from them."""
+
+NEGLIGIBLE = 1e-6
+"""A bound of a smaller share leaves, or programs grow with every round, ten times as slow after three."""
 
 
 class Model(NamedTuple):
@@ -71,13 +75,18 @@ class EntropicSlicedObjective(SlicedObjective):
     """J of one step of an energy with an entropy; parameters as in :class:`SlicedObjective`."""
 
     def minimize(self, start: Array, tolerance: float, released: float, rounding: float, max_evaluations: int) -> Minimum:
-        """As in :meth:`SlicedObjective.minimize`, from any masses."""
+        """As in :meth:`SlicedObjective.minimize`, from any masses.
+
+        One round is gone at least, unless nothing is left but rounding: a share of all that was released since the start may
+        be more than a late step releases, and the first bounds, at no cost, are as good.
+        """
         best = Evaluation(self.start_energy, 0.0, self.before, np.zeros_like(self.before))
         model, point, evaluations = self.best_model(self.first_cuts(), np.array([0.5, 0.5])), start, 0
         bound = model.bound
 
         def reached() -> bool:
-            return best.value - bound <= max(tolerance * (released + self.start_energy - best.value), rounding)
+            share = tolerance * (released + self.start_energy - best.value) if evaluations else 0.0
+            return best.value - bound <= max(share, rounding)
 
         while not reached() and evaluations < max_evaluations:
             path = self.descend(point, min(ROUND, max_evaluations - evaluations))
@@ -151,7 +160,7 @@ class EntropicSlicedObjective(SlicedObjective):
             options={"maxiter": MAX_PROGRAM, "ftol": 1e-12},
         )
         candidates = [shares, *np.eye(len(cuts))]
-        found = np.maximum(answer.x, 0.0)
+        found = np.where(answer.x > NEGLIGIBLE, answer.x, 0.0)
         if np.isfinite(found).all() and found.sum() > 0.0:
             candidates.append(found / found.sum())
         # Whatever the program returned, the best of these is a bound that is not below the one it started from.
