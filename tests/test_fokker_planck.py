@@ -154,7 +154,7 @@ def test_runs_say_which_diffusion_they_solve():
         assert method.solves(problem, 0.1, 10).entropy == pytest.approx(diffusion, rel=1e-14), name
 
 
-@pytest.mark.parametrize("cls", ["GradientDescent", "Prox", "JKOExact", "JKOEMD", "JKOSlicedGrid", "EMDProx"])
+@pytest.mark.parametrize("cls", ["GradientDescent", "Prox", "JKOExact", "JKOEMD", "EMDProx"])
 def test_what_cannot_take_an_entropy_says_so(cls):
     """Atoms have no density; the reason names methods that take one."""
     run = wgfpipe.solve(ornstein_uhlenbeck(32), getattr(wgfpipe, cls)(dt=0.1), 0.2, 2)
