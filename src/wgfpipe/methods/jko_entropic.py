@@ -3,9 +3,9 @@
 ``min over plans pi >= 0 with pi^T 1 = q of  epsilon KL(pi | gibbs) + 2 dt F(pi 1)``  (no transport between signs).
 
 Symbols: q ``weights`` before, p after; epsilon = gamma of the notes, 2 dt = their tau; gibbs = their xi, which compares masses
-per volume of the nodes; v = f - centre. For a fixed v the masses answer in two kernel applications, or where an entropy or
-``debias`` changes the exponent of p in some tens (:mod:`wgfpipe.solvers.scaling`). The root of v = A p(v) - centre,
-A (sample x atom) the outputs of the nodes, is found by :mod:`wgfpipe.solvers.dual` in 3-9 responses.
+per volume of the nodes; v = f - centre. For a fixed v the masses answer in two kernel applications, or in some tens where an
+entropy or ``debias`` changes the exponent of p (:mod:`wgfpipe.solvers.scaling`). The v of the outputs that answer it is
+a root, found in 3-9 responses (:mod:`wgfpipe.solvers.dual`).
 
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy (plain), which dt -> 0 takes ever farther from that of F, and of F
 itself (debiased, up to O(epsilon^2) a step). Cost a step on n^2 nodes: about 8 (plain) or 60 (debiased) kernel applications
@@ -44,8 +44,6 @@ from wgfpipe.status import Info, Status
 
 REFRESH_AFTER = 8
 """A step of more responses than this shows that the carried Jacobian is stale: it is built anew for the next."""
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class EntropicState(NamedTuple):
@@ -107,7 +105,7 @@ class JKOEntropic(Method):
             self.max_iterations,
         )
         if self.domain == "auto" and end.rank > state.rank:
-            _LOGGER.warning("%s with epsilon = %.3g: %s", self.title, epsilon, ENTERED[end.rank])
+            logging.getLogger(__name__).warning("%s with epsilon = %.3g: %s", self.title, epsilon, ENTERED[end.rank])
         lattice = lattice_status(problem, gibbs, before, end.weights, end.stayed, end.v, dt)
         info = Info(
             energy=problem.on_grid.value(end.weights, end.outputs),
@@ -127,8 +125,8 @@ class JKOEntropic(Method):
 
     def _exponent(self, problem: Problem, dt: float) -> float:
         """The s of ``p = (E gibbs b)^s``; 1 where b is explicit."""
-        scale = 2.0 * dt / problem.evaluate(self.epsilon)
-        return 1.0 / ((0.5 if self.debias else 1.0) + scale * problem.functional.diffusion)
+        strength = 2.0 * dt / problem.evaluate(self.epsilon) * problem.functional.diffusion
+        return 1.0 / ((0.5 if self.debias else 1.0) + strength)
 
     def _numbers(self, problem: Problem, gibbs: GibbsKernel, v: Array, dt: float) -> PlainNumbers:
         """Return the arithmetic that a potential needs, or the one that was asked for."""

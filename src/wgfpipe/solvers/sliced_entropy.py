@@ -36,7 +36,7 @@ from wgfpipe.measure import Array
 from wgfpipe.solvers.sliced import CUTS, ROUND, Cut, Evaluation, Minimum, SlicedObjective
 
 LIGHT = 1e-6
-"""Nodes lighter than this share of the heaviest take the steps of one that has it: logarithms move by 1000 at most."""
+"""Nodes lighter than this share of the heaviest take the steps of one that has it: a unit of x is a thousand of a logarithm."""
 
 MODEL_STEPS = 10
 """Bounds that a round adds where those of its points together are lowest."""
@@ -48,7 +48,7 @@ MAX_PROGRAM = 50
 """Iterations of a quadratic program; it stops where it finds no better shares, and a round later goes on from them."""
 
 NEGLIGIBLE = 1e-6
-"""A bound of a smaller share leaves, or programs grow with every round, ten times as slow after three."""
+"""A bound of a smaller share leaves, or programs grow with every round: four times as slow after three (measured)."""
 
 
 class Model(NamedTuple):
