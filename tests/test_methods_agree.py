@@ -594,21 +594,22 @@ def test_the_sliced_grid_step_is_certified_against_a_linear_program():
 @pytest.mark.parametrize("dt", [0.125, 1.0])
 def test_the_bound_of_the_sliced_grid_step_holds_at_random_masses(dt):
     """J at any masses is above the stored bound, and the linear bounds hold everywhere, tails and empty nodes included."""
-    from wgfpipe.methods.jko_sliced_grid import _Objective, _sorted_lines
+    from wgfpipe.solvers.sliced import SlicedObjective, sorted_lines
 
     problem = make_problem(13)
     method = wgfpipe.JKOSlicedGrid(dt=dt, n_projections=6)
     state = method.init(problem, np.random.default_rng(0))
     after, info = method.step(problem, state, dt)
     bound = info.energy + info.transport_cost - info.residual
-    objective = _Objective(problem, state.weights, _sorted_lines(problem, 6, state.seed), dt)
-    assert objective.value(after.weights)[0] == pytest.approx(info.energy + info.transport_cost, abs=1e-12)
+    lines = sorted_lines(problem.grid.nodes, 6, state.seed)
+    objective = SlicedObjective(problem.on_grid, problem.grid, state.weights, lines, dt)
+    assert objective.at(after.weights).value == pytest.approx(info.energy + info.transport_cost, abs=1e-12)
     rng, half = np.random.default_rng(1), problem.grid.n_nodes
-    gradient, constant = objective.bound_at(after.weights)
+    gradient, constant = objective.cut_at(after.weights)
     for spread in (0.01, 0.1, 1.0):
         bent = after.weights * np.exp(spread * rng.standard_normal(2 * half))
         bent *= np.repeat(0.5 / bent.reshape(2, -1).sum(axis=1), half)
         for other in (bent, rng.dirichlet(np.full(half, spread), size=2).ravel() / 2):
-            value = objective.value(other)[0]
+            value = objective.at(other).value
             assert value >= bound
             assert value >= gradient @ other + constant - 1e-12

@@ -10,9 +10,9 @@ from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import steepest
 from wgfpipe.methods.grid_steps import kernel_of
-from wgfpipe.methods.jko_sliced_grid import _Objective, _sorted_lines
 from wgfpipe.results.compare import DISTANCES, fine_inputs
 from wgfpipe.results.schema import measure_at
+from wgfpipe.solvers.sliced import SlicedObjective, sorted_lines
 
 IMBALANCES = (0.0, 0.6, -0.6)
 """A double cone, the two sheets of a hyperboloid, and the one sheet of another."""
@@ -227,8 +227,8 @@ def test_the_sliced_step_measures_places_in_euclidean_space(metric):
     places = problem.parametrization.embed(problem.grid.points)
     before, after = np.zeros((2, len(places)))
     before[5], after[70] = 1.0, 1.0
-    objective = _Objective(problem, before, _sorted_lines(problem, 8, 0), 0.25)
-    assert objective.value(after)[1] == pytest.approx(((places[5] - places[70]) ** 2).sum() / 0.5, rel=1e-12)
+    objective = SlicedObjective(problem.on_grid, problem.grid, before, sorted_lines(places[: problem.grid.n_nodes], 8, 0), 0.25)
+    assert objective.at(after).travel == pytest.approx(((places[5] - places[70]) ** 2).sum() / 0.5, rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["product", "conserved"])

@@ -17,6 +17,7 @@ import wgfpipe
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
 from wgfpipe.pipeline import stages
+from wgfpipe.report.page import _overall
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
@@ -440,6 +441,9 @@ def test_a_cell_whose_only_evidence_is_implicit_euler_says_so():
     prox = moving(drift(1.01), method_transports=0)
     answer, _ = judged({"gd": GD, "prox": prox})
     assert "by the word of prox alone" in answer["sentence"]
+    assert answer["alone"] == ["prox"]
+    assert _overall([answer])["headline"].startswith("It follows by the word of implicit steps alone")
+    assert _overall([answer])["groups"] == {verdict.FOLLOWS: [f"{answer['cell']} (by the word of prox alone)"]}
     answer, _ = judged({"gd": GD, "prox": prox, "jko": moving(drift(1.02))})
     assert "alone" not in answer["sentence"]
 

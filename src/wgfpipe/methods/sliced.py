@@ -10,5 +10,11 @@ SEES = (
 
 
 def sliced_flow(problem: Problem, more: str = "") -> Solved:
-    """Say what the sliced distance does to the flow; nothing where one parameter leaves nothing to average."""
-    return Solved() if problem.initial.points.shape[1] == 1 and not more else Solved(metric="sliced", caveat=SEES + more)
+    """Say what the sliced distance does to the flow of an energy, its entropy included.
+
+    Where one parameter leaves nothing to average, it does nothing.
+    """
+    diffusion = problem.functional.diffusion
+    if problem.initial.points.shape[1] == 1 and not more:
+        return Solved(entropy=diffusion)
+    return Solved(entropy=diffusion, metric="sliced", caveat=SEES + more)

@@ -227,15 +227,22 @@ def _troubles(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"status": status, "advice": advice, "where": where} for (status, advice), where in sorted(met.items())]
 
 
+def _told(answer: Mapping[str, Any]) -> str:
+    """Name of a cell, and whose word its verdict is where no method that has a say computes a transport."""
+    return answer["cell"] + (f" (by the word of {', '.join(answer['alone'])} alone)" if answer["alone"] else "")
+
+
 def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Answer over all cells: a headline, and the cells of each verdict."""
-    groups = {verdict: [a["cell"] for a in answers if a["verdict"] == verdict] for verdict in WORDS}
+    groups = {verdict: [_told(a) for a in answers if a["verdict"] == verdict] for verdict in WORDS}
     groups = {verdict: cells for verdict, cells in groups.items() if cells}
     groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in SILENT}
     if not groups_with_answer:
         headline = "There is no answer."
     elif set(groups_with_answer) == {FOLLOWS}:
         headline = "Yes, it follows, in every cell" + ("." if groups == groups_with_answer else " with an answer.")
+        if all(answer["alone"] for answer in answers if answer["verdict"] == FOLLOWS):
+            headline = "It follows by the word of implicit steps alone, which compute no transport."
     elif set(groups_with_answer) == {DOES_NOT_FOLLOW}:
         headline = "No, it does not follow, as computed here."
     elif set(groups_with_answer) <= {FOLLOWS, *IN_FUNCTION_SPACE}:

@@ -235,6 +235,7 @@ def judge_cell(
         "cell": cell,
         "verdict": verdict,
         "sentence": sentence,
+        "alone": alone,
         "reference": reference,
         "tolerance": tolerance,
         "methods": methods,
