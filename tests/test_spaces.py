@@ -78,6 +78,13 @@ def test_a_bowl_has_no_place_on_the_torus_and_a_wave_has():
         made_from("energy", {"kind": "quadratic"}).on(torus, *nothing)
     assert made_from("energy", {"kind": "quadratic", "stiffness": 0.0}).on(torus, *nothing).outputs is not None
     assert made_from("energy", {"kind": "potential", "shape": "expression", "expression": "cos(x)"}).on(torus, *nothing)
+    for shape in (
+        {"shape": "quadratic", "stiffness": 1.0},
+        {"shape": "expression", "expression": "cos(x/2)"},
+        {"shape": "double_well"},
+    ):
+        with pytest.raises(ValueError, match=r"has the period of the space, and this one is .* at x \+ 6.283: take"):
+            made_from("energy", {"kind": "potential", **shape}).on(torus, *nothing)
 
 
 def test_the_torus_lies_on_circles():

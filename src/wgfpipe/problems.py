@@ -10,17 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from wgfpipe.energies.base import Energy
-from wgfpipe.energies.functional import NO_LOSS, Functional, Outputs, Potential
+from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Space, solved_by_steps
-
-ROUNDINGS = 64.0
-"""Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
-for the terms themselves."""
 
 
 @dataclass(frozen=True, eq=False)

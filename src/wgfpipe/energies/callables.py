@@ -52,7 +52,9 @@ class PotentialOf(Energy):
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         if space.geometry == "curved":
             raise ValueError(f"a potential is a function of flat coordinates, and those of {space.kind} are curved")
-        return BoundPotential(self._value, self._gradient)
+        bound = BoundPotential(self._value, self._gradient)
+        bound.check_periodic(space, x.shape[1])
+        return bound
 
     def _value(self, points: Array) -> Array:
         return _of_shape(self.value(points), points.shape[:1], "value(x)")

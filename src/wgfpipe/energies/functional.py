@@ -17,6 +17,10 @@ from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
 from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Samples, Space
 
+ROUNDINGS = 64.0
+"""Units of the last place by which a sum of up to a million terms, taken in blocks, may be off: 2 log2 of their number and more
+for the terms themselves."""
+
 NO_LOSS = Squared(np.zeros(0), 0.0)
 """The loss of what has no outputs."""
 
@@ -205,6 +209,34 @@ class Potential(Functional):
         quadratic: tuple[Array, Array] | None = None,
     ) -> None:
         self.at, self.gradient_at, self.quadratic = at, gradient_at, quadratic
+
+    def check_periodic(self, space: Space, n_features: int) -> None:
+        """Check that V is the same a period of the space further, at some places all over a period.
+
+        Raises
+        ------
+        ValueError
+            If it is not: there it would have a jump, and no gradient.
+        """
+        periods = space.periods(n_features)
+        if not any(periods):
+            return
+        turns = (np.arange(1, 17)[:, None] * np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0])[np.arange(len(periods)) % 6]) % 1.0
+        places = (turns - 0.5) * np.array([2.0 if period is None else period for period in periods])
+        values, steepest = self.at(places), float(np.abs(self.gradient_at(places)).max())
+        for k, period in enumerate(periods):
+            if period is None:
+                continue
+            further = self.at(places + period * np.eye(len(periods))[k])
+            rounding = ROUNDINGS * np.finfo(float).eps * (np.abs(values).max() + 2.0 * period * steepest)
+            worst = int(np.abs(further - values).argmax())
+            if not np.abs(further - values)[worst] <= rounding:
+                name = space.parameter_names(n_features)[k]
+                raise ValueError(
+                    f"a potential on {space.kind} has the period of the space, and this one is {values[worst]:.3g} at a place "
+                    f"and {further[worst]:.3g} at {name} + {period:.4g}: take an expression in cos and sin of "
+                    f"2 pi / {period:.4g} times the coordinate, or space: {{kind: euclidean}}"
+                )
 
     def value(self, measure: Measure) -> float:
         return float(measure.weights @ self.at(measure.points))

@@ -56,4 +56,6 @@ class Potential(Energy):
             stiffness = float(matrix[0, 0])
             if stiffness >= 0.0 and not centre.any() and np.array_equal(matrix, stiffness * np.eye(dimension)):
                 return Network(Outputs(space, x, Squared(np.zeros(0), 0.0), stiffness))  # completes squares
-        return BoundPotential(self.shape.value, self.shape.gradient, form)
+        bound = BoundPotential(self.shape.value, self.shape.gradient, form)
+        bound.check_periodic(space, x.shape[1])
+        return bound
