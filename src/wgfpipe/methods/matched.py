@@ -48,7 +48,7 @@ MOMENTUM = ((math.sqrt(2.0) - 1.0) / (math.sqrt(2.0) + 1.0)) ** 2
 """Polyak's heavy ball for a Jacobian whose spectrum lies between 1 and 2."""
 
 RESOLVED = 2.0
-"""A kernel of epsilon = 2 h^2 carries all of a drift but 2e-7, by Poisson's sum 1 - 4 pi^2 (epsilon / h^2) e^(-pi^2 epsilon / h^2)."""
+"""Units of h^2: with z = epsilon / h^2 the lattice holds back 4 pi^2 z exp(-pi^2 z) of a drift (Poisson), 2e-7 at z = 2."""
 
 
 class Matching(NamedTuple):
@@ -129,9 +129,9 @@ class Matched(Method):
         lost = 1.0 - min(kernel_of(problem.require_grid(), epsilon, False).mobility)
         return Solved(
             entropy=diffusion,
-            caveat=f"steps of {dt:.3g} with diffusion D = {diffusion:.3g} make epsilon = 4 dt D = {epsilon / spacing**2:.2g} h^2, "
-            f"below 2 h^2: the lattice holds back a share {lost:.2g} of drift and diffusion, and the run lags by that share of "
-            f"its time; dt of at least h^2 / (2 D) = {spacing**2 / (2.0 * diffusion):.3g} lags by none",
+            caveat=f"steps of {dt:.3g} with D = {diffusion:.3g} make epsilon = 4 dt D = {epsilon / spacing**2:.3g} h^2, below "
+            f"2 h^2: the lattice holds back a share {lost:.2g} of drift and diffusion, and the run lags by that share of its "
+            f"time; a dt of at least h^2 / (2 D) = {spacing**2 / (2.0 * diffusion):.4g} has no lag",
         )
 
     def init(self, problem: Problem, rng: np.random.Generator) -> MatchedState:
@@ -157,17 +157,18 @@ class Matched(Method):
         numbers = ARITHMETICS[matching.rank](gibbs)
         weights = _carried(numbers, grid, matching.scaling, matching.smooth, before)
         outputs = coupling.outputs(weights)
+        statuses = {
+            Status.EDGE: grid.boundary @ weights > EDGE_MASS * weights.sum(),
+            Status.PINNED: _pinned(grid, gibbs, before, matching.target),
+            Status.NOT_CONVERGED: not matching.residual <= self.tolerance,
+        }
         info = Info(
             energy=coupling.value(weights, outputs),
             inner_iterations=sweeps,
             residual=matching.residual,
             kernel_applications=applications + numbers.applications,
             mass_error=mass_error(grid, before, weights),
-            status=Status.worst(
-                Status.EDGE if grid.boundary @ weights > EDGE_MASS * weights.sum() else Status.OK,
-                Status.PINNED if _pinned(grid, gibbs, before, matching.target) else Status.OK,
-                Status.OK if matching.residual <= self.tolerance else Status.NOT_CONVERGED,
-            ),
+            status=Status.worst(*(status for status, found in statuses.items() if found)),
         )
         return MatchedState(weights, outputs - coupling.loss.centre, log_scaling, dt, matching.rank), info
 
@@ -219,9 +220,7 @@ def _matching(
             misplaced = target * np.abs(np.expm1(np.where(target > 0.0, excess, 0.0)))
         residual = float(by_sign(grid, misplaced).sum(axis=1).max())
         if residual <= tolerance or sweeps == max_iterations or math.isnan(residual):
-            return Matching(
-                scaling, smooth, log_scaling, target, residual, sweeps, numbers.applications, numbers.rank
-            )
+            return Matching(scaling, smooth, log_scaling, target, residual, sweeps, numbers.applications, numbers.rank)
         move = MOMENTUM * move - RELAXATION * excess
         log_scaling = log_scaling + move
 
