@@ -22,7 +22,6 @@ Matrix Anal. Appl. 35 (2014), symmetric scaling; Polyak, USSR Comput. Math. 4 (1
 
 import logging
 import math
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -107,7 +106,6 @@ class Matched(Method):
         "Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015)",
         "Knight, Ruiz and Ucar, A Symmetry Preserving Algorithm for Matrix Scaling, SIAM J. Matrix Anal. Appl. 35 (2014)",
     )
-    example: ClassVar[Mapping[str, Any]] = {}
     contraction_error: ClassVar[float] = 0.5  # the flow itself, which is 0.38 away
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -237,7 +235,7 @@ def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, befor
 
 def _pinned(grid: Grid, gibbs: GibbsKernel, before: Array, target: Array) -> bool:
     """Whether the lattice holds back more than a tenth of drift and diffusion, of masses that are not at rest."""
-    if min(gibbs.mobility) >= PINNED_MOBILITY:
+    if gibbs.epsilon >= RESOLVED * max(grid.spacings) ** 2 or min(gibbs.mobility) >= PINNED_MOBILITY:
         return False
     masses = by_sign(grid, before)
     away = np.abs(masses - masses.sum(axis=1, keepdims=True) * by_sign(grid, target)).sum()
