@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import sine_problem
 
+import wgfpipe
 from wgfpipe.methods import METHODS
 
 POINTS_PER_AXIS = 24
@@ -15,14 +16,27 @@ def made(cls):
     return cls(dt=max(0.125, cls.shortest_resolved_dt), **{name: cls.example[name] for name in missing & set(cls.example)})
 
 
+def home(method):
+    """The network, or what a method is made for: balanced neurons of both layers, a potential with an entropy."""
+    law = {"kind": "gaussian", "std": 0.5, "sampled": 500, "lifted": True}
+    problems = (
+        sine_problem(POINTS_PER_AXIS),
+        sine_problem(POINTS_PER_AXIS, parametrization={"kind": "weight_alpha"}, initial=law),
+        wgfpipe.problem(
+            space="plane",
+            energy=[wgfpipe.Quadratic(stiffness=1.0), wgfpipe.Entropy(strength=0.2)],
+            initial={"kind": "gaussian", "mean": [0.6, -0.4], "std": 0.4},
+            grid={"half_width": 3.0, "points_per_axis": POINTS_PER_AXIS},
+        ),
+    )
+    return next(problem for problem in problems if method.unsupported(problem) is None)
+
+
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.model_fields["kind"].default)
 def bench_method(measured, cls):
-    """Steps 2 to 5 of a trajectory of 8 samples on 24^2 nodes a sign, or their neurons."""
-    method, problem = made(cls), sine_problem(POINTS_PER_AXIS)
-    if method.unsupported(problem) is not None:  # wfr: balanced neurons of both layers
-        law = {"kind": "gaussian", "std": 0.5, "sampled": 500, "lifted": True}
-        problem = sine_problem(POINTS_PER_AXIS, parametrization={"kind": "weight_alpha"}, initial=law)
-    assert method.unsupported(problem) is None
+    """Steps 2 to 5 of a trajectory of 8 samples on 24^2 nodes a sign, or their neurons, or in a potential."""
+    method = made(cls)
+    problem = home(method)
     states, infos = [method.init(problem, np.random.default_rng(0))], []
     for _ in range(5):
         state, info = method.step(problem, states[-1], method.dt)
