@@ -14,6 +14,7 @@ from wgfpipe.methods.jko_sliced import JKOSliced
 from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
+from wgfpipe.methods.matched import Matched
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -32,6 +33,7 @@ METHODS = (
     JKOSlicedGenerator,
     Langevin,
     WassersteinFisherRao,
+    Matched,
     FiniteVolumes,
     Exact,
 )
