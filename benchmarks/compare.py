@@ -1,8 +1,8 @@
 """Compare every row of two checkouts: ``python benchmarks/compare.py OTHER [ROWS]``, OTHER the folder of the other one.
 
-A process of each checkout builds its benchmarks with its own library, and the two take turns: a row of one, the row of that name
-of the other, several times over, in seconds of CPU. What is printed is the ratio of medians, this checkout over the other, and
-the ratio of the fastest turns, which a busy machine disturbs least. ROWS names the rows whose names contain it.
+A process of each checkout builds its benchmarks with its own library, and the two take turns: a row of one, the row of that
+name of the other, several times over, in seconds of CPU. What is printed is the ratio of medians, this checkout over the other,
+and the ratio of the fastest turns, which a busy machine disturbs least. ROWS names the rows whose names contain it.
 """
 
 import itertools
@@ -42,13 +42,13 @@ def rows(folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
 
                 try:
                     function(measured, **arguments)
-                except Exception as error:  # noqa: BLE001 - one that is broken in a checkout is no row of it
+                except Exception as error:  # one that is broken in a checkout is no row of it
                     print(f"left out {name} {arguments}: {error!r:.100}", file=sys.stderr)
                 yield from made
 
 
 def serve(folder: Path) -> None:
-    """Answer on standard input and output: the names of all rows, then seconds of CPU a call for every number of a row asked."""
+    """Answer on standard output: the names of all rows, then seconds of CPU a call for every number of a row that is asked."""
     table = list(rows(folder))
     print(json.dumps([name for name, _ in table]), flush=True)
     for line in sys.stdin:
