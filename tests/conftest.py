@@ -1,6 +1,7 @@
 """Problems the tests share, and the settings of hypothesis."""
 
 import os
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -81,9 +82,16 @@ def ornstein_uhlenbeck(points_per_axis: int = 32) -> Problem:
     return Problem(np.zeros((0, 0)), np.zeros(0), space, energy, start, grid, weights, law=law)
 
 
+@cache
+def well() -> Problem:
+    """The same potential without the entropy: a smooth energy of points."""
+    noisy = ornstein_uhlenbeck()
+    return replace(noisy, energy=Terms(terms={"well": noisy.energy.terms["well"]}))
+
+
 def home(method, problem: Problem) -> Problem:
     """Return the problem itself, or one that the method is made for where this is none."""
-    for other in (problem, ornstein_uhlenbeck()):
+    for other in (problem, ornstein_uhlenbeck(), well()):
         if method.unsupported(other) is None:
             return other
     assert method.unsupported(balanced()) is None, "no problem of the tests is one for this method"
