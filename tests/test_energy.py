@@ -29,7 +29,7 @@ EVERY = pytest.mark.parametrize("cls", ENERGIES, ids=lambda cls: cls.__name__)
 def test_an_energy_is_convex_or_says_not_and_its_first_variation_is_what_the_flow_uses(cls):
     """F along a mixture of two measures is convex where it says so, and its derivative is int V d(nu - mu) to O(step^2).
 
-    1e-8 is rounding of an energy of some dozen, 2e-14, over the step: a sum of 576^2 pairs of values up to 1e4 in blocks.
+    1e-8 is rounding of an energy of some dozen, 2e-14, over the step: a sum of 576^2 pairs of values up to 2400 in blocks.
     """
     problem = problem_of(cls)
     assert problem.functional.convex is cls.example_convex
