@@ -159,8 +159,8 @@ class Problem:
         grid, functional = self.require_grid(), self.functional
         if not functional.separable:
             raise ValueError(
-                f"the energy {self.energy.kind} is no sum of potentials, entropies and functions of outputs, as methods on a grid "
-                "take; use a method of particles"
+                f"the energy {self.energy.kind} is no sum of potentials, entropies and functions of outputs, as methods on a "
+                "grid take; use a method of particles"
             )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:

@@ -35,10 +35,10 @@ class Interaction(Shaped):
     )
     title: ClassVar[str] = "interaction"
     references: ClassVar[tuple[str, ...]] = (
-        "Carrillo, McCann and Villani, Kinetic Equilibration Rates for Granular Media and Related Equations, Rev. Mat. Iberoam. "
-        "19 (2003)",
-        "Balague, Carrillo, Laurent and Raoul, Dimensionality of Local Minimizers of the Interaction Energy, Arch. Ration. Mech. "
-        "Anal. 209 (2013)",
+        "Carrillo, McCann and Villani, Kinetic Equilibration Rates for Granular Media and Related Equations, "
+        "Rev. Mat. Iberoam. 19 (2003)",
+        "Balague, Carrillo, Laurent and Raoul, Dimensionality of Local Minimizers of the Interaction Energy, "
+        "Arch. Ration. Mech. Anal. 209 (2013)",
     )
     example: ClassVar[Mapping[str, Any]] = {"shape": {"shape": "quartic_quadratic"}}
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
@@ -47,11 +47,13 @@ class Interaction(Shaped):
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         self.shape.check(len(space.parameter_names(x.shape[1])))
         if space.geometry == "curved":
-            raise ValueError(f"an interaction is a function of differences in flat coordinates, and those of {space.kind} are curved")
+            raise ValueError(
+                f"an interaction is a function of differences in flat coordinates, and those of {space.kind} are curved"
+            )
         if self.shape.singular and len(space.signs) > 1:
             raise ValueError(
-                f"the kernel {self.shape.shape} is infinite where two points meet, and neurons of both signs of {space.kind} may "
-                "share a place; take a kernel that is finite at 0"
+                f"the kernel {self.shape.shape} is infinite where two points meet, and neurons of both signs of {space.kind} "
+                "may share a place; take a kernel that is finite at 0"
             )
         check_periodic(space, x.shape[1], self.shape.value, self.shape.gradient, "an interaction")
         return PairInteraction(self.shape)
@@ -76,7 +78,9 @@ class PairInteraction(Functional):
         return 0.5 * float(measure.weights @ self.first_variation(measure, measure.points, measure.sign))
 
     def size(self, measure: Measure) -> float:
-        return 0.5 * float(measure.weights @ self._summed(measure, measure.points, lambda o: np.abs(self.kernel.value(o))[None])[0])
+        return 0.5 * float(
+            measure.weights @ self._summed(measure, measure.points, lambda o: np.abs(self.kernel.value(o))[None])[0]
+        )
 
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return self._summed(measure, points, lambda offsets: self.kernel.value(offsets)[None])[0]
@@ -117,7 +121,7 @@ class PairInteraction(Functional):
         if np.any(counts > 1):
             place = ", ".join(f"{coordinate:.6g}" for coordinate in points[counts.argmax()])
             raise np.linalg.LinAlgError(
-                f"expected atoms at distinct places, as the kernel {self.kernel.shape} is infinite at 0, but {counts.max()} atoms "
-                f"lie at ({place}); move them apart, or make them one atom of their mass"
+                f"expected atoms at distinct places, as the kernel {self.kernel.shape} is infinite at 0, but {counts.max()} "
+                f"atoms lie at ({place}); move them apart, or make them one atom of their mass"
             )
         return np.where(own, 0.0, terms)

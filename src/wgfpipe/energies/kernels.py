@@ -70,11 +70,13 @@ class Radial(Kernel):
         """``W'(r) / r`` at squares r^2 of distances, (pair,); at 0 it is of no effect."""
 
     def value(self, offsets: Array) -> Array:
-        return self.of_square((offsets**2).sum(axis=1))
+        with np.errstate(divide="ignore"):  # infinite at 0, as it may be
+            return self.of_square((offsets**2).sum(axis=1))
 
     def gradient(self, offsets: Array) -> Array:
         squares = (offsets**2).sum(axis=1)
-        pull = self.pull(squares)
+        with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
+            pull = self.pull(squares)
         return np.where(squares > 0.0, pull, 0.0)[:, None] * offsets
 
 
@@ -95,7 +97,7 @@ class QuarticQuadratic(Radial):
 
 
 class Newtonian(Radial):
-    """Attraction by a bowl and repulsion of electric charges in the plane: the points come to rest on a disk of density 1/pi."""
+    """Attraction by a bowl and repulsion of charges in the plane: the points come to rest on a disk of density 1/pi."""
 
     shape: Literal["newtonian"] = "newtonian"
 
@@ -127,7 +129,9 @@ class Power(Radial):
     @model_validator(mode="after")
     def _attracts_from_afar(self) -> "Power":
         if self.a <= self.b:
-            raise ValueError(f"expected a power a of the attraction above that of the repulsion, but a = {self.a:g}, b = {self.b:g}")
+            raise ValueError(
+                f"expected a power a of the attraction above that of the repulsion, but a = {self.a:g}, b = {self.b:g}"
+            )
         return self
 
     @property
@@ -192,16 +196,12 @@ class KernelFormula(Kernel):
 
     @property
     def singular(self) -> bool:
-        return bool(np.isinf(self._formula(1).value(np.zeros((1, 1)))[0])) if self._is_radial else self._is_infinite_at_zero
+        formula = self._formula(1 if self._is_radial else dimension_needed(self.expression))
+        return bool(np.isinf(formula.value(np.zeros((1, formula.dimension)))[0]))
 
     @property
     def _is_radial(self) -> bool:
         return "r" in _names(self.expression)
-
-    @property
-    def _is_infinite_at_zero(self) -> bool:
-        dimension = dimension_needed(self.expression)
-        return bool(np.isinf(self._formula(dimension).value(np.zeros((1, dimension)))[0]))
 
     def check(self, dimension: int) -> None:
         formula = self._formula(dimension).compiled()
@@ -219,8 +219,8 @@ class KernelFormula(Kernel):
         worst = int(np.abs(here - there).argmax())
         if not np.abs(here - there)[worst] <= rounding:
             raise ValueError(
-                f"expected a kernel that is the same at a difference x and at -x, but {self.expression!r} is {here[worst]:.3g} at "
-                f"one and {there[worst]:.3g} at the other; (W(x) + W(-x)) / 2 has the same energy"
+                f"expected a kernel that is the same at a difference x and at -x, but {self.expression!r} is {here[worst]:.3g} "
+                f"at one and {there[worst]:.3g} at the other; (W(x) + W(-x)) / 2 has the same energy"
             )
 
     def value(self, offsets: Array) -> Array:
@@ -230,7 +230,8 @@ class KernelFormula(Kernel):
         arguments = self._arguments(offsets)
         slopes = self._formula(offsets.shape[1]).gradient(arguments)
         if self._is_radial:
-            slopes = slopes / arguments * offsets
+            with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
+                slopes = slopes / arguments * offsets
         return np.where(offsets.any(axis=1)[:, None], slopes, 0.0)
 
     def _arguments(self, offsets: Array) -> Array:

@@ -1,4 +1,4 @@
-"""An energy with a shape, whose fields stand beside its own in a config: ``{kind: potential, shape: quadratic, stiffness: 2}``."""
+"""An energy with a shape, whose fields stand beside its kind in a config: ``{kind: potential, shape: quadratic, ...}``."""
 
 from abc import ABC
 from collections.abc import Mapping

@@ -6,8 +6,8 @@ down from where the points are, so it finds the minimum of their basin, and the 
 ``sqrt(weights_i) (x_i - y_i)``, in which the transport cost has the identity for its Hessian, whatever the masses are.
 
 ``residual`` is ``dt |gradient of the objective|``, root mean square over the mass: ``|x - y + dt grad V(x)|``, in units of a
-displacement. Where the objective is convex no point is farther than that from the exact step, in the same mean. Labels are the
-plan of the step; ``plan_off_diagonal`` is 0 where the first variation proves that plan to be optimal, and NaN where it does not.
+displacement. Where F is convex in the points the exact step is no farther than that, in the same mean. The plan of the step
+keeps labels; ``plan_off_diagonal`` is 0 where the first variation proves it to be optimal, and NaN where it does not.
 
 Cost a step: 5-30 values and gradients of the energy. Order 1 in dt. Pitfalls: rounding of the energy hides gradients below
 about the root of it, 1e-8 of the points' size, so a smaller tolerance is not reached. Atoms of no mass stay where they are.
@@ -88,8 +88,8 @@ def _size(problem: Problem) -> float:
 def _minimized(problem: Problem, before: Array, dt: float, unit: float, goal: float, limit: int) -> tuple[Array, float, int]:
     """Points (atom, param) after a step, the residual there, and how often the energy and its gradient were computed.
 
-    L-BFGS sees ``z_i = sqrt(weights_i) (x_i - y_i) / unit``, weights of total 1, and ``|z|^2 / 2 + dt (F - F before) / unit^2``:
-    numbers of size one whose gradient is the residual in the unit.
+    L-BFGS sees ``z_i = sqrt(weights_i) (x_i - y_i) / unit``, weights of total 1, and
+    ``|z|^2 / 2 + dt (F - F before) / unit^2``: numbers of size one whose gradient is the residual in the unit.
     """
     from scipy.optimize import minimize
 
