@@ -212,7 +212,8 @@ class KernelFormula(Kernel):
             )
         if self._is_radial:
             return
-        places = 4.0 * (np.arange(1, 17)[:, None] * np.sqrt(1.0 + np.arange(1, dimension + 1)) % 1.0) - 2.0
+        turns = np.outer(np.arange(1.0, 17.0), np.sqrt(1.0 + np.arange(1.0, dimension + 1.0)))
+        places = np.asarray(4.0 * (turns % 1.0) - 2.0, float)
         here, there = formula.value(places), formula.value(-places)
         steepest = np.abs(formula.gradient(places)).max()
         rounding = ROUNDINGS * np.finfo(float).eps * (np.abs(here).max() + np.abs(places).max() * steepest)
@@ -232,7 +233,7 @@ class KernelFormula(Kernel):
         if self._is_radial:
             with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
                 slopes = slopes / arguments * offsets
-        return np.where(offsets.any(axis=1)[:, None], slopes, 0.0)
+        return np.where((offsets != 0.0).any(axis=1, keepdims=True), slopes, 0.0)
 
     def _arguments(self, offsets: Array) -> Array:
         """What the formula takes: distances (pair, 1), or the differences themselves."""
