@@ -139,7 +139,7 @@ WRONG = {
     "above that of the repulsion, but a = 1, b = 2": {"shape": "power", "a": 1.0, "b": 2.0},
     "distance r alone, or in the coordinates alone, but 'r . x' names r and x": {"shape": "expression", "expression": "r + x"},
     "but 'x . q' names q": {"shape": "expression", "expression": "x + q"},
-    "calls cot": {"shape": "expression", "expression": "cot(x)"},
+    r"but 'cot\(r\) \+ r' calls cot": {"shape": "expression", "expression": "cot(r) + r"},
     "greater than 0": {"shape": "gaussian", "width": 0.0},
     "expected tags: 'quartic_quadratic', 'newtonian', 'power', 'gaussian', 'expression'": {"shape": "ring"},
 }

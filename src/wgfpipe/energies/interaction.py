@@ -78,9 +78,8 @@ class PairInteraction(Functional):
         return 0.5 * float(measure.weights @ self.first_variation(measure, measure.points, measure.sign))
 
     def size(self, measure: Measure) -> float:
-        return 0.5 * float(
-            measure.weights @ self._summed(measure, measure.points, lambda o: np.abs(self.kernel.value(o))[None])[0]
-        )
+        sizes = self._summed(measure, measure.points, lambda offsets: np.abs(self.kernel.value(offsets))[None])[0]
+        return 0.5 * float(measure.weights @ sizes)
 
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return self._summed(measure, points, lambda offsets: self.kernel.value(offsets)[None])[0]
@@ -90,14 +89,14 @@ class PairInteraction(Functional):
 
     def _summed(self, measure: Measure, points: Array, of_offsets: Callable[[Array], Array]) -> Array:
         """Sum ``weights_j f(points - x_j)`` over the atoms x_j, for f of differences (pair, d) to (k, pair); (k, atom)."""
-        carrying = measure.weights > 0.0
+        carrying = measure.weights != 0.0
         atoms, weights = measure.points[carrying], measure.weights[carrying]
         parts = []
         for rows, offsets in self._blocks(points, atoms):
             terms = of_offsets(offsets)
             if self.singular:
                 terms = self._without_itself(terms, offsets, points[rows], len(atoms))
-            parts.append(terms.reshape(len(terms), -1, len(atoms)) @ weights)
+            parts.append(terms.reshape(len(terms), len(points[rows]), len(atoms)) @ weights)
         return np.concatenate(parts, axis=1) if parts else np.zeros((points.shape[1], 0))
 
     def _blocks(self, points: Array, atoms: Array) -> Iterator[tuple[slice, Array]]:
@@ -117,7 +116,7 @@ class PairInteraction(Functional):
             If two atoms are there: the run that led to it ends, and is said to have diverged.
         """
         own = ~offsets.any(axis=1)
-        counts = own.reshape(-1, n_atoms).sum(axis=1)
+        counts = own.reshape(len(points), n_atoms).sum(axis=1)
         if np.any(counts > 1):
             place = ", ".join(f"{coordinate:.6g}" for coordinate in points[counts.argmax()])
             raise np.linalg.LinAlgError(

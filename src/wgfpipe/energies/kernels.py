@@ -25,7 +25,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from wgfpipe.coordinates import FUNCTIONS, Formula, dimension_needed
+from wgfpipe.coordinates import Formula, dimension_needed
 from wgfpipe.energies.functional import ROUNDINGS
 from wgfpipe.measure import Array
 from wgfpipe.section import Section
@@ -187,11 +187,15 @@ class KernelFormula(Kernel):
         if "r" not in names:
             dimension_needed(text)
             return text
-        if others := sorted(names - {"r", "pi", *FUNCTIONS}):
+        if others := sorted(names - {"r", "pi"}):
             raise ValueError(
                 f"expected a formula in the distance r alone, or in the coordinates alone, but {text!r} names r and {others[0]}"
             )
-        _ = Formula(_in_one_coordinate(text), 1)
+        shown = " ".join(text.split())
+        try:
+            _ = Formula(_in_one_coordinate(shown), 1)
+        except ValueError as error:  # which shows the formula with the coordinate in the place of the distance
+            raise ValueError(str(error).replace(_in_one_coordinate(shown), shown)) from None
         return text
 
     @property
@@ -244,8 +248,8 @@ class KernelFormula(Kernel):
 
 
 def _names(text: str) -> set[str]:
-    """Names in a formula; the e of 1e-3 is none."""
-    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", text))
+    """Names in a formula but those of functions; the e of 1e-3 is none."""
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*\b(?!\s*\()", text))
 
 
 def _in_one_coordinate(text: str) -> str:
