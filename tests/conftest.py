@@ -1,12 +1,14 @@
 """Problems the tests share, and the settings of hypothesis."""
 
 import os
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 import wgfpipe
+from wgfpipe.energies.interaction import Interaction
 from wgfpipe.energies.terms import Terms
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.gaussian import Gaussian
@@ -25,6 +27,9 @@ LONGEST = ("test_workflow.py", "test_provenance.py", "test_figures.py", "test_ya
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first, and leave all others as they are."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+RING = {"kind": "interaction", "shape": "quartic_quadratic"}
 
 
 def make_problem(points_per_axis: int = 24, **sections) -> Problem:
@@ -81,9 +86,22 @@ def ornstein_uhlenbeck(points_per_axis: int = 32) -> Problem:
     return Problem(np.zeros((0, 0)), np.zeros(0), space, energy, start, grid, weights, law=law)
 
 
+@cache
+def well() -> Problem:
+    """The same potential without the entropy: a smooth energy of points."""
+    noisy = ornstein_uhlenbeck()
+    return replace(noisy, energy=Terms(terms={"well": noisy.energy.terms["well"]}))
+
+
+@cache
+def ring(points_per_axis: int = 32) -> Problem:
+    """The same Gaussian under attraction and repulsion of its points: every one acts on every other."""
+    return replace(ornstein_uhlenbeck(points_per_axis), energy=Interaction.model_validate(RING))
+
+
 def home(method, problem: Problem) -> Problem:
     """Return the problem itself, or one that the method is made for where this is none."""
-    for other in (problem, ornstein_uhlenbeck()):
+    for other in (problem, ornstein_uhlenbeck(), well()):
         if method.unsupported(other) is None:
             return other
     assert method.unsupported(balanced()) is None, "no problem of the tests is one for this method"

@@ -26,10 +26,13 @@ EVERY = pytest.mark.parametrize("cls", ENERGIES, ids=lambda cls: cls.__name__)
 
 
 @EVERY
-def test_an_energy_is_convex_and_its_first_variation_is_what_the_flow_uses(cls):
-    """F along a mixture of two measures is convex, and its derivative is int V d(nu - mu) to O(step^2)."""
+def test_an_energy_is_convex_or_says_not_and_its_first_variation_is_what_the_flow_uses(cls):
+    """F along a mixture of two measures is convex where it says so, and its derivative is int V d(nu - mu) to O(step^2).
+
+    1e-8 is rounding of an energy of some dozen, 2e-14, over the step: a sum of 576^2 pairs of values up to 2400 in blocks.
+    """
     problem = problem_of(cls)
-    assert problem.functional.convex
+    assert problem.functional.convex is cls.example_convex
     rng = np.random.default_rng(0)
     grid = problem.grid
     mu, nu = (weights / weights.sum() for weights in rng.uniform(0.5, 1.0, size=(2, len(grid.points))))
@@ -37,7 +40,8 @@ def test_an_energy_is_convex_and_its_first_variation_is_what_the_flow_uses(cls):
     def energy(s):
         return problem.energy_of(grid.measure((1 - s) * mu + s * nu))
 
-    assert energy(0.5) <= 0.5 * (energy(0.0) + energy(1.0)) + 1e-12
+    if cls.example_convex:
+        assert energy(0.5) <= 0.5 * (energy(0.0) + energy(1.0)) + 1e-12
     potential = problem.functional.first_variation(grid.measure(mu), grid.points, grid.sign)
     if problem.functional.diffusion > 0.0:
         potential = potential + problem.functional.diffusion * (np.log(mu / problem.on_grid.volumes) + 1.0)

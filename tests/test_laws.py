@@ -12,7 +12,7 @@ from wgfpipe.spaces.euclidean import Euclidean
 
 MEAN = (0.7, -0.4)
 COVARIANCE = ((0.5, 0.2), (0.2, 0.3))
-CENTRED = [wgfpipe.Gaussian, wgfpipe.Uniform, wgfpipe.Ring]
+CENTRED = [wgfpipe.Gaussian, wgfpipe.Uniform, wgfpipe.Ring, wgfpipe.Ball]
 TWO = {"means": ((-1.0, 0.2), (0.8, -0.5)), "covariances": (COVARIANCE, ((0.2, -0.1), (-0.1, 0.4))), "weights": (1.0, 3.0)}
 
 DRAWS = 4000
@@ -55,6 +55,7 @@ def test_centred_laws_have_the_bytes_they_had():
         wgfpipe.Gaussian: np.exp(-(points**2).sum(axis=1) / (2 * 0.5**2)),
         wgfpipe.Uniform: (np.abs(points).max(axis=1) <= 1.0).astype(float),
         wgfpipe.Ring: np.exp(-((radius - 1.0) ** 2) / (2 * 0.15**2)),
+        wgfpipe.Ball: (radius <= 1.0).astype(float),
     }
     assert set(expected) == set(CENTRED)
     for cls, density in expected.items():

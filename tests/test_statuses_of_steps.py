@@ -62,9 +62,14 @@ def test_an_exact_step_is_pinned_by_the_displacement_it_lost():
 
 @pytest.mark.parametrize("method", [m for m in every_method(0.5) if m.descends], ids=lambda method: method.kind)
 def test_a_step_that_has_nothing_left_to_gain_has_converged(method):
-    """Labels that the start fits already: the energy is rounding, and so is every gap. No false not_converged, no ascent."""
+    """Labels that the start fits already: the energy is rounding, and so is every gap. No false not_converged, no ascent.
+
+    What is made for no network has no force at all instead.
+    """
     problem = make_problem(14)
     problem = replace(problem, y=problem.predict(problem.initial))
+    if method.unsupported(problem) is not None:
+        problem = make_problem(14, energy={"kind": "quadratic", "stiffness": 0.0})
     run = wgfpipe.solve(problem, method, 2 * method.dt, 2)
     if method.kind in ("jko_entropic", "jko_sliced_generator"):  # which do not stay: they smooth and fit
         assert run.attrs["status"] in ("ok", "not_converged")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import instance, make_problem, ornstein_uhlenbeck
+from conftest import instance, make_problem, ornstein_uhlenbeck, ring
 
 import wgfpipe
 from wgfpipe.methods import METHODS
@@ -36,9 +36,13 @@ CELLS = {
     "product": {"parametrization": {"kind": "sphere", "metric": "product"}, "grid": PLANE},
     "cone": {"parametrization": {"kind": "sphere", "metric": "cone"}, "grid": PLANE},
     "ornstein_uhlenbeck": {},
+    "ring": {},
     "conserved": {"parametrization": {"kind": "sphere", "metric": "conserved", "imbalance": 0.5}, "grid": PLANE},
 }
 """Every parametrization, and the terms that an energy has."""
+
+POINTS = {"ornstein_uhlenbeck": lambda: ornstein_uhlenbeck(16), "ring": lambda: ring(16)}
+"""Those without neurons."""
 
 CASES = [(name, cls) for name in CELLS for cls in METHODS]
 N_FUNCTIONALS = 6
@@ -46,11 +50,10 @@ N_FUNCTIONALS = 6
 
 def run_of(name: str, cls):
     """Two steps of a method in a cell."""
-    problem = (
-        ornstein_uhlenbeck(16)
-        if name == "ornstein_uhlenbeck"
-        else make_problem(**{"data": {"kind": "random", "n": 5}, "initial": BOX} | CELLS[name])
-    )
+    if name in POINTS:
+        problem = POINTS[name]()
+    else:
+        problem = make_problem(**{"data": {"kind": "random", "n": 5}, "initial": BOX} | CELLS[name])
     method = instance(cls)
     return wgfpipe.solve(problem, method, 2.0 * method.dt, 3, seed=7)
 

@@ -19,6 +19,13 @@ from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.spaces.base import Carried, Parametrization, ParticleState, Space, solved_by_steps
 
 
+def entropy(masses: Array, volumes: Array) -> float:
+    """``int rho log rho`` of the density rho that masses (atom,) make of the volumes (atom,) of their nodes."""
+    from scipy.special import rel_entr
+
+    return float(rel_entr(masses, volumes).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class Coupling:
     """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume)``, masses p (atom,).
@@ -57,9 +64,7 @@ class Coupling:
 
     def entropy(self, masses: Array) -> float:
         """``int rho log rho`` of the density that masses make of the volumes of their nodes."""
-        from scipy.special import rel_entr
-
-        return float(rel_entr(masses, self.volumes).sum())
+        return entropy(masses, self.volumes)
 
     def linear(self, masses: Array) -> float:
         """Part of the energy that is linear in the masses."""
@@ -144,8 +149,19 @@ class Problem:
 
     @cached_property
     def on_grid(self) -> Coupling:
-        """The energy as grid methods see it."""
+        """The energy as grid methods see it.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be seen so: see ``Method.unsupported``.
+        """
         grid, functional = self.require_grid(), self.functional
+        if not functional.separable:
+            raise ValueError(
+                f"the energy {self.energy.kind} is no sum of potentials, entropies and functions of outputs, as methods on a "
+                "grid take; use a method of particles"
+            )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:
             if isinstance(term, Potential):
@@ -155,8 +171,12 @@ class Problem:
                     fixed = fixed + 0.5 * term.outputs.decay * (grid.points**2).sum(axis=1)
                 if term.outputs.loss.bend > 0.0 or len(term.outputs) > len(loss):
                     push, loss = np.ascontiguousarray(term.outputs.of_atoms(grid.points, grid.sign)), term.outputs.loss
-        volumes = np.tile(grid.node_volumes, len(grid.signs))
-        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, volumes)
+        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, self._volumes())
+
+    def _volumes(self) -> Array:
+        """Volumes of the nodes of the grid, (atom,)."""
+        grid = self.require_grid()
+        return np.tile(grid.node_volumes, len(grid.signs))
 
     @property
     def has_outputs(self) -> bool:
@@ -184,10 +204,9 @@ class Problem:
 
     @cached_property
     def energy_size(self) -> float:
-        """Size of what is linear in the measure, and of its entropy, whose terms may cancel: sums of absolute values."""
+        """Size of what is no function of outputs, and of the entropy, whose terms may cancel: sums of absolute values."""
         start = self.initial
-        linear = [term for term in self.functional.terms if isinstance(term, Potential)]
-        size = math.fsum(float(start.weights @ np.abs(term.at(start.points))) for term in linear)
+        size = self.functional.size(start)
         if self.functional.diffusion > 0.0 and self.grid is not None and self.grid_weights is not None:
             density = self.grid_weights / np.tile(self.grid.node_volumes, len(self.grid.signs))
             inside = density > 0.0
@@ -257,18 +276,22 @@ class Problem:
 
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it has an entropy."""
-        if self.functional.diffusion > 0.0:
-            return self.on_grid.value(measure.weights, prediction) if self._has_density(measure) else math.nan
-        return self.smooth_energy(measure, prediction)
+        if self.functional.diffusion == 0.0:
+            return self.smooth_energy(measure, prediction)
+        if not self._has_density(measure):
+            return math.nan
+        if self.functional.separable:
+            return self.on_grid.value(measure.weights, prediction)
+        return self.functional.value(measure) + self.functional.diffusion * entropy(measure.weights, self._volumes())
 
     def energy_terms(self, measure: Measure) -> Array:
         """Energy of every term of :attr:`parts`, (term,). NaN for an entropy of atoms."""
         values = [part.value(measure) for part in self.parts.values()]
         diffusions = [part.diffusion for part in self.parts.values()]
-        entropy = 0.0
+        disorder = 0.0
         if any(diffusions):
-            entropy = self.on_grid.entropy(measure.weights) if self._has_density(measure) else math.nan
-        return np.array([value + (d * entropy if d else 0.0) for value, d in zip(values, diffusions, strict=True)])
+            disorder = entropy(measure.weights, self._volumes()) if self._has_density(measure) else math.nan
+        return np.array([value + (d * disorder if d else 0.0) for value, d in zip(values, diffusions, strict=True)])
 
     def dissipation(self, measure: Measure) -> float:
         """Rate ``int |grad V|^2 dmu`` at which the flow itself lowers the energy of a measure.

@@ -2,9 +2,10 @@
 
 from wgfpipe.energies.entropy import Entropy
 from wgfpipe.energies.huber import HuberLoss
+from wgfpipe.energies.interaction import Interaction
 from wgfpipe.energies.logistic import LogisticLoss
 from wgfpipe.energies.potential import Potential
 from wgfpipe.energies.quadratic import Quadratic
 from wgfpipe.energies.squared_loss import SquaredLoss
 
-ENERGIES = (SquaredLoss, HuberLoss, LogisticLoss, Quadratic, Potential, Entropy)
+ENERGIES = (SquaredLoss, HuberLoss, LogisticLoss, Quadratic, Potential, Interaction, Entropy)

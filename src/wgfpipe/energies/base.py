@@ -17,6 +17,7 @@ DECLARED = (
     *declared.described("the energy is"),
     declared.Declared("example", declared.mapping, "a mapping of hyper-parameters to values"),
     declared.Declared("example_data", declared.mapping, "the section data of a cell"),
+    declared.Declared("example_convex", declared.truth, "True or False"),
 )
 """Class variables of an energy, which :class:`Energy` describes, and the values they may have."""
 
@@ -34,6 +35,8 @@ class Energy(PlugIn, ABC):
     """Section ``data`` of a problem that it has a meaning for."""
     example_space: ClassVar[Mapping[str, Any] | None] = None
     """Section ``space`` of that problem; None for a network."""
+    example_convex: ClassVar[bool] = True
+    """Whether the energy of the example is convex along straight lines of masses."""
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 

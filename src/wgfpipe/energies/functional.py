@@ -146,11 +146,14 @@ class Functional(ABC):
         The view in outputs, where all of the energy but its entropy can be seen so.
     diffusion : float
         The D of a term ``D int rho log rho``, rho the density.
+    singular : bool
+        Whether atoms at one place have no finite energy.
     """
 
     convex: bool = True
     outputs: Outputs | None = None
     diffusion: float = 0.0
+    singular: bool = False
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
@@ -164,10 +167,19 @@ class Functional(ABC):
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         """Gradient of V at any points, in the metric of the space, (atom, param)."""
 
+    def size(self, measure: Measure) -> float:
+        """Sum of the absolute values that cancel in the energy of a measure, where it is no function of outputs."""
+        return 0.0
+
     @property
     def terms(self) -> "tuple[Functional, ...]":
         """The terms of a sum, or the term itself."""
         return (self,)
+
+    @property
+    def separable(self) -> bool:
+        """Whether it is made of potentials, entropies and functions of outputs alone: what methods on a grid take."""
+        return all(isinstance(term, Potential | Diffusion) or term.outputs is not None for term in self.terms)
 
 
 class Network(Functional):
@@ -211,32 +223,11 @@ class Potential(Functional):
         self.at, self.gradient_at, self.quadratic = at, gradient_at, quadratic
 
     def check_periodic(self, space: Space, n_features: int) -> None:
-        """Check that V is the same a period of the space further, at some places all over a period.
+        """Check that V has the periods of the space: see :func:`check_periodic`."""
+        check_periodic(space, n_features, self.at, self.gradient_at, "a potential")
 
-        Raises
-        ------
-        ValueError
-            If it is not: there it would have a jump, and no gradient.
-        """
-        periods = space.periods(n_features)
-        if not any(periods):
-            return
-        turns = (np.arange(1, 17)[:, None] * np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0])[np.arange(len(periods)) % 6]) % 1.0
-        places = (turns - 0.5) * np.array([2.0 if period is None else period for period in periods])
-        values, steepest = self.at(places), float(np.abs(self.gradient_at(places)).max())
-        for k, period in enumerate(periods):
-            if period is None:
-                continue
-            further = self.at(places + period * np.eye(len(periods))[k])
-            rounding = ROUNDINGS * np.finfo(float).eps * (np.abs(values).max() + 2.0 * period * steepest)
-            worst = int(np.abs(further - values).argmax())
-            if not np.abs(further - values)[worst] <= rounding:
-                name = space.parameter_names(n_features)[k]
-                raise ValueError(
-                    f"a potential on {space.kind} has the period of the space, and this one is {values[worst]:.3g} at a place "
-                    f"and {further[worst]:.3g} at {name} + {period:.4g}: take an expression in cos and sin of "
-                    f"2 pi / {period:.4g} times the coordinate, or space: {{kind: euclidean}}"
-                )
+    def size(self, measure: Measure) -> float:
+        return float(measure.weights @ np.abs(self.at(measure.points)))
 
     def value(self, measure: Measure) -> float:
         return float(measure.weights @ self.at(measure.points))
@@ -246,6 +237,37 @@ class Potential(Functional):
 
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return self.gradient_at(points)
+
+
+def check_periodic(
+    space: Space, n_features: int, at: Callable[[Array], Array], gradient_at: Callable[[Array], Array], what: str
+) -> None:
+    """Check that a function of places is the same a period of the space further, at some places all over a period.
+
+    Raises
+    ------
+    ValueError
+        If it is not: there it would have a jump, and no gradient. ``what`` is what the message calls it.
+    """
+    periods = space.periods(n_features)
+    if not any(periods):
+        return
+    turns = (np.arange(1, 17)[:, None] * np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0])[np.arange(len(periods)) % 6]) % 1.0
+    places: Array = (turns - 0.5) * np.array([2.0 if period is None else period for period in periods])
+    values, steepest = at(places), float(np.abs(gradient_at(places)).max())
+    for k, period in enumerate(periods):
+        if period is None:
+            continue
+        further = at(places + period * np.eye(len(periods))[k])
+        rounding = ROUNDINGS * np.finfo(float).eps * (np.abs(values).max() + 2.0 * period * steepest)
+        worst = int(np.abs(further - values).argmax())
+        if not np.abs(further - values)[worst] <= rounding:
+            name = space.parameter_names(n_features)[k]
+            raise ValueError(
+                f"{what} on {space.kind} has the period of the space, and this one is {values[worst]:.3g} at a place "
+                f"and {further[worst]:.3g} at {name} + {period:.4g}: take an expression in cos and sin of "
+                f"2 pi / {period:.4g} times the coordinate, or space: {{kind: euclidean}}"
+            )
 
 
 class Diffusion(Functional):
@@ -271,6 +293,7 @@ class Sum(Functional):
         self._terms = tuple(part for term in terms for part in term.terms)
         self.convex = all(term.convex for term in self._terms)
         self.diffusion = math.fsum(term.diffusion for term in self._terms)
+        self.singular = any(term.singular for term in self._terms)
         smooth = [term for term in self._terms if not isinstance(term, Diffusion)]
         views = [term.outputs for term in smooth]
         self.outputs = reduce(lambda one, other: one and other and one.merged(other), views) if views else None
@@ -283,6 +306,9 @@ class Sum(Functional):
 
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return np.sum([term.gradient(measure, points, sign) for term in self._terms], axis=0)
+
+    def size(self, measure: Measure) -> float:
+        return math.fsum(term.size(measure) for term in self._terms)
 
     @property
     def terms(self) -> tuple[Functional, ...]:

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field
 
-from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import Functional, Network, Outputs
 from wgfpipe.energies.functional import Potential as BoundPotential
+from wgfpipe.energies.shaped import Shaped
 from wgfpipe.energies.shapes import AnyShape
 from wgfpipe.losses import Squared
 from wgfpipe.measure import Array
 from wgfpipe.spaces.base import Space
 
 
-class Potential(Energy):
+class Potential(Shaped):
     """Potential of a shape, whose fields stand beside it: ``{kind: potential, shape: quadratic, stiffness: 2}``."""
 
     kind: Literal["potential"] = "potential"
@@ -31,19 +31,6 @@ class Potential(Energy):
     )
     example: ClassVar[Mapping[str, Any]] = {"shape": {"shape": "quadratic", "stiffness": 1.5, "mean": (0.25, -0.5)}}
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fields_of_the_shape(cls, values: Any) -> Any:
-        """Hand the fields that stand beside the shape to it."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("shape"), str):
-            return values
-        rest = {key: value for key, value in values.items() if key != "kind"}
-        return {"shape": rest} | {key: values[key] for key in ("kind",) if key in values}
-
-    @model_serializer
-    def _beside_the_shape(self) -> dict[str, Any]:
-        return {"kind": self.kind, **self.shape.model_dump(mode="json")}
 
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         dimension = len(space.parameter_names(x.shape[1]))

@@ -10,6 +10,7 @@ from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
+from wgfpipe.methods.jko_particles import JKOParticles
 from wgfpipe.methods.jko_sliced import JKOSliced
 from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
@@ -28,6 +29,7 @@ METHODS = (
     JKOEntropic,
     JKOExact,
     JKOLagrangian,
+    JKOParticles,
     JKOSliced,
     JKOSlicedGrid,
     JKOSlicedGenerator,

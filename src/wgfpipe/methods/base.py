@@ -44,9 +44,35 @@ def _outputs(problem: Problem) -> str | None:
     """Why the energy has no view in outputs."""
     if problem.functional.outputs is not None:
         return None
+    if not problem.functional.separable:
+        return (
+            "it solves its step in the outputs of a network, and in this energy points act on one another directly; use gd, "
+            "flow, langevin or jko_particles"
+        )
     return (
         "it solves its step in the outputs of a network and completes the square of a potential k |theta|^2 / 2, and this "
-        "energy has another potential; use gd, flow, langevin, or a method on a grid"
+        "energy has another potential; use gd, flow, langevin, jko_particles, or a method on a grid"
+    )
+
+
+def _separable(problem: Problem) -> str | None:
+    """Why the energy is none of potentials, entropies and functions of outputs."""
+    if problem.functional.separable:
+        return None
+    particles = "langevin" if problem.functional.diffusion > 0.0 else "gd, flow, langevin or jko_particles"
+    return (
+        "it moves masses on a grid in a potential that is fixed or follows from outputs, and in this energy points act on one "
+        f"another directly; use {particles}"
+    )
+
+
+def _smooth(problem: Problem) -> str | None:
+    """Why the energy has no gradient in places."""
+    if not problem.has_outputs or problem.loss.bend == 0.0:
+        return None
+    return (
+        "it follows gradients to where they vanish, and those of ReLU neurons jump at activation lines; use prox, which takes "
+        "this step in the outputs"
     )
 
 
@@ -63,7 +89,7 @@ def _those_that_take_entropy() -> str:
     return f"{', '.join(others)} and {last}"
 
 
-NEEDS = {"outputs": _outputs, "network": _network}
+NEEDS = {"outputs": _outputs, "network": _network, "separable": _separable, "smooth": _smooth}
 """What a method may need of a problem -> why a problem lacks it, or None."""
 
 
@@ -176,7 +202,7 @@ class Method(PlugIn, ABC):
                 "the energy holds an entropy, and this method moves atoms or masses that have no density; "
                 f"{_those_that_take_entropy()} take it"
             )
-        for need in self.needs:
+        for need in (*self.needs, *(("separable",) if self.support == "grid" else ())):
             if (reason := NEEDS[need](problem)) is not None:
                 return reason
         n_samples = len(problem.y)

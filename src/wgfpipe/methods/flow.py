@@ -70,6 +70,7 @@ def _runge_kutta(problem: Problem, points: Array, prediction: Array, dt: float) 
     second, _ = problem.advance(ParticleState(points, prediction), points, dt / 2)
     third, _ = problem.advance(second, points, dt / 2)
     fourth, _ = problem.advance(third, points, dt)
-    ways = (second.points - points) + 2.0 * (third.points - points) + (fourth.points - points)
+    way = problem.parametrization.way
+    ways = way(points, second.points) + 2.0 * way(points, third.points) + way(points, fourth.points)
     end, energy = problem.advance(fourth, points + ways / 3.0, dt / 6)  # at rest to the last bit
     return end.points, end.prediction, energy

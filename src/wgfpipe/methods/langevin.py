@@ -70,6 +70,11 @@ class Langevin(Method):
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
+        if reason is None and problem.functional.singular:
+            return (
+                "its copies of an atom start at one place, where the energy of this interaction is infinite; use gd, flow or "
+                "jko_particles without an entropy, or a kernel that is finite at 0"
+            )
         if reason is None and self.diffusion is None and self.epsilon is None and problem.functional.diffusion == 0.0:
             return "nothing says how much noise: set diffusion, or add an entropy to the energy"
         return reason

@@ -20,7 +20,8 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.problems import ROUNDINGS, Problem
+from wgfpipe.methods.kept_labels import proved_off_diagonal
+from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, DualSolution, solve_dual
 from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info, Status
@@ -65,11 +66,12 @@ class Prox(Method):
             if energy + moved / (2 * dt) <= allowed:
                 allowed = energy + moved / (2 * dt)
                 best_state = ParticleState(points, solution.outputs)
+                potential = outputs.first_variation(points, problem.initial.sign, solution.v)
                 best = Info(
                     energy=energy,
                     inner_iterations=solution.iterations,
                     residual=solution.residual,
-                    plan_off_diagonal=_off_diagonal(problem, state.points, points, solution.v, dt),
+                    plan_off_diagonal=proved_off_diagonal(problem, state.points, points, potential, dt),
                     transport_cost=moved / (2 * dt),
                     status=Status.OK if solution.converged else Status.NOT_CONVERGED,
                 )
@@ -103,30 +105,3 @@ def _solve(problem: Problem, state: ParticleState, dt: float, follow: bool, tole
     start = state.prediction - outputs.loss.centre
     matrix = outputs.first_matrix(state.points, weights, sign, dt)
     return solve_dual(outputs.loss, response, start, matrix, tolerance, limit)
-
-
-def _off_diagonal(problem: Problem, before: Array, after: Array, v: Array, dt: float) -> float:
-    """0 where labels are proved to be an optimal plan between neurons ``before`` and ``after`` (atom, param), NaN where not.
-
-    V, the first variation at ``centre + v``, is a potential for the dual of transport: the plan that keeps labels is optimal
-    if no neuron i has |y_j - x_i|^2 / (2 dt) + V(y_j) below |y_i - x_i|^2 / (2 dt) + V(y_i) for another y_j of its
-    sign. Heights sqrt(2 dt (V - min V)) beside the parameters make that sum a squared distance: the nearest point has the
-    lowest.
-    """
-    from scipy.spatial import KDTree
-
-    sign = problem.initial.sign
-    if problem.parametrization.geometry != "euclidean" or not np.isfinite(after).all():
-        return math.nan
-    potential = problem.outputs.first_variation(after, sign, v)
-    for one in np.unique(sign):
-        chosen = sign == one
-        heights = 2.0 * dt * (potential[chosen] - potential[chosen].min())
-        own = ((after[chosen] - before[chosen]) ** 2).sum(axis=1) + heights
-        tree = KDTree(np.column_stack([after[chosen], np.sqrt(heights)]), leafsize=32, balanced_tree=False)
-        nearest, _ = tree.query(np.column_stack([before[chosen], np.zeros(len(own))]))
-        # Squares of differences and of heights are known to some units of the last place of the largest terms in them.
-        largest = (before[chosen] ** 2).sum(axis=1).max() + (after[chosen] ** 2).sum(axis=1).max() + heights.max()
-        if np.any(nearest**2 + ROUNDINGS * np.finfo(float).eps * largest < own):
-            return math.nan
-    return 0.0

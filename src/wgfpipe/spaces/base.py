@@ -128,6 +128,10 @@ class Space(PlugIn, ABC):
         """Name neurons that a step took from ``points`` out of the coordinates' range by coordinates in it, (atom, param)."""
         return moved
 
+    def way(self, points: Array, after: Array) -> Array:
+        """Step in the coordinates that takes ``points`` to ``after``, as it was before :meth:`retract`, (atom, param)."""
+        return after - points
+
 
 class Parametrization(Space):
     """A neuron model ``m(theta; x)``.

@@ -132,6 +132,13 @@ class Sphere(Parametrization):
         past = moved[:, 1] * points[:, 1] < 0.0
         return np.column_stack([moved[:, 0] + np.pi * past, np.where(past, -1.0, 1.0) * moved[:, 1]])
 
+    def way(self, points: Array, after: Array) -> Array:
+        if not self.has_apex:
+            return after - points
+        past = np.abs(_turn(after[:, 0] - points[:, 0])) > 0.5 * np.pi  # a turn by half a circle is a way through the apex
+        turned = np.column_stack([after[:, 0] - np.pi * past, np.where(past, -1.0, 1.0) * after[:, 1]])
+        return turned - points
+
     def squared_distance(self, first: Array, second: Array) -> Array:
         """Squared distance; on the circle the shorter way round.
 

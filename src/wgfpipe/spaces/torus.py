@@ -45,6 +45,9 @@ class Torus(Space):
     def retract(self, moved: Array, points: Array) -> Array:
         return self._shorter(moved)
 
+    def way(self, points: Array, after: Array) -> Array:
+        return self._shorter(after - points)
+
     def _shorter(self, turn: Array) -> Array:
         """Turns modulo the period, in [-period / 2, period / 2]."""
         return turn - self.period * np.round(turn / self.period)
