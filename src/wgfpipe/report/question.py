@@ -24,7 +24,8 @@ def question(spec: Mapping[str, Any]) -> str:
         return f"Does {_NETWORK} follow {reference} on the {' plus the '.join(energy_titles(spec))}?"
     others = [method for label, method in spec["methods"].items() if label != spec["reference"]]
     asked = f'the scheme "{class_of("method", others[0]["kind"]).title}"' if len(others) == 1 else "each scheme"
-    return f"Does {asked} follow {equation(spec)} in {space_title(spec)} ({reference})?"
+    held_to = reference.replace(" (", ", ").removesuffix(")")  # no parentheses in parentheses
+    return f"Does {asked} follow {equation(spec)} in {space_title(spec)} ({held_to})?"
 
 
 def headline(specs: Iterable[Mapping[str, Any]]) -> str:

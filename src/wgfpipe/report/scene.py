@@ -148,11 +148,13 @@ class Scene:
     def representatives(self) -> list[str]:
         """Return the reference and the first Wasserstein gradient flow on the grid and on particles, where there are such.
 
-        Where points have no outputs every method is one.
+        Where points have no outputs every method is one, those of that family first.
         """
         family = "Wasserstein gradient flow"
-        flows = [k for k in self.shown if not self.outputs or self.trajectories[k].attrs["method_family"] == family]
-        flows = [label for label in flows if label != self.reference]
+        others = [label for label in self.shown if label != self.reference]
+        flows = [label for label in others if self.trajectories[label].attrs["method_family"] == family]
+        if not self.outputs:
+            flows += [label for label in others if label not in flows]
         firsts = [[label for label in flows if self.on_grid(label) is on_grid][:1] for on_grid in (True, False)]
         return [self.reference, *firsts[0], *firsts[1]]
 
