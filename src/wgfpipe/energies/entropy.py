@@ -21,6 +21,7 @@ class Entropy(Energy):
     kind: Literal["entropy"] = "entropy"
     strength: float = Field(gt=0, description="the diffusion coefficient D")
     title: ClassVar[str] = "entropy"
+    formula: ClassVar[str] = "D ∫ ρ log ρ <b>d</b>x"  # noqa: RUF001
     equation: ClassVar[str] = "Fokker-Planck equation"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",

@@ -19,6 +19,7 @@ class HuberLoss(LossEnergy):
     kind: Literal["huber"] = "huber"
     width: float = Field(default=1.0, gt=0, description="residual from which on the loss grows linearly")
     title: ClassVar[str] = "mean Huber loss"
+    formula: ClassVar[str] = "(1 / n) ∑<sub>j</sub> h(f<sub>μ</sub>(x<sub>j</sub>) − y<sub>j</sub>), h of Huber,"  # noqa: RUF001
     references: ClassVar[tuple[str, ...]] = (
         "Huber, Robust Estimation of a Location Parameter, Annals of Mathematical Statistics 35 (1964)",
     )

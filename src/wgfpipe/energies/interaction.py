@@ -34,6 +34,7 @@ class Interaction(Shaped):
         description="quartic_quadratic | newtonian | power | gaussian | expression, and its fields beside it"
     )
     title: ClassVar[str] = "interaction"
+    formula: ClassVar[str] = "(1 / 2) ∬ W(x − y) <b>d</b>μ(x) <b>d</b>μ(y)"  # noqa: RUF001
     references: ClassVar[tuple[str, ...]] = (
         "Carrillo, McCann and Villani, Kinetic Equilibration Rates for Granular Media and Related Equations, "
         "Rev. Mat. Iberoam. 19 (2003)",

@@ -20,6 +20,7 @@ class LogisticLoss(LossEnergy):
 
     kind: Literal["logistic"] = "logistic"
     title: ClassVar[str] = "mean logistic loss"
+    formula: ClassVar[str] = "(1 / n) ∑<sub>j</sub> log(1 + exp(−y<sub>j</sub> f<sub>μ</sub>(x<sub>j</sub>)))"  # noqa: RUF001
     references: ClassVar[tuple[str, ...]] = (
         "Berkson, Application of the Logistic Function to Bio-Assay, J. Am. Stat. Assoc. 39 (1944)",
         "Chizat and Bach, Implicit Bias of Gradient Descent for Wide Two-layer Neural Networks Trained with the Logistic Loss, "

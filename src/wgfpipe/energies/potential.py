@@ -26,6 +26,7 @@ class Potential(Shaped):
     kind: Literal["potential"] = "potential"
     shape: AnyShape = Field(description="quadratic | double_well | gaussian_mixture | expression, and its fields beside it")
     title: ClassVar[str] = "potential"
+    formula: ClassVar[str] = "∫ V <b>d</b>μ"
     references: ClassVar[tuple[str, ...]] = (
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
     )

@@ -23,6 +23,7 @@ class Quadratic(Energy):
 
     kind: Literal["quadratic"] = "quadratic"
     title: ClassVar[str] = "quadratic potential"
+    formula: ClassVar[str] = "(k / 2) ∫ |θ|<sup>2</sup> <b>d</b>μ"
     stiffness: float = Field(default=1.0, ge=0, description="the k of k |theta|^2 / 2")
 
     def on(self, space: Space, x: Array, y: Array) -> Functional:

@@ -227,14 +227,20 @@ def _troubles(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"status": status, "advice": advice, "where": where} for (status, advice), where in sorted(met.items())]
 
 
-def _told(answer: Mapping[str, Any]) -> str:
-    """Name of a cell, and whose word its verdict is where no method that has a say computes a transport."""
-    return answer["cell"] + (f" (by the word of {', '.join(answer['alone'])} alone)" if answer["alone"] else "")
+def _by_word(verdict: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells of a verdict, those apart whose methods with a say compute no transport."""
+    words: dict[str, list[str]] = {}
+    for answer in answers:
+        alone = ", ".join(answer["alone"])
+        words.setdefault(f", by the word of {alone} alone, which computes no transport" if alone else "", []).append(
+            answer["cell"]
+        )
+    return [{"verdict": verdict, "word": word, "cells": cells} for word, cells in sorted(words.items())]
 
 
 def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
     """Answer over all cells: a headline, and the cells of each verdict."""
-    groups = {verdict: [_told(a) for a in answers if a["verdict"] == verdict] for verdict in WORDS}
+    groups = {verdict: [a for a in answers if a["verdict"] == verdict] for verdict in WORDS}
     groups = {verdict: cells for verdict, cells in groups.items() if cells}
     groups_with_answer = {verdict: cells for verdict, cells in groups.items() if verdict not in SILENT}
     if not groups_with_answer:
@@ -251,7 +257,7 @@ def _overall(answers: list[dict[str, Any]]) -> dict[str, Any]:
         headline = "It depends on the cell, and on how the flow is discretized."
     else:
         headline = "It depends on the cell."
-    return {"headline": headline, "groups": groups}
+    return {"headline": headline, "groups": [part for verdict, cells in groups.items() for part in _by_word(verdict, cells)]}
 
 
 def _comparison(path: Path) -> dict[str, Any]:
