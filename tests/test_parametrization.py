@@ -402,7 +402,7 @@ def test_in_the_cone_flat_methods_do_what_they_do_in_the_plane(cls):
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_particle_methods_run_in_every_parametrization(model):
-    """A step of each lowers the energy; those that do not apply say why, and each applies somewhere."""
+    """A step of each lowers the energy; those that do not apply say why, and each but those for smooth energies somewhere."""
     problem = ring_of(model)
     for method in every_method(0.05):
         if method.support != "particles":
@@ -410,7 +410,8 @@ def test_particle_methods_run_in_every_parametrization(model):
         run = wgfpipe.solve(problem, method, 0.05, 2)
         if run.attrs["status"] == "unsupported":
             assert run.attrs["advice"] == method.unsupported(problem) != ""
-            assert any(method.unsupported(ring_of(other)) is None for other in MODELS), method.kind
+            if "smooth" not in method.needs:  # a network of ReLU neurons is not
+                assert any(method.unsupported(ring_of(other)) is None for other in MODELS), method.kind
             continue
         assert run.attrs["status"] in ("ok", "not_converged"), method.kind
         assert float(run["energy"][-1]) < float(run["energy"][0]), method.kind

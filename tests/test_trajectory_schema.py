@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import balanced_with, home, ornstein_uhlenbeck
+from conftest import balanced_with, home, ornstein_uhlenbeck, ring
 
 import wgfpipe
 from wgfpipe import checkpoint
@@ -474,7 +474,7 @@ def recorded(problem, method, n_steps=3):
 
 every_method = pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
 PROBLEMS = {cls.model_fields["kind"].default: problem_of(cell_of(cls.model_fields["kind"].default)) for cls in PARAMETRIZATIONS}
-PROBLEMS |= {"balanced": balanced_with(sampled=24), "ornstein_uhlenbeck": ornstein_uhlenbeck(16)}
+PROBLEMS |= {"balanced": balanced_with(sampled=24), "ornstein_uhlenbeck": ornstein_uhlenbeck(16), "ring": ring(16)}
 APPLY = [(cls, name) for cls in METHODS for name, problem in PROBLEMS.items() if method_of(cls).unsupported(problem) is None]
 
 
