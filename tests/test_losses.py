@@ -114,3 +114,10 @@ def test_a_network_learns_to_classify():
     assert run.attrs["status"] == "ok"
     assert (run["prediction"].isel(time=-1).values * problem.y > 0.0).all()
     assert float(run["energy"][-1]) < 0.5 * np.log(2.0)
+
+
+def test_the_curvature_of_a_problem_is_the_bend_of_its_loss():
+    """The old name works and says the new one."""
+    problem = make_problem(16)
+    with pytest.warns(DeprecationWarning, match=r"now Problem\.loss\.bend"):
+        assert problem.curvature == problem.loss.bend == 2.0 / len(problem.y)

@@ -4,6 +4,7 @@ Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A metho
 """
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -201,6 +202,12 @@ class Problem:
         """The loss of the outputs, or that of none."""
         views = [term.outputs for term in self.functional.terms if term.outputs is not None]
         return max((view.loss for view in views), key=lambda loss: (loss.bend, len(loss)), default=NO_LOSS)
+
+    @property
+    def curvature(self) -> float:
+        """Old name of ``loss.bend``, the largest second derivative of the loss by an output."""
+        warnings.warn("Problem.curvature is now Problem.loss.bend", DeprecationWarning, stacklevel=2)
+        return self.loss.bend
 
     @cached_property
     def energy_size(self) -> float:
