@@ -17,14 +17,15 @@ def made(cls):
 
 
 def problems():
-    """The sine; for what does not take it, balanced neurons of both layers, and points in a potential with an entropy."""
+    """The sine; for what does not take it, balanced neurons of both layers, or points in a potential, with entropy or without."""
     yield sine_problem(POINTS_PER_AXIS)
     law = {"kind": "gaussian", "std": 0.5, "sampled": 500, "lifted": True}
     yield sine_problem(POINTS_PER_AXIS, parametrization={"kind": "weight_alpha"}, initial=law)
     well = {"kind": "potential", "shape": "quadratic", "stiffness": [[1.0, 0.3], [0.3, 0.6]]}
     grid = {"half_width": 3.5, "points_per_axis": POINTS_PER_AXIS}
     start = {"kind": "gaussian", "mean": [1.0, -0.5], "std": 0.5}
-    yield wgfpipe.problem(space="plane", energy=[well, {"kind": "entropy", "strength": 0.1}], initial=start, grid=grid)
+    for energy in ([well, {"kind": "entropy", "strength": 0.1}], [well]):
+        yield wgfpipe.problem(space="plane", energy=energy, initial=start, grid=grid)
 
 
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.model_fields["kind"].default)
