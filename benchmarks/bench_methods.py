@@ -17,7 +17,7 @@ def made(cls):
 
 
 def problems():
-    """The sine; for what does not take it, balanced neurons of both layers, or points in a potential, with entropy or without."""
+    """The sine; for what does not take it, balanced neurons of both layers, or points in a potential, with entropy or not."""
     yield sine_problem(POINTS_PER_AXIS)
     law = {"kind": "gaussian", "std": 0.5, "sampled": 500, "lifted": True}
     yield sine_problem(POINTS_PER_AXIS, parametrization={"kind": "weight_alpha"}, initial=law)
