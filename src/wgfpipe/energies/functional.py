@@ -253,7 +253,7 @@ def check_periodic(
     if not any(periods):
         return
     turns = (np.arange(1, 17)[:, None] * np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0])[np.arange(len(periods)) % 6]) % 1.0
-    places: Array = (turns - 0.5) * np.array([2.0 if period is None else period for period in periods])
+    places = np.asarray((turns - 0.5) * np.array([2.0 if period is None else period for period in periods]), np.float64)
     values, steepest = at(places), float(np.abs(gradient_at(places)).max())
     for k, period in enumerate(periods):
         if period is None:
