@@ -44,7 +44,7 @@ def methods_table(results: list[dict]) -> str:
         explicit = said["certificate"].startswith("none")
         lines.append(
             f"| `{what}` | {said['moves']} | {said['dt']:g} | {_seconds(times[what])} | {times[what] / times['gd']:.3g} | "
-            f"{said['iterations']:.3g} | {said['kernel applications']:.3g} | {said['certificate']} | "
+            f"{said['iterations']:.3g} | {said['kernel applications']:.3g} | {said['certificate'].replace('|', '&#124;')} | "
             f"{'' if explicit else format(said['largest'], '.1e')} |"
         )
     return "\n".join(lines)
