@@ -20,7 +20,7 @@ from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
 from wgfpipe.pipeline import stages
-from wgfpipe.report import catalogue, figures, pictures, question
+from wgfpipe.report import catalogue, figures, pictures, question, sweeps
 from wgfpipe.report import page as report
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
@@ -547,7 +547,7 @@ def test_the_page_of_points_speaks_of_no_network(tmp_path):
     ids=["one key", "texts", "product", "zip", "ablation"],
 )
 def test_sweeps_compare_what_differs_in_one_number(settings, groups):
-    assert report._comparable(settings) == groups
+    assert sweeps.comparable(settings) == groups
 
 
 @pytest.mark.parametrize(

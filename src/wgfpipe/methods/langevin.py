@@ -7,7 +7,7 @@ carried in ``copies`` copies whose noises are antithetic in pairs, xi and -xi: m
 measure is as sharp as that of copies * atoms neurons. In a curved metric the noise is that of the Euclidean twin's parameters.
 
 Noise raises the energy of a sound run, so ``ascent`` is asked of the same step without its noise: where that raises the energy
-beyond rounding, dt is beyond the stability limit of gradient descent, 2 / (curvature |T|), T the tangent kernel.
+beyond rounding, dt is beyond the stability limit of gradient descent, 2 / (bend |T|), T the tangent kernel.
 
 Cost a step: that of gradient descent on copies * atoms neurons, as many normal draws, and one more pass forward. Weak order 1
 in dt: laws, and with them the distances between measures of many neurons, not paths, converge. Pitfall: distances to it never

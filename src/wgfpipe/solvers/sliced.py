@@ -8,7 +8,7 @@ gradient of W2^2 in p. J is convex, and piecewise linear plus quadratic with pie
 ``p = mass * r / sum r``, ``r >= 0``, which creates mass on empty nodes where that pays.
 
 Every point met gives a pair of potentials and a slope u of the loss, which bound the minimum from below by
-``<psi, q> + sum over signs of mass * min_i (phi_i + V_u,i) - <u, y> - |u|^2 / (2 curvature)``; at the point itself the
+``<psi, q> + sum over signs of mass * min_i (phi_i + V_u,i) - <u, y> - |u|^2 / (2 bend)``; at the point itself the
 difference to the objective is the Frank-Wolfe gap. A single subgradient of a function with so many pieces leaves some per
 cent of the energy even at the minimum. Convex combinations of these bounds are bounds, too: a linear program picks the best
 (the aggregated subgradients of a bundle method; measured: 0.2 % instead of 5-20 %).
