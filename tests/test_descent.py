@@ -74,6 +74,6 @@ def test_the_rate_of_descent_is_the_squared_speed():
     sine, dt = make_problem(initial={"kind": "gaussian", "sampled": 400}), 5e-4
     run = wgfpipe.solve(sine, wgfpipe.Flow(dt=dt / 4), 2 * dt, 3)
     rate = float(run["energy"][2] - run["energy"][0]) / (2 * dt)
-    middle = wgfpipe.Measure(run["points"].isel(time=1).values, run["weights"].values, run["sign"].values)
+    middle = wgfpipe.Measure(run["points"].isel(time=1).values, run["weights"].values, run["species"].values)
     speed = sine.functional.gradient(middle, middle.points, middle.sign)
     assert rate == pytest.approx(-float(middle.weights @ (speed**2).sum(axis=1)), rel=1e-3)

@@ -63,7 +63,7 @@ def drifting(measure, velocity, times):
         {
             "points": (("time", "atom", "param"), points),
             "weights": ("atom", measure.weights),
-            "sign": ("atom", measure.sign),
+            "species": ("atom", measure.sign),
         },
         coords={"time": ("time", np.asarray(times, float))},
     )

@@ -106,7 +106,7 @@ def test_a_run_is_a_valid_dataset_and_repeats_to_the_last_bit(method):
     np.testing.assert_array_equal(first.points, by_hand.points)
     np.testing.assert_array_equal(first.weights, by_hand.weights)
     assert made.run.attrs == made.again.attrs
-    whole = made.run.assign_attrs(Conventions="", source="", wgfpipe_schema="2", wgfpipe_version="")
+    whole = made.run.assign_attrs(Conventions="", source="", wgfpipe_schema="3", wgfpipe_version="")
     validate(whole, "trajectory")
     assert whole.attrs["status"] == "ok"
     np.testing.assert_allclose(whole["time"], [0, method.dt, 2 * method.dt])

@@ -349,7 +349,7 @@ def test_files_of_a_cell_without_data_make_its_problem(tmp_path, sampled):
     direct = wgfpipe.problem(**{key: CELL[key] for key in ("space", "energy", "grid")}, initial=initial)
     assert problem.energy == direct.energy
     assert problem.law == direct.law == wgfpipe.Gaussian(**initial)
-    for name in ("points", "weights", "sign"):
+    for name in ("points", "weights", "species"):
         np.testing.assert_array_equal(getattr(problem.initial, name), getattr(direct.initial, name))
     np.testing.assert_array_equal(problem.grid_weights, direct.grid_weights)
     for stage in ("data", "grid", "distances", "figures"):

@@ -216,7 +216,7 @@ def test_wrong_dimensions_are_named_with_those_expected(valid, kind):
             expect(with_values(dataset, name, values.T, dims[::-1]), kind, f"variable {name!r} has dimensions {dims[::-1]}")
 
 
-INTEGERS = ("sign", "status")
+INTEGERS = ("species", "status")
 
 
 @every_kind
@@ -252,7 +252,7 @@ def test_a_variable_without_description_is_named(valid, kind, attribute):
 @every_kind
 def test_another_schema_version_is_refused(valid, kind):
     """A file of another version of the schema says which it is and which is read."""
-    expect(valid[kind].assign_attrs(wgfpipe_schema="0"), kind, "schema version is 0, this wgfpipe reads 2")
+    expect(valid[kind].assign_attrs(wgfpipe_schema="0"), kind, "schema version is 0, this wgfpipe reads 3")
 
 
 @every_kind

@@ -72,7 +72,7 @@ def moving(way, times=TIMES, start=None, **attributes):
         {
             "points": (("time", "atom", "param"), points),
             "weights": ("atom", start.weights),
-            "sign": ("atom", start.sign),
+            "species": ("atom", start.sign),
             "energy": ("time", np.ones(len(times))),
             "residual": ("step", np.zeros(len(times) - 1)),
         },
@@ -90,7 +90,7 @@ def on_grid(run, problem, still=False, **attributes):
         {
             "points": (("atom", "param"), grid.points),
             "weights": (("time", "atom"), weights),
-            "sign": ("atom", grid.sign),
+            "species": ("atom", grid.sign),
             "energy": run["energy"],
             "residual": run["residual"],
         },

@@ -61,8 +61,7 @@ def run_of(name: str, cls):
 def digest(run) -> str:
     """Digest of the bytes of the measures, of their outputs, and of how often the inner solvers iterated."""
     found = hashlib.sha256()
-    for variable in ("points", "weights", "sign", "prediction", "inner_iterations", "kernel_applications", "status"):
-        found.update(variable.encode())
+    for variable in ("points", "weights", "species", "prediction", "inner_iterations", "kernel_applications", "status"):
         found.update(np.ascontiguousarray(run[variable].values).tobytes())
     return found.hexdigest()[:16]
 

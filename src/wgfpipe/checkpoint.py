@@ -35,7 +35,7 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
             times=recorder.times,
             points=np.stack([measure.points for measure in recorder.measures]),
             weights=np.stack([measure.weights for measure in recorder.measures]),
-            sign=recorder.measures[0].sign,
+            species=recorder.measures[0].species,
             predictions=recorder.predictions,
             energies=recorder.energies,
             energy_terms=recorder.energy_terms,
@@ -73,7 +73,7 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     return {
         "times": saved["times"].tolist(),
         "measures": [
-            Measure(points, weights, saved["sign"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
+            Measure(points, weights, saved["species"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
         ],
         "predictions": list(saved["predictions"]),
         "energies": saved["energies"].tolist(),

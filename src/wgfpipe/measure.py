@@ -1,17 +1,21 @@
-"""Discrete measures over neuron parameters, and the product grids that carry them.
+"""Discrete measures over points of a space: neurons' parameters, or places.
 
-A two-layer network is the measure ``mu = sum_i weights_i delta_{points_i}``; ``sign_i`` is the fixed output sign of neuron
-``i``. Mass never moves between signs, so every transport problem in the package splits into one problem a sign.
+``mu = sum_i weights_i delta_{points_i}``; ``species_i`` is the species of atom ``i``, of neurons their fixed output sign. Mass
+never moves between species, so every transport problem in the package splits into one problem a species.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Sign = NDArray[np.int8]
+"""Species of atoms, (atom,): of neurons the sign of their output, +1 or -1, and 1 where there is one species."""
+
+ONE_SPECIES: Sign = np.zeros(0, np.int8)
+"""Stands for atoms of species 1, however many there are."""
 
 
 def power_of_two(size: float) -> float:
@@ -21,29 +25,36 @@ def power_of_two(size: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A weighted sum of Diracs over neuron parameters.
+    """A weighted sum of Diracs.
 
     Attributes
     ----------
     points : Array, shape (atom, param)
-        Neuron parameters.
+        Places, or parameters of neurons.
     weights : Array, shape (atom,)
         Non-negative masses.
-    sign : Sign, shape (atom,)
-        Output sign of each atom, +1 or -1.
+    species : Sign, shape (atom,)
+        Species of each atom, of neurons the output sign; 1 for all unless given.
     """
 
     points: Array
     weights: Array
-    sign: Sign
+    species: Sign = field(default_factory=lambda: ONE_SPECIES)
 
     def __post_init__(self) -> None:
         n_atoms = len(self.weights)
-        if self.points.ndim != 2 or len(self.points) != n_atoms or self.sign.shape != (n_atoms,):
+        if self.species is ONE_SPECIES:
+            object.__setattr__(self, "species", np.ones(n_atoms, np.int8))
+        if self.points.ndim != 2 or len(self.points) != n_atoms or self.species.shape != (n_atoms,):
             raise ValueError(
-                "a Measure takes points (atom, param), weights (atom,) and sign (atom,) of one length; "
-                f"got {self.points.shape}, {self.weights.shape} and {self.sign.shape}"
+                "a Measure takes points (atom, param), weights (atom,) and species (atom,) of one length; "
+                f"got {self.points.shape}, {self.weights.shape} and {self.species.shape}"
             )
+
+    @property
+    def sign(self) -> Sign:
+        """What species are to neurons: the signs of their outputs, (atom,)."""
+        return self.species
 
     def mass(self, sign: int) -> float:
         """Total mass of one sign."""

@@ -145,4 +145,4 @@ def on_nodes(problem: Problem, measure: Measure) -> bool:
 
 def same(first: Measure, second: Measure) -> bool:
     """Whether two measures are equal to the last bit."""
-    return all(np.array_equal(getattr(first, key), getattr(second, key)) for key in ("sign", "weights", "points"))
+    return all(np.array_equal(getattr(first, key), getattr(second, key)) for key in ("species", "weights", "points"))

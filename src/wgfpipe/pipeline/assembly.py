@@ -84,7 +84,7 @@ def grid_dataset(
     seed: int,
     repetitions: int = 1,
 ) -> xr.Dataset:
-    """Make the grid and the initial measure: ``points``, ``weights``, ``sign``, the axes of every block, the neurons drawn.
+    """Make the grid and the initial measure: ``points``, ``weights``, ``species``, the axes of every block, the neurons drawn.
 
     Points are drawn as often as there are ``repetitions``, along a dimension of that name.
 
@@ -97,7 +97,7 @@ def grid_dataset(
     nothing = np.empty((0, len(names))), np.empty(0), np.empty(0, np.int8)
     points, weights, sign = nothing if isinstance(grid, str) else (grid.points, initial.on_grid(grid, space), grid.sign)
     made = xr.Dataset(
-        {"points": (("atom", "param"), points), "weights": ("atom", weights), "sign": ("atom", sign)},
+        {"points": (("atom", "param"), points), "weights": ("atom", weights), "species": ("atom", sign)},
         coords={"param": ("param", np.asarray(names, dtype=object))},
     )
     made.attrs.update(
@@ -109,7 +109,7 @@ def grid_dataset(
         made,
         points="nodes of the grid, once a sign",
         weights="initial masses",
-        sign="fixed output sign",
+        species="fixed output sign",
         param="neuron parameter",
     )
     if isinstance(grid, Grid):
@@ -119,12 +119,12 @@ def grid_dataset(
         drawn = [initial.draw(np.random.default_rng(one), space, n_features) for one in seeds]
         made["sampled_points"] = ((REPETITION, "particle", "param"), np.stack([measure.points for measure in drawn]))
         made["sampled_weights"] = ((REPETITION, "particle"), np.stack([measure.weights for measure in drawn]))
-        made["sampled_sign"] = ((REPETITION, "particle"), np.stack([measure.sign for measure in drawn]))
+        made["sampled_species"] = ((REPETITION, "particle"), np.stack([measure.sign for measure in drawn]))
         describe(
             made,
             sampled_points="neurons drawn at random",
             sampled_weights="masses of the neurons drawn",
-            sampled_sign="fixed output sign of the neurons drawn",
+            sampled_species="fixed output sign of the neurons drawn",
         )
     return made
 
@@ -147,7 +147,7 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, space: Space, energy: Ener
     grid = None if grid_data.attrs["no_grid"] else _grid_of(grid_data, space.chart)
     if "sampled_points" in grid_data:
         drawn = grid_data.isel({REPETITION: repetition})
-        initial = Measure(*(drawn[f"sampled_{name}"].values for name in ("points", "weights", "sign")))
+        initial = Measure(*(drawn[f"sampled_{name}"].values for name in ("points", "weights", "species")))
     else:
         assert grid is not None  # GridSpec.make: only points that are drawn can do without
         occupied = weights > 0
@@ -169,5 +169,5 @@ def _grid_of(grid_data: xr.Dataset, space: Space) -> Grid:
         for block in range(n_blocks)
     )
     periods = tuple(grid_data[f"axis_{name}"].attrs.get("period") for name in names)
-    signs = tuple(int(sign) for sign in dict.fromkeys(grid_data["sign"].values.tolist()))
+    signs = tuple(int(sign) for sign in dict.fromkeys(grid_data["species"].values.tolist()))
     return grid_of_axes(blocks, signs, periods, space)

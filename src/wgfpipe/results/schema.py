@@ -19,7 +19,7 @@ from wgfpipe.measure import Array, Measure
 from wgfpipe.spaces.base import Parametrization
 from wgfpipe.status import Status
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
 STEP_VARIABLES = {
     "step_energy": ("energy", "energy F after the step", "1"),
@@ -43,7 +43,7 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "time": (("time",),),
         "points": (("time", "atom", "param"), ("atom", "param")),
         "weights": (("time", "atom"), ("atom",)),
-        "sign": (("atom",),),
+        "species": (("atom",),),
         "energy": (("time",),),
         "energy_term": (("time", "term"),),
         "dissipation": (("time",),),
@@ -60,7 +60,7 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "label_shift": ((),),
         "label_scale": ((),),
     },
-    "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "sign": (("atom",),)},
+    "grid": {"points": (("atom", "param"),), "weights": (("atom",),), "species": (("atom",),)},
     "distances": {
         "time": (("time",),),
         "value": (("label", "distance", "time"),),
@@ -128,7 +128,7 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
         {
             "points": _over_time([measure.points for measure in recorder.measures], "param"),
             "weights": _over_time([measure.weights for measure in recorder.measures]),
-            "sign": ("atom", first.sign.astype(np.int8)),
+            "species": ("atom", first.species.astype(np.int8)),
             "energy": ("time", np.asarray(recorder.energies, float)),
             "energy_term": (("time", "term"), np.asarray(recorder.energy_terms, float)),
             "dissipation": ("time", np.asarray(recorder.dissipations, float)),
@@ -153,7 +153,7 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
         param="entry of the neuron parameters theta" if neurons else "coordinate of a point",
         points="neuron parameters theta of the atoms" if neurons else "places of the atoms",
         weights="masses of the atoms",
-        sign="fixed output sign of the atoms" if neurons else "species of the atoms, between which no mass moves",
+        species="fixed output sign of the atoms" if neurons else "species of the atoms, between which no mass moves",
         term="label of a term of the energy",
         energy="energy F of the measure",
         energy_term="part of the energy that a term is",
@@ -260,7 +260,7 @@ def measure_at(dataset: xr.Dataset, index: int) -> Measure:
     return Measure(
         (points.isel(time=index) if "time" in points.dims else points).values,
         (weights.isel(time=index) if "time" in weights.dims else weights).values,
-        dataset["sign"].values,
+        dataset["species"].values,
     )
 
 
@@ -293,7 +293,7 @@ def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.
         if variable.dims[variable.dims[:1] == (REPETITION,) :] not in allowed:
             expected = " or ".join(str(dims) for dims in allowed)
             broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
-        wanted = "int8" if name in ("sign", "status") else "float64"
+        wanted = "int8" if name in ("species", "status") else "float64"
         if variable.dtype != wanted:
             broken.append(f"variable {name!r} is {variable.dtype}, expected {wanted}")
     for name, variable in dataset.variables.items():
