@@ -73,7 +73,8 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     return {
         "times": saved["times"].tolist(),
         "measures": [
-            Measure(points, weights, saved["species"]) for points, weights in zip(saved["points"], saved["weights"], strict=True)
+            Measure(points, weights, saved["species"])
+            for points, weights in zip(saved["points"], saved["weights"], strict=True)
         ],
         "predictions": list(saved["predictions"]),
         "energies": saved["energies"].tolist(),
