@@ -212,6 +212,8 @@ class Potential(Functional):
         Its gradient in the metric of the space, (atom, param).
     quadratic : tuple of Array, optional
         Matrix A (param, param) and centre m (param,) of ``V = (x - m)^T A (x - m) / 2`` up to a constant, where V is that.
+    shape : object, optional
+        What V was made of, by which closed forms know it.
     """
 
     def __init__(
@@ -219,8 +221,9 @@ class Potential(Functional):
         at: Callable[[Array], Array],
         gradient_at: Callable[[Array], Array],
         quadratic: tuple[Array, Array] | None = None,
+        shape: object = None,
     ) -> None:
-        self.at, self.gradient_at, self.quadratic = at, gradient_at, quadratic
+        self.at, self.gradient_at, self.quadratic, self.shape = at, gradient_at, quadratic, shape
 
     def check_periodic(self, space: Space, n_features: int) -> None:
         """Check that V has the periods of the space: see :func:`check_periodic`."""

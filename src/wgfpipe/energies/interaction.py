@@ -31,7 +31,7 @@ class Interaction(Shaped):
 
     kind: Literal["interaction"] = "interaction"
     shape: AnyKernel = Field(
-        description="quartic_quadratic | newtonian | power | gaussian | expression, and its fields beside it"
+        description="quartic_quadratic | quadratic | newtonian | power | gaussian | expression, and its fields beside it"
     )
     title: ClassVar[str] = "interaction"
     formula: ClassVar[str] = "(1 / 2) ∬ W(x − y) <b>d</b>μ(x) <b>d</b>μ(y)"  # noqa: RUF001

@@ -4,6 +4,7 @@
 shape               W(x), r = |x|                                 at x = 0              known of the aggregation equation
 ==================  ============================================  ====================  ==================================
 quartic_quadratic   r^4 / 4 - r^2 / 2                             0                     ring of radius 1 / sqrt(3) in 2-D
+quadratic           stiffness r^2 / 2                             0                     the covariance of a Gaussian
 newtonian           r^2 / 2 - log r, in the plane                 infinite              disk of radius 1
 power               r^a / a - r^b / b, a > b > -d                 infinite for b <= 0   rings, shells and disks
 gaussian            -strength exp(-r^2 / (2 width^2))             -strength             none
@@ -45,6 +46,11 @@ class Kernel(Section, ABC):
     def singular(self) -> bool:
         """Whether W is infinite at 0."""
         return False
+
+    @property
+    def quadratic_stiffness(self) -> float | None:
+        """The k of a kernel k r^2 / 2; None for any other."""
+        return None
 
     def check(self, dimension: int) -> None:
         """Raise ValueError if the shape is none of a space of this dimension."""
@@ -94,6 +100,23 @@ class QuarticQuadratic(Radial):
 
     def pull(self, squares: Array) -> Array:
         return squares - 1.0
+
+
+class QuadraticKernel(Radial):
+    """Attraction by springs: every point feels one to the mean. Negative stiffness repels, and the flow never comes to rest."""
+
+    shape: Literal["quadratic"] = "quadratic"
+    stiffness: float = Field(default=1.0, description="the k of k r^2 / 2")
+
+    @property
+    def quadratic_stiffness(self) -> float:
+        return self.stiffness
+
+    def of_square(self, squares: Array) -> Array:
+        return 0.5 * self.stiffness * squares
+
+    def pull(self, squares: Array) -> Array:
+        return np.full_like(squares, self.stiffness)
 
 
 class Newtonian(Radial):
@@ -262,5 +285,5 @@ def _power(squares: Array, power: float) -> Array:
     return 0.5 * np.log(squares) if power == 0.0 else squares ** (0.5 * power) / power
 
 
-AnyKernel = Annotated[QuarticQuadratic | Newtonian | Power | GaussianKernel | KernelFormula, Field(discriminator="shape")]
+AnyKernel = Annotated[QuarticQuadratic | QuadraticKernel | Newtonian | Power | GaussianKernel | KernelFormula, Field(discriminator="shape")]
 """The shape of a kernel, told apart by its ``shape``."""

@@ -24,7 +24,7 @@ class Potential(Shaped):
     """Potential of a shape, whose fields stand beside it: ``{kind: potential, shape: quadratic, stiffness: 2}``."""
 
     kind: Literal["potential"] = "potential"
-    shape: AnyShape = Field(description="quadratic | double_well | gaussian_mixture | expression, and its fields beside it")
+    shape: AnyShape = Field(description="quadratic | double_well | gaussian_mixture | charge | expression, and its fields beside it")
     title: ClassVar[str] = "potential"
     formula: ClassVar[str] = "∫ V <b>d</b>μ"
     references: ClassVar[tuple[str, ...]] = (
@@ -44,6 +44,6 @@ class Potential(Shaped):
             stiffness = float(matrix[0, 0])
             if stiffness >= 0.0 and not centre.any() and np.array_equal(matrix, stiffness * np.eye(dimension)):
                 return Network(Outputs(space, x, Squared(np.zeros(0), 0.0), stiffness))  # completes squares
-        bound = BoundPotential(self.shape.value, self.shape.gradient, form)
+        bound = BoundPotential(self.shape.value, self.shape.gradient, form, self.shape)
         bound.check_periodic(space, x.shape[1])
         return bound

@@ -6,6 +6,7 @@ shape              V(x)                                                         
 quadratic          (x - m)' A (x - m) / 2                                                 d^2            Ornstein-Uhlenbeck
 double_well        height (x_1^2 / width^2 - 1)^2 + stiffness (x_2^2 + ... + x_d^2) / 2   d              none
 gaussian_mixture   -log sum_k w_k N(x; m_k, S_k)                                          k d^2          stationary at D = 1
+charge             -charge log |x - m|                                                    d              with Newtonian aggregation
 expression         a formula in the coordinates                                           its length     none
 =================  =====================================================================  =============  ===================
 
@@ -258,6 +259,38 @@ def _components(
     return _Components(_read_only(np.array(means)), _read_only(precisions), _read_only(log_heights))
 
 
+class Charge(Shape):
+    """A point charge, whose field repels where the charge is positive: what makes a disk of charges an annulus."""
+
+    shape: Literal["charge"] = "charge"
+    charge: float = Field(description="the q of -q log |x - m|; it attracts where negative")
+    mean: float | Vector = Field(default=0.0, description="the place m, or the number that all its coordinates are")
+
+    @property
+    def dimension(self) -> int | None:
+        return len(self.mean) if isinstance(self.mean, tuple) else None
+
+    def value(self, points: Array) -> Array:
+        with np.errstate(divide="ignore"):  # infinite at m, as it is
+            return -0.5 * self.charge * np.log((self._offsets(points) ** 2).sum(axis=1))
+
+    def gradient(self, points: Array) -> Array:
+        offsets = self._offsets(points)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return -self.charge * offsets / (offsets**2).sum(axis=1, keepdims=True)
+
+    def hessian(self, points: Array) -> Array:
+        offsets = self._offsets(points)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = 1.0 / (offsets**2).sum(axis=1)[:, None, None]
+            outer = offsets[:, :, None] * offsets[:, None, :]
+            return -self.charge * inverse * (np.eye(points.shape[1]) - 2.0 * inverse * outer)
+
+    def _offsets(self, points: Array) -> Array:
+        self.check(points.shape[1])
+        return points - np.broadcast_to(np.asarray(self.mean, float), (points.shape[1],))
+
+
 class Expression(Shape):
     """A formula in the coordinates, such as ``x^4/4 - x^2/2 + y^2/2``; see :mod:`wgfpipe.coordinates`.
 
@@ -329,5 +362,5 @@ def _rounding(eigenvalues: NDArray[np.floating]) -> float:
     return len(eigenvalues) * float(np.finfo(float).eps) * float(np.abs(eigenvalues).max())
 
 
-AnyShape = Annotated[Quadratic | DoubleWell | GaussianMixture | Expression, Field(discriminator="shape")]
+AnyShape = Annotated[Quadratic | DoubleWell | GaussianMixture | Charge | Expression, Field(discriminator="shape")]
 """The shape of a potential, told apart by its ``shape``."""

@@ -2,6 +2,7 @@
 
 from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.exact import Exact
+from wgfpipe.methods.exact_map import ExactMap
 from wgfpipe.methods.finite_volume import FiniteVolumes
 from wgfpipe.methods.flow import Flow
 from wgfpipe.methods.gd import GradientDescent
@@ -9,6 +10,7 @@ from wgfpipe.methods.jko_dykstra import JKODykstra
 from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
+from wgfpipe.methods.jko_gaussian import JKOGaussian
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.jko_particles import JKOParticles
 from wgfpipe.methods.jko_sliced import JKOSliced
@@ -38,4 +40,6 @@ METHODS = (
     Matched,
     FiniteVolumes,
     Exact,
+    ExactMap,
+    JKOGaussian,
 )
