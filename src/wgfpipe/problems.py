@@ -12,6 +12,7 @@ import numpy as np
 
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
+from wgfpipe.energies.internal import Internal
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Initial as Law
@@ -29,7 +30,9 @@ def entropy(masses: Array, volumes: Array) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume)``, masses p (atom,).
+    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume) + int e(rho)``.
+
+    Masses p (atom,) have the density rho = p / volume.
 
     Attributes
     ----------
@@ -43,6 +46,8 @@ class Coupling:
         D.
     volumes : Array, shape (atom,)
         Volumes of the nodes.
+    internal : Internal or None
+        e.
     """
 
     fixed: Array | None
@@ -50,6 +55,7 @@ class Coupling:
     loss: Loss
     diffusion: float
     volumes: Array
+    internal: Internal | None = None
 
     def outputs(self, masses: Array) -> Array:
         """Outputs of masses, (sample,)."""
@@ -61,6 +67,8 @@ class Coupling:
         value = self.loss.value(outputs - self.loss.centre)
         if self.fixed is not None:
             value += float(self.fixed @ masses)
+        if self.internal is not None:
+            value += self.internal.value(masses, self.volumes)
         return value if self.diffusion == 0.0 else value + self.diffusion * self.entropy(masses)
 
     def entropy(self, masses: Array) -> float:
@@ -122,7 +130,10 @@ class Problem:
         constant = self.x[:, -1] if len(self.x) else np.ones(1)
         if not (constant[0] > 0 and np.all(constant == constant[0])):
             raise ValueError(f"the last feature of the inputs x is the constant 1 that carries the bias; got {constant[:5]}")
-        _ = self.functional  # or why the energy has no meaning here
+        internal = self.functional.internal  # or why the energy has no meaning here
+        if internal is not None and self.grid is not None and self.grid_weights is not None:
+            for mass in self.grid_weights.reshape(len(self.grid.signs), -1).sum(axis=1):
+                internal.check(float(mass), float(self.grid.node_volumes.sum()))
 
     @cached_property
     def functional(self) -> Functional:
@@ -136,7 +147,7 @@ class Problem:
 
     @property
     def outputs(self) -> Outputs:
-        """The energy, its entropy left out, as a function of the outputs.
+        """The energy, what asks for a density left out, as a function of the outputs.
 
         Raises
         ------
@@ -160,8 +171,8 @@ class Problem:
         grid, functional = self.require_grid(), self.functional
         if not functional.separable:
             raise ValueError(
-                f"the energy {self.energy.kind} is no sum of potentials, entropies and functions of outputs, as methods on a "
-                "grid take; use a method of particles"
+                f"the energy {self.energy.kind} is no sum of potentials, functions of the density and of outputs, as methods "
+                "on a grid take; use a method of particles"
             )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:
@@ -172,7 +183,7 @@ class Problem:
                     fixed = fixed + 0.5 * term.outputs.decay * (grid.points**2).sum(axis=1)
                 if term.outputs.loss.bend > 0.0 or len(term.outputs) > len(loss):
                     push, loss = np.ascontiguousarray(term.outputs.of_atoms(grid.points, grid.sign)), term.outputs.loss
-        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, self._volumes())
+        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, self._volumes(), functional.internal)
 
     def _volumes(self) -> Array:
         """Volumes of the nodes of the grid, (atom,)."""
@@ -211,9 +222,11 @@ class Problem:
 
     @cached_property
     def energy_size(self) -> float:
-        """Size of what is no function of outputs, and of the entropy, whose terms may cancel: sums of absolute values."""
-        start = self.initial
+        """Size of what is no function of outputs, and of the density's, whose terms may cancel: sums of absolute values."""
+        start, internal = self.initial, self.functional.internal
         size = self.functional.size(start)
+        if internal is not None and self.grid is not None and self.grid_weights is not None:
+            size += float(self._volumes() @ np.nan_to_num(np.abs(internal.of(self.grid_weights / self._volumes()))))
         if self.functional.diffusion > 0.0 and self.grid is not None and self.grid_weights is not None:
             density = self.grid_weights / np.tile(self.grid.node_volumes, len(self.grid.signs))
             inside = density > 0.0
@@ -282,44 +295,48 @@ class Problem:
         return self.parametrization.activations(measure.points, measure.sign, inputs) @ measure.weights
 
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
-        """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it has an entropy."""
-        if self.functional.diffusion == 0.0:
+        """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it asks for a density."""
+        if not self.functional.pointwise:
             return self.smooth_energy(measure, prediction)
         if not self._has_density(measure):
             return math.nan
         if self.functional.separable:
             return self.on_grid.value(measure.weights, prediction)
-        return self.functional.value(measure) + self.functional.diffusion * entropy(measure.weights, self._volumes())
+        return self.functional.value(measure) + self._of_density(self.functional, measure)
 
     def energy_terms(self, measure: Measure) -> Array:
-        """Energy of every term of :attr:`parts`, (term,). NaN for an entropy of atoms."""
-        values = [part.value(measure) for part in self.parts.values()]
-        diffusions = [part.diffusion for part in self.parts.values()]
-        disorder = 0.0
-        if any(diffusions):
-            disorder = entropy(measure.weights, self._volumes()) if self._has_density(measure) else math.nan
-        return np.array([value + (d * disorder if d else 0.0) for value, d in zip(values, diffusions, strict=True)])
+        """Energy of every term of :attr:`parts`, (term,). NaN where one asks atoms for a density."""
+        return np.array([part.value(measure) + self._of_density(part, measure) for part in self.parts.values()])
 
     def dissipation(self, measure: Measure) -> float:
         """Rate ``int |grad V|^2 dmu`` at which the flow itself lowers the energy of a measure.
 
-        NaN where the energy holds an entropy, whose gradient atoms and masses do not have, and in curved parameters without
+        NaN where the energy asks for a density, whose gradient atoms and masses do not have, and in curved parameters without
         a Euclidean twin.
         """
         model = self.parametrization
-        if self.functional.diffusion > 0.0 or (model.geometry == "curved" and model.twin is None):
+        if self.functional.pointwise or (model.geometry == "curved" and model.twin is None):
             return math.nan
         if model.geometry == "curved":
             return self.in_twin.dissipation(model.to_twin(measure))
         gradient = self.functional.gradient(measure, measure.points, measure.sign)
         return float(measure.weights @ (gradient**2).sum(axis=1))
 
+    def _of_density(self, functional: Functional, measure: Measure) -> float:
+        """Entropy and internal energy of a measure; NaN for atoms."""
+        if not functional.pointwise:
+            return 0.0
+        if not self._has_density(measure):
+            return math.nan
+        value = 0.0 if functional.internal is None else functional.internal.value(measure.weights, self._volumes())
+        return value + (functional.diffusion * entropy(measure.weights, self._volumes()) if functional.diffusion else 0.0)
+
     def _has_density(self, measure: Measure) -> bool:
         """Whether a measure is one of masses on the nodes of the grid."""
         return self.grid is not None and measure.points is self.grid.points
 
     def smooth_energy(self, measure: Measure, prediction: Array | None = None) -> float:
-        """Energy of a measure, its entropy left out; pass its outputs on the data where they are known."""
+        """Energy of a measure, what asks for a density left out; pass its outputs on the data where they are known."""
         outputs = self.functional.outputs
         if prediction is None or outputs is None:
             return self.functional.value(measure)

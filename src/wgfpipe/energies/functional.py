@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from wgfpipe.energies.internal import Internal
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
@@ -146,6 +147,8 @@ class Functional(ABC):
         The view in outputs, where all of the energy but its entropy can be seen so.
     diffusion : float
         The D of a term ``D int rho log rho``, rho the density.
+    internal : Internal or None
+        The e of a term ``int e(rho) dx`` that is no entropy, rho the density.
     singular : bool
         Whether atoms at one place have no finite energy.
     """
@@ -153,15 +156,16 @@ class Functional(ABC):
     convex: bool = True
     outputs: Outputs | None = None
     diffusion: float = 0.0
+    internal: Internal | None = None
     singular: bool = False
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
-        """Energy of a measure, its entropy left out."""
+        """Energy of a measure; what asks for a density, entropy and internal energy, left out."""
 
     @abstractmethod
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
-        """First variation V of the energy at a measure, at any points, its entropy left out; (atom,)."""
+        """First variation V at a measure, at any points, (atom,); what asks for a density left out."""
 
     @abstractmethod
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
@@ -177,9 +181,14 @@ class Functional(ABC):
         return (self,)
 
     @property
+    def pointwise(self) -> bool:
+        """Whether a part of it is a function of the density, which atoms have none of: an entropy or an internal energy."""
+        return self.diffusion > 0.0 or self.internal is not None
+
+    @property
     def separable(self) -> bool:
-        """Whether it is made of potentials, entropies and functions of outputs alone: what methods on a grid take."""
-        return all(isinstance(term, Potential | Diffusion) or term.outputs is not None for term in self.terms)
+        """Whether it is made of potentials, functions of the density, and of outputs alone: what methods on a grid take."""
+        return all(isinstance(term, Potential) or term.pointwise or term.outputs is not None for term in self.terms)
 
 
 class Network(Functional):
@@ -273,11 +282,18 @@ def check_periodic(
             )
 
 
-class Diffusion(Functional):
-    """``D int rho log rho``, the entropy, rho the density of a measure; atoms have none."""
+class Density(Functional):
+    """``int e(rho) dx``, rho the density of a measure; atoms have none."""
 
-    def __init__(self, diffusion: float) -> None:
-        self.diffusion: float = diffusion
+    def __init__(self, internal: Internal | None) -> None:
+        self.internal: Internal | None = internal
+
+    @classmethod
+    def on_flat(cls, internal: Internal, title: str, space: Space) -> Functional:
+        """Bind it to a space; ValueError where the space is curved. ``title`` is what the message calls it."""
+        if space.geometry == "curved":
+            raise ValueError(f"the {title} is built for flat coordinates, and those of {space.kind} are curved")
+        return cls(internal)
 
     def value(self, measure: Measure) -> float:
         return 0.0
@@ -289,15 +305,36 @@ class Diffusion(Functional):
         return np.zeros_like(points)
 
 
+class Diffusion(Density):
+    """``D int rho log rho``, the entropy, rho the density of a measure."""
+
+    def __init__(self, diffusion: float) -> None:
+        super().__init__(None)
+        self.diffusion: float = diffusion
+
+
 class Sum(Functional):
-    """A sum of terms: values and gradients add up, and it has a view only where all terms allow it."""
+    """A sum of terms: values and gradients add up, and it has a view only where all terms allow it.
+
+    Raises
+    ------
+    ValueError
+        For two internal energies, whose sum no solver here answers.
+    """
 
     def __init__(self, terms: Sequence[Functional]) -> None:
         self._terms = tuple(part for term in terms for part in term.terms)
         self.convex = all(term.convex for term in self._terms)
         self.diffusion = math.fsum(term.diffusion for term in self._terms)
         self.singular = any(term.singular for term in self._terms)
-        smooth = [term for term in self._terms if not isinstance(term, Diffusion)]
+        smooth = [term for term in self._terms if not term.pointwise]
+        internals = [term.internal for term in self._terms if term.internal is not None]
+        if len(internals) > 1:
+            raise ValueError(
+                f"expected one function of the density beside an entropy, got {len(internals)}: powers and caps do not add up "
+                "in a closed form; keep one of them"
+            )
+        self.internal = internals[0] if internals else None
         views = [term.outputs for term in smooth]
         self.outputs = reduce(lambda one, other: one and other and one.merged(other), views) if views else None
 

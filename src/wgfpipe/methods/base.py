@@ -81,12 +81,12 @@ def _network(problem: Problem) -> str | None:
     return None if problem.has_outputs else f"it is made for neurons, and the points of {problem.parametrization.kind} are none"
 
 
-def _those_that_take_entropy() -> str:
-    """Kinds of the registered methods for energies with an entropy, in words."""
+def _those_that(takes: str) -> str:
+    """Kinds of the registered methods whose class variable of a name is true, in words that end in their verb."""
     from wgfpipe.methods import METHODS
 
-    *others, last = [cls.model_fields["kind"].default for cls in METHODS if cls.takes_entropy]
-    return f"{', '.join(others)} and {last}"
+    *others, last = [cls.model_fields["kind"].default for cls in METHODS if getattr(cls, takes)]
+    return f"{', '.join(others)} and {last} take it" if others else f"{last} takes it"
 
 
 NEEDS = {"outputs": _outputs, "network": _network, "separable": _separable, "smooth": _smooth}
@@ -109,6 +109,7 @@ DECLARED = (
     declared.Declared("needs", lambda value: isinstance(value, tuple) and set(value) <= set(NEEDS), f"some of {sorted(NEEDS)}"),
     declared.Declared("closed_form", declared.truth, "True or False"),
     declared.Declared("takes_entropy", declared.truth, "True or False"),
+    declared.Declared("takes_internal", declared.truth, "True or False"),
     declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
     declared.Declared("descends", declared.truth, "True or False"),
     declared.Declared("reports_ascent", declared.truth, "True or False"),
@@ -146,6 +147,8 @@ class Method(PlugIn, ABC):
     """Views that it asks of an energy, of :data:`NEEDS`."""
     takes_entropy: ClassVar[bool] = False
     """Whether the energy may hold an entropy."""
+    takes_internal: ClassVar[bool] = False
+    """Whether the energy may hold another function of the density: a power of it, or a cap on it."""
     closed_form: ClassVar[bool] = False
     """Whether it knows the flow itself at any time, and the length of a step has no effect."""
     order: ClassVar[float]
@@ -200,7 +203,12 @@ class Method(PlugIn, ABC):
         if functional.diffusion > 0.0 and not self.takes_entropy:
             return (
                 "the energy holds an entropy, and this method moves atoms or masses that have no density; "
-                f"{_those_that_take_entropy()} take it"
+                f"{_those_that('takes_entropy')}"
+            )
+        if functional.internal is not None and not self.takes_internal:
+            return (
+                "the energy holds a function of the density beside the entropy, and a step of this method answers none; "
+                f"{_those_that('takes_internal')}"
             )
         for need in (*self.needs, *(("separable",) if self.support == "grid" else ())):
             if (reason := NEEDS[need](problem)) is not None:

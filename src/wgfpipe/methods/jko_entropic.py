@@ -73,6 +73,7 @@ class JKOEntropic(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     takes_entropy: ClassVar[bool] = True
+    takes_internal: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "residual of the dual equation, root mean square, as a share of the outputs' size"
