@@ -13,7 +13,16 @@ from scipy.optimize import linear_sum_assignment
 import wgfpipe
 from wgfpipe.config.experiment import load
 from wgfpipe.energies import interaction
-from wgfpipe.energies.kernels import AnyKernel, GaussianKernel, Kernel, KernelFormula, Newtonian, Power, QuarticQuadratic
+from wgfpipe.energies.kernels import (
+    AnyKernel,
+    GaussianKernel,
+    Kernel,
+    KernelFormula,
+    Newtonian,
+    Power,
+    QuadraticKernel,
+    QuarticQuadratic,
+)
 from wgfpipe.energies.terms import Terms
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
@@ -24,6 +33,7 @@ EPS = np.finfo(float).eps
 
 KERNELS: dict[str, Kernel] = {
     "quartic_quadratic": QuarticQuadratic(),
+    "springs": QuadraticKernel(stiffness=0.7),
     "newtonian": Newtonian(),
     "power": Power(a=3.0, b=1.5),
     "repulsion with a kink": Power(a=2.0, b=1.0),
@@ -141,7 +151,7 @@ WRONG = {
     "but 'x . q' names q": {"shape": "expression", "expression": "x + q"},
     r"but 'cot\(r\) \+ r' calls cot": {"shape": "expression", "expression": "cot(r) + r"},
     "greater than 0": {"shape": "gaussian", "width": 0.0},
-    "expected tags: 'quartic_quadratic', 'newtonian', 'power', 'gaussian', 'expression'": {"shape": "ring"},
+    "expected tags: 'quartic_quadratic', 'quadratic', 'newtonian', 'power', 'gaussian', 'expression'": {"shape": "ring"},
 }
 
 
@@ -288,7 +298,7 @@ def test_methods_on_a_grid_say_that_they_take_no_interaction():
     energy = Terms(terms={**plain.energy.terms, "flock": {"kind": "interaction", "shape": "quartic_quadratic"}})
     problem = Problem(None, None, plain.parametrization, energy, plain.initial, plain.grid, plain.grid_weights, law=plain.law)
     for cls in METHODS:
-        if cls.support == "grid" and cls.takes_entropy:
+        if cls.support == "grid" and cls.takes_entropy and not cls.closed_form:
             reason = cls(dt=1.0, **cls.example).unsupported(problem)
             assert "points act on one another directly; use langevin" in reason
     with pytest.raises(ValueError, match="use a method of particles"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from wgfpipe.energies.shapes import AnyShape, DoubleWell, Expression, GaussianMixture, Quadratic, Shape
+from wgfpipe.energies.shapes import AnyShape, Charge, DoubleWell, Expression, GaussianMixture, Quadratic, Shape
 
 EPS = np.finfo(float).eps
 
@@ -24,6 +24,7 @@ SHAPES: dict[str, Shape] = {
     "double well": DoubleWell(height=0.6, width=1.3, stiffness=0.4),
     "one mode": GaussianMixture.model_validate({"means": [[0.5, -0.2]], "covariances": [A]}),
     "mixture": GaussianMixture.model_validate({**MODES, "covariances": TILTED}),
+    "charge": Charge(charge=0.4, mean=(0.3, 4.0)),
     "round mixture": GaussianMixture.model_validate({**MODES, "std": [0.5, 1.0, 0.7]}),
     "formula": Expression(expression="x^4/4 - x^2/2 + y^2/2 + cos(x*y)"),
 }
@@ -228,7 +229,7 @@ WRONG = {
     },
     "but 'x . q' names q": {"shape": "expression", "expression": "x + q"},
     "valid string": {"shape": "expression", "expression": 3},
-    "expected tags: 'quadratic', 'double_well', 'gaussian_mixture', 'expression'": {"shape": "wells"},
+    "expected tags: 'quadratic', 'double_well', 'gaussian_mixture', 'charge', 'expression'": {"shape": "wells"},
     "Extra inputs": {"shape": "double_well", "depth": 1},
     "valid number": {"shape": "double_well", "height": True},
 }

@@ -1,13 +1,17 @@
 """Closed forms of flows; adding one is a file here and a line in this list."""
 
+from functools import lru_cache
+
+from wgfpipe.closed_forms.barenblatt import BarenblattFlow
 from wgfpipe.closed_forms.base import OUTSIDE, ClosedForm
 from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.closed_forms.newtonian import NewtonianFlow
 from wgfpipe.problems import Problem
 
-CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, NewtonianFlow)
+CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, BarenblattFlow, NewtonianFlow)
 
 
+@lru_cache(maxsize=8)
 def closed_form(problem: Problem) -> ClosedForm | None:
     """Closed form of a problem's flow, in flat places that lie on no circle; None where none is known."""
     if problem.parametrization.geometry != "euclidean" or problem.has_outputs:

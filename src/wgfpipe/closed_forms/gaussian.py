@@ -8,6 +8,7 @@ Source: Uhlenbeck and Ornstein, Phys. Rev. 36 (1930); McKean, PNAS 56 (1966); Ri
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -82,15 +83,20 @@ class GaussianFlow(ClosedForm):
         return float(0.5 * (erfc((high - mean) / scale) + erfc((mean - low) / scale)).sum())
 
     def moved(self, points: Array, time: float) -> Array:
-        size = len(self.centre)
-        around = self.stiffness + self.attraction * np.eye(size)
+        return self.law(time).mean + (points - self.start.mean) @ _stretch(self, time).T
 
-        def slope(at: float, entries: Array) -> Array:
-            rate = -around
-            if self.diffusion > 0.0:
-                rate = rate + self.diffusion * np.linalg.inv(self.law(at).covariance)
-            return (rate @ entries.reshape(size, size)).ravel()
 
-        identity = np.eye(size).ravel()
-        run = solve_ivp(slope, (0.0, time), identity, method="DOP853", rtol=DIGITS, atol=DIGITS * math.exp(-50.0))
-        return self.law(time).mean + (points - self.start.mean) @ run.y[:, -1].reshape(size, size).T
+@lru_cache(maxsize=32)
+def _stretch(form: GaussianFlow, time: float) -> Array:
+    """Linear part T (d, d) of the map."""
+    size = len(form.centre)
+    around = form.stiffness + form.attraction * np.eye(size)
+
+    def slope(at: float, entries: Array) -> Array:
+        rate = -around
+        if form.diffusion > 0.0:
+            rate = rate + form.diffusion * np.linalg.inv(form.law(at).covariance)
+        return (rate @ entries.reshape(size, size)).ravel()
+
+    run = solve_ivp(slope, (0.0, time), np.eye(size).ravel(), method="DOP853", rtol=DIGITS, atol=DIGITS * math.exp(-50.0))
+    return run.y[:, -1].reshape(size, size)

@@ -36,13 +36,17 @@ class NewtonianFlow(ClosedForm):
     charge: float
     words: ClassVar[str] = "Newtonian aggregation of an isotropic Gaussian or a ball, with or without a charge at its centre"
     references: ClassVar[tuple[str, ...]] = (
-        "Fetecau, Huang and Kolokolnikov, Swarm Dynamics and Equilibria for a Nonlocal Aggregation Model, Nonlinearity 24 (2011)",
+        "Fetecau, Huang and Kolokolnikov, Swarm Dynamics and Equilibria for a Nonlocal Aggregation Model, "
+        "Nonlinearity 24 (2011)",
     )
 
     @classmethod
     def of(cls, problem: Problem) -> "NewtonianFlow | None":
         law, charge, interactions = problem.law, 0.0, 0
-        if not (isinstance(law, Ball) or (isinstance(law, Gaussian) and law.std is not None)) or problem.functional.diffusion > 0:
+        if (
+            not (isinstance(law, Ball) or (isinstance(law, Gaussian) and law.std is not None))
+            or problem.functional.diffusion > 0
+        ):
             return None
         centre = law.centre(problem.initial.points.shape[1])
         for term in problem.functional.terms:

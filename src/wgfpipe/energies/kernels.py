@@ -285,5 +285,7 @@ def _power(squares: Array, power: float) -> Array:
     return 0.5 * np.log(squares) if power == 0.0 else squares ** (0.5 * power) / power
 
 
-AnyKernel = Annotated[QuarticQuadratic | QuadraticKernel | Newtonian | Power | GaussianKernel | KernelFormula, Field(discriminator="shape")]
+AnyKernel = Annotated[
+    QuarticQuadratic | QuadraticKernel | Newtonian | Power | GaussianKernel | KernelFormula, Field(discriminator="shape")
+]
 """The shape of a kernel, told apart by its ``shape``."""

@@ -24,7 +24,9 @@ class Potential(Shaped):
     """Potential of a shape, whose fields stand beside it: ``{kind: potential, shape: quadratic, stiffness: 2}``."""
 
     kind: Literal["potential"] = "potential"
-    shape: AnyShape = Field(description="quadratic | double_well | gaussian_mixture | charge | expression, and its fields beside it")
+    shape: AnyShape = Field(
+        description="quadratic | double_well | gaussian_mixture | charge | expression, and its fields beside"
+    )
     title: ClassVar[str] = "potential"
     formula: ClassVar[str] = "∫ V <b>d</b>μ"
     references: ClassVar[tuple[str, ...]] = (

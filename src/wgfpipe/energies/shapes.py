@@ -6,7 +6,7 @@ shape              V(x)                                                         
 quadratic          (x - m)' A (x - m) / 2                                                 d^2            Ornstein-Uhlenbeck
 double_well        height (x_1^2 / width^2 - 1)^2 + stiffness (x_2^2 + ... + x_d^2) / 2   d              none
 gaussian_mixture   -log sum_k w_k N(x; m_k, S_k)                                          k d^2          stationary at D = 1
-charge             -charge log |x - m|                                                    d              with Newtonian aggregation
+charge             -charge log |x - m|                                                    d              for Newtonian disks
 expression         a formula in the coordinates                                           its length     none
 =================  =====================================================================  =============  ===================
 
@@ -269,6 +269,9 @@ class Charge(Shape):
     @property
     def dimension(self) -> int | None:
         return len(self.mean) if isinstance(self.mean, tuple) else None
+
+    def quadratic_form(self, dimension: int) -> None:
+        self.check(dimension)
 
     def value(self, points: Array) -> Array:
         with np.errstate(divide="ignore"):  # infinite at m, as it is

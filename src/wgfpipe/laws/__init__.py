@@ -1,13 +1,14 @@
 """Laws of a measure, as that at time 0; adding one is a file here and a line in this list."""
 
 from wgfpipe.laws.ball import Ball
+from wgfpipe.laws.barenblatt import Barenblatt
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.laws.mixture import Mixture
 from wgfpipe.laws.ring import Ring
 from wgfpipe.laws.small_scale import SmallScale
 from wgfpipe.laws.uniform import Uniform
 
-LAWS = (Gaussian, Uniform, Ring, Ball, SmallScale, Mixture)
+LAWS = (Gaussian, Uniform, Ring, Ball, SmallScale, Mixture, Barenblatt)
 
 INITIALS = LAWS
 """What a law is called as the start of a cell."""

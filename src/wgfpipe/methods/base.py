@@ -210,7 +210,7 @@ class Method(PlugIn, ABC):
                 "the energy holds a function of the density beside the entropy, and a step of this method answers none; "
                 f"{_those_that('takes_internal')}"
             )
-        for need in (*self.needs, *(("separable",) if self.support == "grid" else ())):
+        for need in (*self.needs, *(("separable",) if self.support == "grid" and not self.closed_form else ())):
             if (reason := NEEDS[need](problem)) is not None:
                 return reason
         n_samples = len(problem.y)

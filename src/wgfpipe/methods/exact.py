@@ -1,8 +1,8 @@
 """The flow in closed form, where there is one (:mod:`wgfpipe.closed_forms`), as masses on the grid.
 
 The density of the law at the nodes of the grid, times their volumes, makes the masses, scaled to those of the start.
-Cost a saved time: one pass over the nodes. Order: none, as no step is taken. Pitfall: a grid that is too small cuts the law; the
-status ``edge`` says so from a millionth of the mass on. A law with an edge inside the grid is sampled at nodes, too: its
+Cost a saved time: one pass over the nodes. Order: none, as no step is taken. Pitfall: a grid that is too small cuts the law;
+the status ``edge`` says so from a millionth of the mass on. A law with an edge inside the grid is sampled at nodes, too: its
 masses are right to a spacing there.
 """
 
@@ -18,7 +18,6 @@ from wgfpipe.methods.base import Method, Solved
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 from wgfpipe.times import NO_STEP
-
 
 UNKNOWN = f"a closed form is known for {'; '.join(form.words for form in CLOSED_FORMS)}, in euclidean space"
 """What to read where there is none."""
@@ -40,6 +39,7 @@ class Exact(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     takes_entropy: ClassVar[bool] = True
+    takes_internal: ClassVar[bool] = True
     transports: ClassVar[bool] = False
     closed_form: ClassVar[bool] = True
     order: ClassVar[float] = 2.0

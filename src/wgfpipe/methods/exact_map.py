@@ -37,6 +37,7 @@ class ExactMap(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     takes_entropy: ClassVar[bool] = True
+    takes_internal: ClassVar[bool] = True
     transports: ClassVar[bool] = False
     closed_form: ClassVar[bool] = True
     order: ClassVar[float] = 2.0

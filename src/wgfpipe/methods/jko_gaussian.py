@@ -78,9 +78,7 @@ class JKOGaussian(Method):
         form, epsilon = _flow(problem), 0.0 if self.epsilon is None else problem.evaluate(self.epsilon)
         assert form is not None  # see unsupported
         regularized = (epsilon, self.debias) if epsilon > 0.0 else (0.0, False)
-        mean, covariance = jko_step(
-            state.mean, state.covariance, form.stiffness, form.centre, form.diffusion, dt, *regularized
-        )
+        mean, covariance = jko_step(state.mean, state.covariance, form.stiffness, form.centre, form.diffusion, dt, *regularized)
         law = GaussianFlow(Gaussian(mean, covariance), form.stiffness, form.centre, 0.0, form.diffusion)
         weights = weights_of(problem, law.density(problem.require_grid().nodes, 0.0))
         status = Status.OK if law.outside(*extent_of(problem), 0.0) <= OUTSIDE else Status.EDGE
