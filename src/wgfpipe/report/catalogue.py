@@ -55,7 +55,8 @@ CATALOGUE: dict[str, Entry] = {
         "Measures",
         "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
         "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
-        "The measures over flow time, blurred by less than a grid spacing so that particles and grid masses read alike.",
+        "The measures over flow time, blurred by half a grid spacing so that particles and grid masses read alike. Dots are "
+        "particles. Orange lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row.",
     ),
     "fit": Entry(
         "Fit",

@@ -29,6 +29,15 @@ from wgfpipe.report.scene import (
     words,
 )
 
+LEVELS = (0.05, 0.25, 0.75)
+"""Shares of the largest density at which level lines are drawn."""
+
+MOST_DOTS = 1000
+"""Atoms that are drawn as dots."""
+
+OUTLINE = "#c2410c"
+"""Colour of level lines: dark orange, which is seen on every blue."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plane:
@@ -74,6 +83,20 @@ class Plane:
         axes.grid(False)
         for x in kinks:
             axes.axline((0.0, 0.0), (1.0, -x), color="black", alpha=0.16, linewidth=0.5)
+
+    def outline(self, axes: Axes, density: Array) -> None:
+        """Draw the level lines of a blurred density (PIXELS, PIXELS), at shares of its largest value."""
+        if density.max() > 0.0:
+            places = [low + self.width * (np.arange(PIXELS) + 0.5) / PIXELS for low in self.low]
+            density = gaussian_filter(
+                density, 1.5 * self.blur / self.width * PIXELS
+            )  # a line shows ripples that a picture hides
+            axes.contour(*places, density / density.max(), levels=LEVELS, colors=OUTLINE, linewidths=0.7)
+
+    def dots(self, axes: Axes, measure: Measure) -> None:
+        """Draw atoms as dots, where they are few enough to be told apart."""
+        if len(measure.points) <= MOST_DOTS:
+            axes.plot(*measure.points[:, :2].T, ".", color="black", markersize=2.0, markeredgewidth=0.0, alpha=0.6)
 
     def show(self, axes: Axes, relative: Array, **keywords: Any) -> Any:
         """Picture relative densities in a panel."""
@@ -141,6 +164,10 @@ def draw_measures(scene: Scene) -> Figure:
             axes.set(xlabel=axes.get_xlabel() if r == len(labels) - 1 else "", ylabel=axes.get_ylabel() if c == 0 else "")
             if (label, k) in pictures:
                 plane.show(axes, pictures[label, k] / peak)
+                if scene.has_density(scene.reference) and (scene.reference, k) in pictures:
+                    plane.outline(axes, pictures[scene.reference, k].sum(axis=0))
+                if not scene.outputs and not scene.has_density(label):
+                    plane.dots(axes, scene.measure(label, k))
             else:
                 axes.text(0.5, 0.5, words(scene.status(label)), ha="center", color=GREY, transform=axes.transAxes)
             if r == 0:

@@ -90,6 +90,10 @@ class Scene:
         self.complete = [label for label in self.shown if self.trajectories[label].sizes["time"] >= len(self.time)]
         self.looks = looks_of(self.labels)
 
+    def has_density(self, label: str) -> bool:
+        """Whether a label's measures are masses on a grid of points without outputs, and so a density."""
+        return not self.outputs and "time" not in self.trajectories[label]["points"].dims
+
     def measure(self, label: str, index: int) -> Measure:
         """Measure of a trajectory at a saved time, as it is pictured."""
         measure = measure_at(self.trajectories[label], index)
