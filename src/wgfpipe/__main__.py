@@ -1,4 +1,4 @@
-"""Command line: ``wgfpipe validate | schema | show | check | methods | overhead``, or ``python -m wgfpipe ...``."""
+"""Command line: ``wgfpipe validate | schema | show | check | methods | pairs | overhead``, or ``python -m wgfpipe ...``."""
 
 import argparse
 import io
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="wgfpipe",
-        description="Does the Wasserstein gradient flow of a two-layer ReLU network follow gradient descent? "
+        description="Does a discrete scheme follow the Wasserstein gradient flow that it stands for? "
         "The pipeline itself is run by `snakemake --cores 8`.",
     )
     parser.add_argument("--version", action="version", version=f"wgfpipe {__version__}")
@@ -39,6 +39,7 @@ def _main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="print what is in a result file")
     show.add_argument("file", type=Path, help="a NetCDF file of the pipeline")
     commands.add_parser("methods", help="print the table of methods and parametrizations")
+    commands.add_parser("pairs", help="print which method takes which energy, and why not where it does not")
     check = commands.add_parser("check", help="say which results are missing or made by another config or other code")
     check.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
     check.add_argument("--results", type=Path, default=Path("results"), help="the results folder (results)")
@@ -61,6 +62,11 @@ def _main(arguments: list[str] | None = None) -> int:
             return _check(options.config, options.results)
         case "methods":
             from wgfpipe.plugins import table
+
+            print(table())
+            return 0
+        case "pairs":
+            from wgfpipe.pairs import table
 
             print(table())
             return 0

@@ -35,6 +35,8 @@ class Energy(PlugIn, ABC):
     """Section ``data`` of a problem that it has a meaning for."""
     example_space: ClassVar[Mapping[str, Any] | None] = None
     """Section ``space`` of that problem; None for a network."""
+    example_initial: ClassVar[Mapping[str, Any] | None] = None
+    """Section ``initial`` of that problem, where another than a Gaussian shows more of it."""
     example_convex: ClassVar[bool] = True
     """Whether the energy of the example is convex along straight lines of masses."""
 

@@ -31,6 +31,7 @@ class Power(Energy):
         "Comm. Partial Differential Equations 26 (2001)",
     )
     example: ClassVar[Mapping[str, Any]] = {"exponent": 2.0}
+    example_initial: ClassVar[Mapping[str, Any] | None] = {"kind": "barenblatt", "time": 0.1, "exponent": 2.0}
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
 
     @model_validator(mode="after")

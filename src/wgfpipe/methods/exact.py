@@ -19,7 +19,10 @@ from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 from wgfpipe.times import NO_STEP
 
-UNKNOWN = f"a closed form is known for {'; '.join(form.words for form in CLOSED_FORMS)}, in euclidean space"
+UNKNOWN = (
+    f"a closed form is known, in euclidean space, for {'; '.join(form.words for form in CLOSED_FORMS)}; take flow, langevin or "
+    "finite_volume"
+)
 """What to read where there is none."""
 
 
@@ -53,7 +56,7 @@ class Exact(Method):
             return reason
         form = closed_form(problem)
         if form is None or form.density(problem.initial.points[:1], 0.0) is None:
-            return f"{UNKNOWN}; take finite_volume, flow or langevin"
+            return UNKNOWN
         return None
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:

@@ -48,7 +48,7 @@ class ExactMap(Method):
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
         if reason is None and closed_form(problem) is None:
-            return f"{UNKNOWN}; take flow or langevin"
+            return UNKNOWN
         return reason
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
