@@ -13,12 +13,14 @@ norm of the data seen from the network: |m|^4 / n^2 <= S^2 m' T m / n^2 bounds t
 
 Cost a step: that of gradient descent, the tangent kernel, about 4 (sample^2 x unit x atom) operations, and a Cholesky factor,
 sample^3 / 3. Order 1 in dt. Pitfalls: samples beyond some thousands do not fit; what the kernel does not see within the ridge is
-not learnt; a small ridge fits the data, noise included, as fast as everything else.
+not learnt; a small ridge fits the data, noise included, as fast as everything else, and where few neurons have kinks it sends
+them across these within a step: take a larger ridge, or a shorter dt, where the energy rises.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019, section 4 (negative Sobolev distance); Mroueh, Sercu and Raj, AISTATS
 2019, Sobolev descent; Amari, Neural Computation 10 (1998).
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -47,6 +49,7 @@ class NegativeSobolev(Method):
         "Arbel, Korba, Salim and Gretton, Maximum Mean Discrepancy Gradient Flow, NeurIPS 2019",
         "Mroueh, Sercu and Raj, Sobolev Descent, AISTATS 2019",
     )
+    example: ClassVar[Mapping[str, Any]] = {"ridge": 0.1}
 
     def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
         return ParticleState(problem.initial.points, problem.predict(problem.initial))

@@ -146,10 +146,13 @@ class Parametrization(Space):
 
     two_layer: ClassVar[bool] = True
     """Whether a measure is a two-layer ReLU network: one of signed neurons (w, b) has its outputs, and is written so."""
+    proximal: ClassVar[bool] = True
+    """Whether :meth:`prox` finds minima that lie on kinks, too, as steps do that are not short."""
 
     declares: ClassVar[tuple[declared.Declared, ...]] = (
         *DECLARED,
         declared.Declared("two_layer", declared.truth, "True or False"),
+        declared.Declared("proximal", declared.truth, "True or False"),
     )
 
     @property
@@ -217,7 +220,7 @@ class Parametrization(Space):
         """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).
 
         The general case is a damped fixed-point iteration, a contraction where dt times the local Lipschitz constant of
-        grad V is below 1; what it leaves is part of the residual its caller stores.
+        grad V is below 1 and no minimum lies on a kink: see ``proximal``.
         """
         return solved_by_steps(lambda points: self.gradient(points, sign, x, slope), anchor, dt, start)
 

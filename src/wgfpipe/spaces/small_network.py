@@ -49,6 +49,7 @@ class SmallNetwork(Parametrization):
     hidden: int = Field(default=3, ge=1, description="hidden units of every network")
     title: ClassVar[str] = "whole networks of a few hidden units, theta = (W, alpha)"
     two_layer: ClassVar[bool] = False
+    proximal: ClassVar[bool] = False
     no_grid: ClassVar[str] = "a network has too many parameters for a grid; take methods of particles"
     references: ClassVar[tuple[str, ...]] = (
         "Arbel, Korba, Salim and Gretton, Maximum Mean Discrepancy Gradient Flow, NeurIPS 2019",
