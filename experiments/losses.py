@@ -6,6 +6,7 @@ For every cell of the config that learns from teachers and every trajectory that
 time, with the mean squared error on the data, on as many fresh inputs, and S^2 = m' T^{-1} m, which bounds the rate of the flow.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -25,8 +26,9 @@ HEADER = "| cell | method | time | data | fresh | S^2 |\n| --- | --- | --- | ---
 
 def losses(run: xr.Dataset, teachers: wgfpipe.StudentTeacher, seed: int) -> Array:
     """Mean squared errors on the data and on fresh inputs at every saved time, and S^2; (time, 3)."""
-    model = made_from("parametrization", wgfpipe_model(run))
-    data, fresh = (make(np.random.default_rng(seed_of(seed, "data"))) for make in (teachers.generate, teachers.held_out))
+    model = made_from("parametrization", json.loads(run.attrs["parametrization"]))
+    rng = (np.random.default_rng(seed_of(seed, "data")) for _ in range(2))
+    data, fresh = teachers.generate(next(rng)), teachers.held_out(next(rng), teachers.n)
     rows = []
     for index in range(run.sizes["time"]):
         measure = measure_at(run, index)
@@ -37,13 +39,6 @@ def losses(run: xr.Dataset, teachers: wgfpipe.StudentTeacher, seed: int) -> Arra
         norm = float(residuals[0] @ np.linalg.solve(kernel, residuals[0]))
         rows.append([*(float(np.mean(residual**2)) for residual in residuals), norm])
     return np.array(rows)
-
-
-def wgfpipe_model(run: xr.Dataset) -> dict:
-    """Section ``parametrization`` that a trajectory was made with."""
-    import json
-
-    return json.loads(run.attrs["parametrization"])
 
 
 def main(config: Path, results: Path) -> None:

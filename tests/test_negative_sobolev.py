@@ -32,7 +32,11 @@ def one_step(problem, method):
     return problem.parametrization.way(start.points, after.points) / method.dt, info
 
 
-@pytest.mark.parametrize("sections", [NETWORK, {"initial": {"kind": "gaussian", "sampled": 40}}], ids=["small", "signed"])
+@pytest.mark.parametrize(
+    "sections",
+    [NETWORK | {"initial": {"kind": "gaussian", "std": 1.0, "sampled": 10}}, {"initial": {"kind": "gaussian", "sampled": 40}}],
+    ids=["small_network", "signed"],
+)
 def test_a_step_solves_the_regularized_least_squares_of_its_velocity(sections):
     """The velocity is the least v of |J v + n u|^2 / n + n ridge |v|^2 over n, J the gradients of outputs, masses included.
 
