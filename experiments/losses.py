@@ -3,7 +3,7 @@
     python experiments/losses.py experiments/student_teacher.yaml FOLDER/results
 
 For every cell of the config that learns from teachers and every trajectory that it has in the folder: a line for each saved
-time, with the mean squared error on the data, on as many fresh inputs, and S^2 = m' T^{-1} m, which bounds the rate of the flow.
+time, with the mean squared error on the data, on as many fresh inputs, and S^2 = m' T^{-1} m, which bounds the rate.
 """
 
 import json

@@ -114,7 +114,7 @@ def test_a_small_network_is_no_two_layer_network():
     model, some = wgfpipe.SmallNetwork(), student().initial
     with pytest.raises(TypeError, match="no two-layer network"):
         model.as_signed(some)
-    with pytest.raises(TypeError, match="set initial.lifted to false"):
+    with pytest.raises(TypeError, match=r"set initial\.lifted to false"):
         model.from_signed(some)
 
 
@@ -131,9 +131,8 @@ def test_labels_are_outputs_that_a_measure_can_have():
     again = np.random.default_rng(7)
     again.standard_normal(x.shape)
     teachers = Measure(again.standard_normal((2, 18)), np.full(2, 0.5), ones(2))
-    assert wgfpipe.problem(x=x, y=y, parametrization={"kind": "small_network"}, initial={"kind": "gaussian", "sampled": 2}).energy_of(
-        teachers
-    ) < 1e-30
+    sections = {"parametrization": {"kind": "small_network"}, "initial": {"kind": "gaussian", "sampled": 2}}
+    assert wgfpipe.problem(x=x, y=y, **sections).energy_of(teachers) < 1e-30
 
 
 def test_held_out_labels_are_those_of_the_same_teachers():
@@ -187,20 +186,21 @@ def test_the_energy_falls_at_the_rate_of_its_dissipation():
 def test_the_energy_dominates_what_its_gradient_allows(descent):
     """MMD^4 <= S^2 int |grad f|^2 dmu at every saved time, by Cauchy and Schwarz.
 
-    Our F is MMD^2 and V is 2 f, so this is 4 F^2 <= S^2 int |grad V|^2 dmu; 1e-9 is the rounding of the solve, whose condition
-    is below 1e6. The ratio is none of 1e-6: it says something.
+    Our F is MMD^2 and V is 2 f, so this is 4 F^2 <= S^2 int |grad V|^2 dmu; 1e-9 is above the rounding of the solve, whose
+    condition is below 100 (measured). The ratio is .5 to .91 (measured): it says something.
     """
     problem, run = descent
     norms = np.array([squared_sobolev_norm(problem, measure_at(run, k)) for k in range(run.sizes["time"])])
     ratios = 4 * run["energy"].values ** 2 / (norms * run["dissipation"].values)
     assert np.all(ratios <= 1.0 + 1e-9)
-    assert ratios.min() > 0.01
+    assert ratios.min() > 0.25
 
 
 def test_the_energy_stays_below_the_bound_of_its_rate(descent):
     """F(t) <= 1 / (1 / F(0) + 4 t / C), C the largest S^2 along the way; equality would be that of the inequality above.
 
-    Saved times are a part of all times: C misses what lies between them, by less than half (measured: it grows all along).
+    Between saved times S^2 may be larger than at any of them; the energy is below the bound by so much that this is no matter
+    (measured: by a factor of 2.9 and more from the second saved time on).
     """
     problem, run = descent
     largest = max(squared_sobolev_norm(problem, measure_at(run, k)) for k in range(run.sizes["time"]))

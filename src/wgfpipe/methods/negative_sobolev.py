@@ -12,9 +12,9 @@ squared loss is 2 F and beta = 2 alpha / n: dt here is half of theirs. ``S^2 = m
 norm of the data seen from the network: |m|^4 / n^2 <= S^2 m' T m / n^2 bounds the rate of the W2 flow from below.
 
 Cost a step: that of gradient descent, the tangent kernel, about 4 (sample^2 x unit x atom) operations, and a Cholesky factor,
-sample^3 / 3. Order 1 in dt. Pitfalls: samples beyond some thousands do not fit; what the kernel does not see within the ridge is
-not learnt; a small ridge fits the data, noise included, as fast as everything else, and where few neurons have kinks it sends
-them across these within a step: take a larger ridge, or a shorter dt, where the energy rises.
+sample^3 / 3. Order 1 in dt. Pitfalls: samples beyond some thousands do not fit; what the kernel does not see within the ridge
+is not learnt; a small ridge fits the data, noise included, as fast as everything else, and where few neurons have kinks it
+sends them across these within a step: take a larger ridge, or a shorter dt, where the energy rises.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019, section 4 (negative Sobolev distance); Mroueh, Sercu and Raj, AISTATS
 2019, Sobolev descent; Amari, Neural Computation 10 (1998).
 """
@@ -42,7 +42,7 @@ class NegativeSobolev(Method):
     family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     needs: ClassVar[tuple[str, ...]] = ("outputs", "network")
     order: ClassVar[float] = 1.0
-    n_sample_matrices: ClassVar[int] = 4
+    n_sample_matrices: ClassVar[int] = 5
     reports_ascent: ClassVar[bool] = True
     certificate: ClassVar[str] = "none: the step is explicit"
     references: ClassVar[tuple[str, ...]] = (

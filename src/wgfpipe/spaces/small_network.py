@@ -64,7 +64,7 @@ class SmallNetwork(Parametrization):
         layers, inputs = self._layers(points), _inputs(x)
         outputs = np.empty((len(x), len(points)))
         for rows in self._blocks(len(x), len(points)):
-            outputs[rows] = _forward(layers, inputs[rows], self._planes(inputs[rows], points))
+            outputs[rows] = _forward(layers, inputs[rows], self._planes(inputs[rows], len(points)))
         return outputs
 
     def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
@@ -78,9 +78,9 @@ class SmallNetwork(Parametrization):
         moved = base - dt * self._backward(state.points, x, slope, state.preactivations)
         layers, inputs, after = self._layers(moved), _inputs(x), np.empty(len(x))
         fits = (self.hidden + 1) * len(x) * len(moved) * 8 <= CARRIED_BYTES
-        kept = self._planes(inputs, moved) if fits else NOTHING
+        kept = self._planes(inputs, len(moved)) if fits else NOTHING
         for rows in self._blocks(len(x), len(moved)):
-            planes = kept[:, rows] if fits else self._planes(inputs[rows], moved)
+            planes = kept[:, rows] if fits else self._planes(inputs[rows], len(moved))
             after[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
         return ParticleState(moved, after, kept), loss.value(after - loss.centre)
 
@@ -89,7 +89,7 @@ class SmallNetwork(Parametrization):
         of_inner, of_alpha = np.zeros((len(x), len(x))), np.zeros((len(x), len(x)))
         for rows in _slices(len(present), KERNEL_BYTES // ((self.hidden + 1) * len(x) * 8)):
             atoms = present[rows]
-            layers, planes = self._layers(points[atoms]), self._planes(inputs, atoms)
+            layers, planes = self._layers(points[atoms]), self._planes(inputs, len(atoms))
             _forward(layers, inputs, planes)
             slope = planes[-1] * np.sqrt(weights[atoms])  # (sample, atom)
             for alpha, plane in zip(layers.alpha, planes[:-1], strict=True):
@@ -106,7 +106,7 @@ class SmallNetwork(Parametrization):
             if kept.size:
                 planes = kept[:, rows]
             else:
-                planes = self._planes(inputs[rows], points)
+                planes = self._planes(inputs[rows], len(points))
                 _forward(layers, inputs[rows], planes)
             force = planes[-1] * slope[rows, None]  # (block, atom)
             for unit, plane in enumerate(planes[:-1]):
@@ -122,9 +122,9 @@ class SmallNetwork(Parametrization):
         inner = points[:, :split].reshape(len(points), self.hidden, -1)
         return _Layers(np.ascontiguousarray(inner.transpose(1, 0, 2)), np.ascontiguousarray(points[:, split:].T))
 
-    def _planes(self, inputs: Array, points: Array) -> Array:
+    def _planes(self, inputs: Array, n_atoms: int) -> Array:
         """Room for what a pass leaves, (hidden + 1, sample, atom)."""
-        return np.empty((self.hidden + 1, len(inputs), len(points)))
+        return np.empty((self.hidden + 1, len(inputs), n_atoms))
 
     def _blocks(self, n_samples: int, n_atoms: int) -> Iterator[slice]:
         """Samples in blocks of BLOCK_BYTES."""
@@ -132,7 +132,7 @@ class SmallNetwork(Parametrization):
 
 
 def _forward(layers: _Layers, inputs: Array, planes: Array) -> Array:
-    """Outputs of networks, (sample, atom), on inputs (sample, d); preactivations of every unit and ``m'(s)`` go to ``planes``."""
+    """Outputs of networks on inputs (sample, d), (sample, atom); preactivations of all units and ``m'(s)`` go to ``planes``."""
     s = np.zeros(planes.shape[1:])
     for inner, alpha, plane in zip(*layers, planes[:-1], strict=True):
         hidden = np.maximum(np.matmul(inputs, inner.T, out=plane), 0.0)
