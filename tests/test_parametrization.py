@@ -88,7 +88,7 @@ def test_distances_are_those_of_the_metric(model):
     np.testing.assert_allclose(model.squared_distance(points + step / 2, points - step / 2), expected, rtol=1e-5)
 
 
-@EVERY
+@pytest.mark.parametrize("model", [m for m in MODELS if m.proximal], ids=str)
 def test_the_proximal_point_solves_its_equation(model):
     """theta + dt grad V(theta) = anchor for a dt at which no neuron reaches a kink; to O(dt^2) where the metric is curved."""
     points, sign, x, slope = neurons(model, 3)
@@ -98,7 +98,7 @@ def test_the_proximal_point_solves_its_equation(model):
     np.testing.assert_allclose(answer + dt * model.gradient(answer, sign, x, slope), points, atol=tolerance)
 
 
-MINIMIZING = [model for model in MODELS if getattr(model, "metric", "") != "conserved"]
+MINIMIZING = [model for model in MODELS if model.proximal and getattr(model, "metric", "") != "conserved"]
 """That of the conserved metric is the proximal point of weight_alpha with the imbalance imposed again: no minimum itself."""
 
 
@@ -124,7 +124,8 @@ def test_a_dead_neuron_at_the_kink_does_not_move(model):
     points, sign, x, slope = neurons(model, 2)
     origin = np.zeros_like(points)
     np.testing.assert_array_equal(model.gradient(origin, sign, x, slope), 0.0)
-    np.testing.assert_array_equal(model.activations(origin, sign, x), 0.0)
+    if model.two_layer:
+        np.testing.assert_array_equal(model.activations(origin, sign, x), 0.0)
 
 
 @pytest.mark.parametrize("model", [m for m in MODELS if m.geometry != "curved"], ids=str)
@@ -151,7 +152,7 @@ def test_torch_sees_the_energy_and_its_derivative(model):
     np.testing.assert_allclose(tensor.grad.numpy(), expected, atol=1e-7)
 
 
-@EVERY
+@pytest.mark.parametrize("model", [m for m in MODELS if m.two_layer], ids=str)
 def test_a_network_is_the_same_in_every_parametrization(model):
     """Writing signed neurons in a parametrization, and any measure as signed neurons, leaves the outputs as they are."""
     rng = np.random.default_rng(3)
@@ -418,10 +419,9 @@ def test_particle_methods_run_in_every_parametrization(model):
 
 
 def ring_of(model):
-    """Neurons near a sphere, written in a parametrization that is given as an object."""
-    return on_a_ring(
-        model.model_dump(exclude={"imbalance"} if getattr(model, "metric", "") != "conserved" else set()), sampled=30
-    )
+    """Neurons near a sphere, written in a parametrization that is given as an object, or drawn in its own parameters."""
+    options = model.model_dump(exclude={"imbalance"} if getattr(model, "metric", "") != "conserved" else set())
+    return on_a_ring(options, sampled=30, lifted=model.two_layer)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -430,7 +430,7 @@ def test_two_methods_are_made_for_some_parametrizations(model):
     problem, metric = ring_of(model), getattr(model, "metric", "")
     balanced = model.kind == "weight_alpha" or (metric == "conserved" and model.imbalance == 0.0)
     assert (wgfpipe.WassersteinFisherRao(dt=0.05).unsupported(problem) is None) == balanced
-    assert (wgfpipe.JKOLagrangian(dt=0.05).unsupported(problem) is None) == (metric != "product")
+    assert (wgfpipe.JKOLagrangian(dt=0.05).unsupported(problem) is None) == (model.two_layer and metric != "product")
 
 
 GRID = pytest.mark.parametrize("cls", [cls for cls in METHODS if cls.support == "grid"], ids=lambda cls: cls.__name__)

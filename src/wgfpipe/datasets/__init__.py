@@ -6,6 +6,7 @@ from wgfpipe.datasets.orthogonal import Orthogonal
 from wgfpipe.datasets.random import Random
 from wgfpipe.datasets.signs import Signs
 from wgfpipe.datasets.sinus import Sinus
+from wgfpipe.datasets.student_teacher import StudentTeacher
 from wgfpipe.datasets.teacher import Teacher
 
-DATASETS = (Sinus, Signs, Linear, Random, Teacher, Orthogonal, CSV)
+DATASETS = (Sinus, Signs, Linear, Random, Teacher, Orthogonal, CSV, StudentTeacher)

@@ -18,6 +18,7 @@ from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.matched import Matched
+from wgfpipe.methods.negative_sobolev import NegativeSobolev
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -37,6 +38,7 @@ METHODS = (
     JKOSlicedGenerator,
     Langevin,
     WassersteinFisherRao,
+    NegativeSobolev,
     Matched,
     FiniteVolumes,
     Exact,

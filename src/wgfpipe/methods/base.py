@@ -27,7 +27,7 @@ class Solved(NamedTuple):
     entropy : float
         The D of F + D * entropy, with the steps that were taken; 0 for the flow of F itself.
     metric : str
-        The metric whose gradient flow it is: ``w2``, or ``sliced``.
+        The metric whose gradient flow it is: ``w2``, ``sliced``, or ``negative Sobolev``.
     bias : float
         Displacement by the end, as a W2, that theory predicts of the scheme itself.
     caveat : str
@@ -35,7 +35,7 @@ class Solved(NamedTuple):
     """
 
     entropy: float = 0.0
-    metric: Literal["w2", "sliced"] = "w2"
+    metric: Literal["w2", "sliced", "negative Sobolev"] = "w2"
     bias: float = 0.0
     caveat: str = ""
 

@@ -3,12 +3,13 @@
 from wgfpipe.spaces.euclidean import Euclidean
 from wgfpipe.spaces.pair import Pair
 from wgfpipe.spaces.signed import Signed
+from wgfpipe.spaces.small_network import SmallNetwork
 from wgfpipe.spaces.sphere import Sphere
 from wgfpipe.spaces.torus import Torus
 from wgfpipe.spaces.weight_alpha import WeightAlpha
 
-PARAMETRIZATIONS = (Signed, WeightAlpha, Pair, Sphere)
-"""Ways of writing a two-layer network as a measure: points are neurons, and need data."""
+PARAMETRIZATIONS = (Signed, WeightAlpha, Pair, Sphere, SmallNetwork)
+"""Ways of writing a network as a measure: points are neurons or whole networks, and need data."""
 
 SPACES = (Euclidean, Torus)
 """Spaces of points that need no data."""

@@ -23,6 +23,7 @@ Geometry = Literal["euclidean", "periodic", "curved"]
 DECLARED = (
     *declared.described("a neuron is"),
     declared.Declared("signs", declared.one_of((1,), (1, -1)), "(1,), or (1, -1)"),
+    declared.Declared("no_grid", lambda value: isinstance(value, str), "a reason, '' for none"),
 )
 """Class variables of a parametrization, which :class:`Parametrization` describes, and the values they may have."""
 
@@ -64,6 +65,8 @@ class Space(PlugIn, ABC):
     signs: ClassVar[tuple[int, ...]] = (1,)
     """Species between which no mass moves, for neurons the signs of their outputs; (1,) for one."""
     references: ClassVar[tuple[str, ...]] = ()
+    no_grid: ClassVar[str] = ""
+    """Why no grid can have these parameters for axes; empty where one can."""
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 
@@ -141,6 +144,17 @@ class Parametrization(Space):
     of the mean-field flow is ``V(theta) = sum_j slope_j m(theta; x_j)``. Derivatives take relu'(0) = 0.
     """
 
+    two_layer: ClassVar[bool] = True
+    """Whether a measure is a two-layer ReLU network: one of signed neurons (w, b) has its outputs, and is written so."""
+    proximal: ClassVar[bool] = True
+    """Whether :meth:`prox` finds minima that lie on kinks, too, as steps do that are not short."""
+
+    declares: ClassVar[tuple[declared.Declared, ...]] = (
+        *DECLARED,
+        declared.Declared("two_layer", declared.truth, "True or False"),
+        declared.Declared("proximal", declared.truth, "True or False"),
+    )
+
     @property
     def twin(self) -> "Parametrization | None":
         return None
@@ -149,13 +163,25 @@ class Parametrization(Space):
     def chart(self) -> "Parametrization":
         return self
 
-    @abstractmethod
     def as_signed(self, measure: Measure) -> Measure:
-        """Write a measure as one of the signed model, neurons (w, b) with a sign, that has the same outputs."""
+        """Write a measure as one of the signed model, neurons (w, b) with a sign, that has the same outputs.
 
-    @abstractmethod
+        Raises
+        ------
+        TypeError
+            If there is none: see ``two_layer``.
+        """
+        raise TypeError(f"a measure of {self.kind} is no two-layer network, and none of signed neurons has its outputs")
+
     def from_signed(self, measure: Measure) -> Measure:
-        """Write a measure of the signed model as one of this parametrization that has the same outputs."""
+        """Write a measure of the signed model as one of this parametrization that has the same outputs.
+
+        Raises
+        ------
+        TypeError
+            If there is none: see ``two_layer``.
+        """
+        raise TypeError(f"signed neurons are no measure of {self.kind}: set initial.lifted to false")
 
     @abstractmethod
     def activations(self, points: Array, sign: Sign, x: Array) -> Array:
@@ -194,7 +220,7 @@ class Parametrization(Space):
         """Solve ``theta + dt grad V(theta) = anchor`` for every neuron near ``start``, shape (atom, param).
 
         The general case is a damped fixed-point iteration, a contraction where dt times the local Lipschitz constant of
-        grad V is below 1; what it leaves is part of the residual its caller stores.
+        grad V is below 1 and no minimum lies on a kink: see ``proximal``.
         """
         return solved_by_steps(lambda points: self.gradient(points, sign, x, slope), anchor, dt, start)
 

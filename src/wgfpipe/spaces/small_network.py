@@ -1,0 +1,157 @@
+"""Whole small networks as points: ``m(theta; x) = exp(-s^2 / 4)``, ``s = sum_h alpha_h relu(<w_h, x>)``, theta = (W, alpha).
+
+A measure is a mixture of networks with H hidden units each, whose outputs are squashed to (0, 1]. Inputs have no bias: the
+constant last feature is left out, so W is (H, d) for d inputs and theta has H (d + 1) parameters.
+
+With ``c = slope m'(s)`` and active units a = [<w_h, x> > 0], ``grad_alpha V = sum_j c_j relu(<w_h, x_j>)`` and
+``grad_w V = sum_j c_j alpha_h a_jh x_j``: one matrix product each way. The tangent kernel is ``(X X') o (B B') + C C'`` with
+``B = m' alpha a`` and ``C = m' relu``, weighted by the masses: products alone, and no pass backward for each sample.
+Cost of an explicit step: 4 (sample x d x H atom) operations, and an exponential for each sample and atom.
+Memory: samples are taken in blocks of BLOCK_BYTES, atoms of the kernel in blocks of KERNEL_BYTES; what the next pass can use
+of a pass is carried to it where it fits into CARRIED_BYTES.
+
+Pitfalls. At the origin the output is 1 and there is no force. The model is not homogeneous and has no equal among two-layer
+networks. For |s| beyond 12 the output underflows the rounding of 1, and so does every force: start near the origin.
+Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019, section 5 and appendix; there the output layer mixes the particles, and
+here every particle is a network of its own, as their theory has it.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from wgfpipe.measure import Array, Sign
+from wgfpipe.spaces.base import NOTHING, Carried, Parametrization, ParticleState, Samples
+
+BLOCK_BYTES = 4 * 2**20
+"""Memory of a block of samples: it stays in the cache between the products and the functions of their entries."""
+
+KERNEL_BYTES = 32 * 2**20
+"""Memory of a block of atoms in the tangent kernel, whose products are fast where they are long."""
+
+CARRIED_BYTES = 128 * 2**20
+"""Memory of what a pass leaves above which the next one computes it anew."""
+
+
+class _Layers(NamedTuple):
+    """Inner weights, (hidden, atom, d), and outer ones, (hidden, atom), unit after unit."""
+
+    inner: Array
+    alpha: Array
+
+
+class SmallNetwork(Parametrization):
+    """Networks of a few hidden units with squashed outputs, each a point."""
+
+    kind: Literal["small_network"] = "small_network"
+    hidden: int = Field(default=3, ge=1, description="hidden units of every network")
+    title: ClassVar[str] = "whole networks of a few hidden units, theta = (W, alpha)"
+    two_layer: ClassVar[bool] = False
+    proximal: ClassVar[bool] = False
+    no_grid: ClassVar[str] = "a network has too many parameters for a grid; take methods of particles"
+    references: ClassVar[tuple[str, ...]] = (
+        "Arbel, Korba, Salim and Gretton, Maximum Mean Discrepancy Gradient Flow, NeurIPS 2019",
+    )
+
+    def parameter_names(self, n_features: int) -> tuple[str, ...]:
+        units = range(1, self.hidden + 1)
+        inner = [f"w{unit}_{k}" for unit in units for k in range(1, n_features)]
+        return (*inner, *(f"alpha{unit}" for unit in units))
+
+    def activations(self, points: Array, sign: Sign, x: Array) -> Array:
+        layers, inputs = self._layers(points), _inputs(x)
+        outputs = np.empty((len(x), len(points)))
+        for rows in self._blocks(len(x), len(points)):
+            outputs[rows] = _forward(layers, inputs[rows], self._planes(inputs[rows], len(points)))
+        return outputs
+
+    def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
+        return self._backward(points, x, slope, NOTHING)
+
+    def advance(
+        self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
+    ) -> tuple[ParticleState, float]:
+        x, loss = samples
+        slope = loss.slope(state.prediction - loss.centre)
+        moved = base - dt * self._backward(state.points, x, slope, state.preactivations)
+        layers, inputs, after = self._layers(moved), _inputs(x), np.empty(len(x))
+        fits = (self.hidden + 1) * len(x) * len(moved) * 8 <= CARRIED_BYTES
+        kept = self._planes(inputs, len(moved)) if fits else NOTHING
+        for rows in self._blocks(len(x), len(moved)):
+            planes = kept[:, rows] if fits else self._planes(inputs[rows], len(moved))
+            after[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
+        return ParticleState(moved, after, kept), loss.value(after - loss.centre)
+
+    def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
+        present, inputs = np.flatnonzero(weights > 0.0), _inputs(x)
+        of_inner, of_alpha = np.zeros((len(x), len(x))), np.zeros((len(x), len(x)))
+        for rows in _slices(len(present), KERNEL_BYTES // ((self.hidden + 1) * len(x) * 8)):
+            atoms = present[rows]
+            layers, planes = self._layers(points[atoms]), self._planes(inputs, len(atoms))
+            _forward(layers, inputs, planes)
+            slope = planes[-1] * np.sqrt(weights[atoms])  # (sample, atom)
+            for alpha, plane in zip(layers.alpha, planes[:-1], strict=True):
+                back, hidden = (plane > 0.0) * slope * alpha, np.maximum(plane, 0.0) * slope
+                of_inner += back @ back.T
+                of_alpha += hidden @ hidden.T
+        return (inputs @ inputs.T) * of_inner + of_alpha
+
+    def _backward(self, points: Array, x: Array, slope: Array, kept: Array) -> Array:
+        """Gradient of V, (atom, param); ``kept`` is what the pass that ended at these points left, or NOTHING."""
+        layers, inputs, n_atoms = self._layers(points), _inputs(x), len(points)
+        of_inner, of_alpha = np.zeros_like(layers.inner), np.zeros_like(layers.alpha)
+        for rows in self._blocks(len(x), n_atoms):
+            if kept.size:
+                planes = kept[:, rows]
+            else:
+                planes = self._planes(inputs[rows], len(points))
+                _forward(layers, inputs[rows], planes)
+            force = planes[-1] * slope[rows, None]  # (block, atom)
+            for unit, plane in enumerate(planes[:-1]):
+                back = (plane > 0.0) * force
+                of_alpha[unit] += np.einsum("ji,ji->i", back, plane)
+                of_inner[unit] += back.T @ inputs[rows]
+        of_inner *= layers.alpha[:, :, None]
+        return np.concatenate([of_inner.transpose(1, 0, 2).reshape(n_atoms, -1), of_alpha.T], axis=1)
+
+    def _layers(self, points: Array) -> _Layers:
+        """Weights of networks, (atom, param)."""
+        split = points.shape[1] - self.hidden
+        inner = points[:, :split].reshape(len(points), self.hidden, -1)
+        return _Layers(np.ascontiguousarray(inner.transpose(1, 0, 2)), np.ascontiguousarray(points[:, split:].T))
+
+    def _planes(self, inputs: Array, n_atoms: int) -> Array:
+        """Room for what a pass leaves, (hidden + 1, sample, atom)."""
+        return np.empty((self.hidden + 1, len(inputs), n_atoms))
+
+    def _blocks(self, n_samples: int, n_atoms: int) -> Iterator[slice]:
+        """Samples in blocks of BLOCK_BYTES."""
+        return _slices(n_samples, BLOCK_BYTES // ((self.hidden + 1) * n_atoms * 8))
+
+
+def _forward(layers: _Layers, inputs: Array, planes: Array) -> Array:
+    """Outputs of networks on inputs (sample, d), (sample, atom); preactivations of all units and ``m'(s)`` go to ``planes``."""
+    s = np.zeros(planes.shape[1:])
+    for inner, alpha, plane in zip(*layers, planes[:-1], strict=True):
+        hidden = np.maximum(np.matmul(inputs, inner.T, out=plane), 0.0)
+        hidden *= alpha
+        s += hidden
+    outputs = np.multiply(s, s)
+    outputs *= -0.25
+    np.exp(outputs, out=outputs)
+    np.multiply(outputs, s, out=planes[-1])
+    planes[-1] *= -0.5
+    return outputs
+
+
+def _inputs(x: Array) -> Array:
+    """Inputs without the constant feature, (sample, d)."""
+    return np.ascontiguousarray(x[:, :-1])
+
+
+def _slices(count: int, length: int) -> Iterator[slice]:
+    """Slices of ``count`` rows, each of ``length`` rows, or of one."""
+    for start in range(0, count, max(length, 1)):
+        yield slice(start, min(start + max(length, 1), count))
