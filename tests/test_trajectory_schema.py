@@ -13,6 +13,7 @@ from wgfpipe import checkpoint
 from wgfpipe.config.experiment import load
 from wgfpipe.methods import METHODS
 from wgfpipe.pipeline import assembly
+from wgfpipe.plugins import class_of
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results.schema import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
@@ -25,12 +26,13 @@ HORIZON, SAVE_AT = 0.4, 5
 
 
 def cell_of(parametrization="signed", metric=None, **sections):
-    """Make a tiny cell: 4 samples, 12 x 12 nodes (8 x 8 x 8 where neurons have three parameters)."""
+    """Make a tiny cell: 4 samples, 12 x 12 nodes (8 x 8 x 8 where neurons have three parameters), or 24 draws for no grid."""
+    drawn = {"sampled": 24} if class_of("parametrization", parametrization).no_grid else {}
     cell = {
         "data": {"kind": "linear", "n": 4, "noise": 0.1},
         "parametrization": {"kind": parametrization} | ({"metric": metric} if metric else {}),
         "grid": {"half_width": 1.5, "points_per_axis": 12 if parametrization == "signed" else 8},
-        "initial": {"kind": "uniform", "half_width": 0.6},
+        "initial": {"kind": "uniform", "half_width": 0.6} | drawn,
         "reference": "gd",
         "methods": {"gd": {"kind": "gd", "dt": 0.1}},
         **sections,

@@ -84,6 +84,9 @@ def check_cell(
     if cell.initial.lifted and not isinstance(space, Parametrization):
         expected = f"false, as it is neurons that are written in another parametrization, and a point of {space.kind} is none"
         mistakes.append(mistake(where, "initial.lifted", True, expected))
+    if cell.initial.lifted and isinstance(space, Parametrization) and not space.two_layer:
+        expected = f"false, as no measure of {space.kind} has the outputs of neurons (w, b)"
+        return [*mistakes, mistake(where, "initial.lifted", True, expected)], {}
     try:
         cell.initial.check(cell.initial.dimension_in(space.chart, n_features))
     except LawError as error:

@@ -77,10 +77,12 @@ class GridSpec(BlockSpec):
         return grid_of_axes(tuple(blocks), space.signs, space.periods(n_features), space)
 
     def too_large(self, space: Space, n_features: int, n_samples: int) -> str | None:
-        """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES.
+        """Say what memory the activations of a grid would need, if that is more than MAX_GRID_BYTES, or why there is no grid.
 
         Of points without outputs it is the memory of one array of the grid's size.
         """
+        if space.no_grid:
+            return space.no_grid
         n_parameters = len(space.parameter_names(n_features))
         n_atoms = self.check(n_parameters) * len(space.signs)
         size = n_atoms * max(n_samples, 1) * 8

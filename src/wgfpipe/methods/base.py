@@ -12,7 +12,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.measure import Measure
 from wgfpipe.problems import Problem
 from wgfpipe.section import PlugIn
-from wgfpipe.spaces.base import Geometry
+from wgfpipe.spaces.base import Geometry, Parametrization
 from wgfpipe.status import Info
 
 MAX_SAMPLE_BYTES = 4 * 2**30
@@ -81,6 +81,17 @@ def _network(problem: Problem) -> str | None:
     return None if problem.has_outputs else f"it is made for neurons, and the points of {problem.parametrization.kind} are none"
 
 
+def _proximal(problem: Problem) -> str | None:
+    """Why proximal points of single neurons are not to be had."""
+    model = problem.parametrization
+    if not isinstance(model, Parametrization) or model.proximal:
+        return None
+    return (
+        f"it minimizes over single neurons, and minima of {model.kind} that lie on kinks are not found; use gd, flow, langevin "
+        "or negative_sobolev"
+    )
+
+
 def _those_that(takes: str) -> str:
     """Kinds of the registered methods whose class variable of a name is true, in words that end in their verb."""
     from wgfpipe.methods import METHODS
@@ -89,7 +100,7 @@ def _those_that(takes: str) -> str:
     return f"{', '.join(others)} and {last} take it" if others else f"{last} takes it"
 
 
-NEEDS = {"outputs": _outputs, "network": _network, "separable": _separable, "smooth": _smooth}
+NEEDS = {"outputs": _outputs, "network": _network, "separable": _separable, "smooth": _smooth, "proximal": _proximal}
 """What a method may need of a problem -> why a problem lacks it, or None."""
 
 

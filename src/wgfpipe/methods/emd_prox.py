@@ -40,7 +40,7 @@ class EMDProx(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    needs: ClassVar[tuple[str, ...]] = ("outputs",)
+    needs: ClassVar[tuple[str, ...]] = ("outputs", "proximal")
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
     certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"

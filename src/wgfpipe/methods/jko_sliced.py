@@ -56,7 +56,7 @@ class JKOSliced(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    needs: ClassVar[tuple[str, ...]] = ("outputs",)
+    needs: ClassVar[tuple[str, ...]] = ("outputs", "proximal")
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True

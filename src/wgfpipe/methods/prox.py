@@ -38,7 +38,7 @@ class Prox(Method):
     title: ClassVar[str] = "proximal point (implicit Euler)"
     support: ClassVar[Literal["particles"]] = "particles"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    needs: ClassVar[tuple[str, ...]] = ("outputs",)
+    needs: ClassVar[tuple[str, ...]] = ("outputs", "proximal")
     order: ClassVar[float] = 1.0
     transports: ClassVar[bool] = False
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES

@@ -26,7 +26,7 @@ from wgfpipe.results import schema as trajectory
 from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
-from wgfpipe.spaces.base import Space
+from wgfpipe.spaces.base import Parametrization, Space
 
 
 def share_with_jobs(source: Path) -> None:
@@ -221,7 +221,8 @@ def figures(
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
-        as_signed = getattr(_space(spec), "as_signed", None)
+        space = _space(spec)
+        as_signed = space.as_signed if isinstance(space, Parametrization) and space.two_layer else None
         draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
 
 

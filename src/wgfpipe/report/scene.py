@@ -33,6 +33,9 @@ DECADES, PIXELS = 3.0, 144
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ROUNDING = 1e-6
 """Share of the largest value drawn below which logarithmic scales leave values out: rounding, or the common start."""
+MOST_NAMES = 12
+"""Parameters of a point that a caption names one by one."""
+
 MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 80
 
 STYLE: dict[Any, Any] = {
@@ -138,7 +141,8 @@ class Scene:
         if self.parameters != names:
             text = f"neurons ({', '.join(map(symbol, self.parameters))}) as neurons ({', '.join(shown)}) of fixed sign"
         else:
-            text = f"projection of ({', '.join(shown)})" if len(names) > 2 else ""
+            every = f"({', '.join(shown)})" if len(names) <= MOST_NAMES else f"{len(names)} parameters"
+            text = f"projection of {every}" if len(names) > 2 else ""
         return f"{text} on ({', '.join(shown[:2])})" if len(names) > 2 else text
 
     def status(self, label: str) -> Status:
@@ -237,12 +241,13 @@ def power_text(value: float, position: int = 0) -> str:
 
 
 def symbol(name: str) -> str:
-    """Name of a parameter as a formula: w1 has an index, b_plus an exponent, alpha is Greek."""
+    """Name of a parameter as a formula: w1 has an index, w1_2 two, b_plus an exponent, alpha is Greek."""
     name, _, half = name.partition("_")
     letters = name.rstrip("0123456789")
     greek = {"alpha": "\\alpha", "theta": "\\theta", "angle": "\\varphi"}.get(letters, letters)
     exponent = {"plus": "^{+}", "minus": "^{-}"}.get(half, "")
-    return f"${greek}_{{{name[len(letters) :]}}}{exponent}$"
+    index = name[len(letters) :] + (f",{half}" if half.isdigit() else "")
+    return f"${greek}_{{{index}}}{exponent}$"
 
 
 def words(status: Status) -> str:
