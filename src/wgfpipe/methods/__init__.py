@@ -9,6 +9,7 @@ from wgfpipe.methods.jko_dykstra import JKODykstra
 from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
+from wgfpipe.methods.jko_icnn import JKOICNN
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.jko_particles import JKOParticles
 from wgfpipe.methods.jko_sliced import JKOSliced
@@ -28,6 +29,7 @@ METHODS = (
     JKOEMD,
     JKOEntropic,
     JKOExact,
+    JKOICNN,
     JKOLagrangian,
     JKOParticles,
     JKOSliced,
