@@ -8,7 +8,7 @@ chain of maps from fresh points would cost k evaluations in step k. :mod:`wgfpip
 the ``atoms``, which no training sees: their log density and its gradient ride along by change of variables, so the energy
 ``E V + D E log rho`` is an unbiased estimate. Neurons of two signs in a potential move alike: one map serves both.
 
-``residual`` is ``dt |T(x) - x) / dt + grad V + D grad log rho|`` at the atoms, root mean square: a displacement. Where V is
+``residual`` is ``dt |(T(x) - x) / dt + grad V + D grad log rho|`` at the atoms, root mean square: a displacement. Where V is
 convex the exact step from the same mu_k is no farther than that, in W2. ``tolerance`` is asked of it as a share of the spread.
 
 Cost a step: iterations x batch x dimension x width^2 x 6 multiplications, and one pass over the pool. Order 1 in dt, until the
@@ -161,11 +161,10 @@ class JKOICNN(Method):
         if not all(np.isfinite(part).all() for part in new):
             return state, Info(energy=math.nan, inner_iterations=iterations)
         residual = dt * math.sqrt(float((after.residual**2).sum(axis=1).mean()))
-        measure = self.measure(problem, new)
         spread = units.length * math.sqrt(shape.dimension)
-        mass = float(measure.weights.sum())
+        mass = float(_masses(problem)[1].sum())
         info = Info(
-            energy=self._energy(problem, measure, new),
+            energy=self.known_energy(problem, new),
             inner_iterations=iterations,
             residual=residual,
             transport_cost=mass * float(((after.points - state.points) ** 2).sum(axis=1).mean()) / (2.0 * dt),
@@ -179,16 +178,16 @@ class JKOICNN(Method):
         weights, sign = np.repeat(masses / count, count), np.repeat(signs, count)
         return Measure(np.tile(state.points, (len(signs), 1)), weights, sign)
 
-    def _shape(self, dimension: int) -> icnn.Shape:
-        return icnn.Shape(dimension, 0 if self.quadratic_only else self.width)
-
-    def _energy(self, problem: Problem, measure: Measure, state: ICNNState) -> float:
-        """Energy at the atoms, entropy included: of every sign its mass times that of the law, and the mass's own."""
-        energy, diffusion = problem.functional.value(measure), problem.functional.diffusion
+    def known_energy(self, problem: Problem, state: ICNNState) -> float:
+        """Energy at the atoms, which carry their density: of every sign its mass times that of the law, and the mass's own."""
+        energy, diffusion = problem.functional.value(self.measure(problem, state)), problem.functional.diffusion
         if diffusion == 0.0:
             return energy
         masses = _masses(problem)[1]
         return energy + diffusion * float(masses.sum() * state.log_density.mean() + (masses * np.log(masses)).sum())
+
+    def _shape(self, dimension: int) -> icnn.Shape:
+        return icnn.Shape(dimension, 0 if self.quadratic_only else self.width)
 
 
 def _masses(problem: Problem) -> tuple[Sign, Array]:

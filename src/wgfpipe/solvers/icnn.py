@@ -242,8 +242,9 @@ def push(
     moved, bend = derivatives(shape, weights, seen)
     hessian = bend()
     inverse = torch.linalg.inv_ex(hessian.detach())[0]
-    (slope,) = torch.autograd.grad((inverse * hessian).sum(), seen, allow_unused=True)  # of log det
-    rise = np.zeros_like(points) if slope is None else slope.numpy() / units.length
+    rise = np.zeros_like(points)  # of log det, along the points; an affine map has none
+    if shape.width > 0:
+        rise = torch.autograd.grad((inverse * hessian).sum(), seen)[0].numpy() / units.length
     after = units.back(moved.detach().numpy())
     new_score = np.einsum("pij,pj->pi", inverse.numpy(), score - rise)
     residual = (after - points) / step.dt + step.force(after) + step.diffusion * new_score
