@@ -151,9 +151,8 @@ def test_an_affine_step_is_as_near_to_the_exact_one_as_its_certificate_says():
 
     The objective over maps is (1/dt + k)-convex, k the least curvature of V: W2 <= residual / (1 + dt k). The residual is a
     root mean square of 20000 Gaussian vectors, whose squares vary by sqrt(2) of their mean at most: 1.05 is ten deviations.
-    The minimizer over the pool is the exact step of its moments; these are off by sqrt(tr S / N) in the mean, as much in the
-    root of the covariance, which the step contracts: 0.006 for 20000 points, and the batches' noise is measured, 0.003 (limit
-    0.015; no step at all is 0.08 away).
+    The minimizer over the pool is the map of its moments; these are off by sqrt(tr S / N) = 0.005, of
+    which the map sees dt |A|, a tenth. With the noise of the batches that is 2e-4 as measured (limit 3e-3; no step at all is 0.08 away).
     """
     problem = ornstein_uhlenbeck()
     method = JKOICNN(dt=0.1, **{**SMALL, "iterations": 200, "pool": 20000, "atoms": 20000, "quadratic_only": True})
@@ -163,19 +162,19 @@ def test_an_affine_step_is_as_near_to_the_exact_one_as_its_certificate_says():
     law = Gaussian(START.mean @ solved[:2] + solved[2], solved[:2].T @ START.covariance @ solved[:2])
     far = wasserstein(*law, *jko_step(*START, A, CENTRE, D, 0.1))
     assert far <= 1.05 * run.infos[0].residual / (1.0 + 0.1 * np.linalg.eigvalsh(A)[0])
-    assert far < 0.015 < 0.08 < wasserstein(*START, *jko_step(*START, A, CENTRE, D, 0.1))
+    assert far < 3e-3 < 0.08 < wasserstein(*START, *jko_step(*START, A, CENTRE, D, 0.1))
 
 
 def test_steps_stay_near_the_exact_ones():
     """KL by change of variables to the exact JKO iterate of every step, and the energy to that of its Gaussian.
 
-    Measured 1e-4 to 6e-4 (limit 3e-3); the step before is 0.01 to 0.08 away. The energy is a mean over 2048 atoms.
+    Measured 4e-5 to 4e-4 (limit 2e-3); the step before is 0.010 to 0.017 away. The energy is a mean over 2048 atoms.
     """
     run, law = noisy_run(), START
     for before, state, info in zip(run.states[:-1], run.states[1:], run.infos, strict=True):
         law = jko_step(*law, A, CENTRE, D, 0.1)
         found, error = icnn.kl_to(state.points, state.log_density, law)
-        assert found + 5.0 * error < 3e-3
+        assert found + 5.0 * error < 2e-3
         assert icnn.kl_to(before.points, before.log_density, law)[0] > 8e-3
         values = 0.5 * np.einsum("ai,ij,aj->a", state.points, A, state.points) + D * state.log_density
         assert info.energy == pytest.approx(values.mean(), rel=1e-12)
@@ -185,7 +184,7 @@ def test_steps_stay_near_the_exact_ones():
 
 
 def test_a_run_descends_and_says_how_well_it_solved_its_steps():
-    """Five steps: the energy falls in each, by half of what it was, residuals are below 1 % of the spread, costs are sums."""
+    """Five steps: the energy falls in each, residuals are below 2 % of the spread (measured: 0.4 %), costs are sums."""
     run = noisy_run()
     energies = [info.energy for info in run.infos]
     assert (np.diff(energies) < 0.0).all()
@@ -211,11 +210,11 @@ def test_without_entropy_every_atom_is_as_near_to_its_proximal_point_as_its_resi
     far = np.linalg.norm(after.points - exact, axis=1)
     assert (far <= residual / (2.0 + np.linalg.eigvalsh(A)[0]) + 1e-14).all()  # rounding of points of size one
     assert run.infos[0].residual == pytest.approx(0.5 * math.sqrt((residual**2).mean()), rel=1e-12)
-    assert math.sqrt((far**2).mean()) < 0.02  # measured 0.004; the step is 0.4
+    assert math.sqrt((far**2).mean()) < 0.02  # measured 0.004; the step is 0.35
 
 
 def test_affine_maps_miss_a_shape_that_the_network_learns():
-    """One Gaussian in two wells: after a step the control's residual is three times the network's (measured: five times)."""
+    """One Gaussian in two wells: after a step the control's residual is three times the network's (measured: 4.3 times)."""
     energy = {"wells": {"kind": "potential", "shape": "expression", "expression": "x^4 - 2*x^2 + y^2"}}
     energy["noise"] = {"kind": "entropy", "strength": 0.3}
     problem = wgfpipe.problem(
@@ -353,7 +352,9 @@ def test_twelve_dimensions_keep_to_the_exact_steps():
 
 @pytest.mark.slow
 def test_five_modes_keep_to_the_exact_steps_where_affine_maps_do_not():
-    """Ten steps from a Gaussian to a mixture of five: KL to the exact JKO iterate below 2e-3 (measured after five: 3.5e-4, affine 3e-2).
+    """Ten steps from a Gaussian to a mixture of five: KL to the exact JKO iterate below 2e-3.
+
+    Measured after five steps: 3.5e-4, and 3e-2 of affine maps.
 
     The iterate is the debiased entropic step on a grid, epsilon = h^2 = 0.06 x 4 dt D; its bias is epsilon^2 / 16, 1e-5 of the
     squares. Cubic splines of its log density, varying on 8 spacings, are good to 1e-5.
