@@ -152,7 +152,8 @@ def test_an_affine_step_is_as_near_to_the_exact_one_as_its_certificate_says():
     The objective over maps is (1/dt + k)-convex, k the least curvature of V: W2 <= residual / (1 + dt k). The residual is a
     root mean square of 20000 Gaussian vectors, whose squares vary by sqrt(2) of their mean at most: 1.05 is ten deviations.
     The minimizer over the pool is the map of its moments; these are off by sqrt(tr S / N) = 0.005, of
-    which the map sees dt |A|, a tenth. With the noise of the batches that is 2e-4 as measured (limit 3e-3; no step at all is 0.08 away).
+    which the map sees dt |A|, a tenth. With the noise of the batches that is
+    2e-4 as measured (limit 3e-3; no step at all is 0.08 away).
     """
     problem = ornstein_uhlenbeck()
     method = JKOICNN(dt=0.1, **{**SMALL, "iterations": 200, "pool": 20000, "atoms": 20000, "quadratic_only": True})
@@ -330,7 +331,7 @@ def test_the_factor_of_a_density_is_summed_over_the_grid():
 def test_twelve_dimensions_keep_to_the_exact_steps():
     """Nine steps on a Gaussian, at a rate for many dimensions: KL to the exact JKO iterate below 1e-3.
 
-    Measured on another draw of the stiffness, 1.4e-4 after two steps; at the rate 0.005, 2e-4 after two and 9.8e-4 after eight.
+    Measured on another draw of the stiffness: 1.4e-4 after two steps; at the rate 0.005 2e-4 after two, 9.8e-4 after eight.
     """
     dimension, dt, rng = 12, 0.1, np.random.default_rng(0)
     turned = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
