@@ -19,8 +19,8 @@ Certificate: ``R(x) = force + D score`` is the gradient of the objective over ma
 k > -1/dt. So ``E|grad u - T|^2 <= E|R|^2 / (1/dt + k)^2`` for the map T of the exact step, and W2 to it is no more.
 
 Cost an iteration: batch x dimension x width^2 x 6 multiplications; at width 64 and batch 512, one thread, 8 ms for d = 2 and
-26 for 12 in float32, against 11 and 53 in float64. Pitfalls: L = 0 is a stationary point, and a quadratic model that starts there
-keeps its shape; a pool of few points is overfitted by log det.
+26 for 12 in float32, against 11 and 53 in float64. Pitfalls: L = 0 is a stationary point, and a quadratic model that starts
+there keeps its shape; a pool of few points is overfitted by log det.
 Source: Amos, Xu and Kolter, ICML 2017 (input-convex networks); Mokrov et al., NeurIPS 2021; Alvarez-Melis, Schiff and Mroueh,
 TMLR 2022; Bunne et al., AISTATS 2022 (their use in JKO steps).
 """
