@@ -74,7 +74,8 @@ def test_the_energy_reported_is_that_of_the_measure(method):
     measure = method.measure(made.problem, made.after)
     assert isinstance(measure, Measure)
     # The dual methods know the outputs to `tolerance` = 1e-10; the energy is quadratic in outputs of size 1.
-    assert made.info.energy == pytest.approx(made.problem.energy_of(measure), abs=1e-9)
+    known = method.known_energy(made.problem, made.after)  # where atoms carry their density, which the measure does not
+    assert made.info.energy == pytest.approx(made.problem.energy_of(measure) if known is None else known, abs=1e-9)
 
 
 @METHODS_BY_KIND

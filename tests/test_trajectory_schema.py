@@ -470,7 +470,7 @@ def recorded(problem, method, n_steps=3):
             state, info = method.step(problem, state, 0.05)
             recorder.infos.append(info)
             recorder.step_times.append(0.05 * step)
-        recorder.save(problem, method.measure(problem, state), 0.05 * step)
+        recorder.save(problem, method.measure(problem, state), 0.05 * step, method.known_energy(problem, state))
     return recorder, state
 
 

@@ -141,4 +141,4 @@ def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "
     measure = method.measure(own, state)
     if own is not problem:
         measure = problem.parametrization.from_twin(measure)
-    recorder.save(problem, measure, time)
+    recorder.save(problem, measure, time, method.known_energy(own, state))

@@ -11,6 +11,7 @@ from wgfpipe.methods.jko_emd import JKOEMD
 from wgfpipe.methods.jko_entropic import JKOEntropic
 from wgfpipe.methods.jko_exact import JKOExact
 from wgfpipe.methods.jko_gaussian import JKOGaussian
+from wgfpipe.methods.jko_icnn import JKOICNN
 from wgfpipe.methods.jko_lagrangian import JKOLagrangian
 from wgfpipe.methods.jko_particles import JKOParticles
 from wgfpipe.methods.jko_sliced import JKOSliced
@@ -31,6 +32,7 @@ METHODS = (
     JKOEMD,
     JKOEntropic,
     JKOExact,
+    JKOICNN,
     JKOLagrangian,
     JKOParticles,
     JKOSliced,

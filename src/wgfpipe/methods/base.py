@@ -203,6 +203,10 @@ class Method(PlugIn, ABC):
     def measure(self, problem: Problem, state: Any) -> Measure:
         """Measure that a state stands for."""
 
+    def known_energy(self, problem: Problem, state: Any) -> float | None:
+        """Energy of a state that knows more than its measure, as atoms that carry their density; None where it does not."""
+        return None
+
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method does not apply to a problem, or None if it does."""
         model = problem.parametrization

@@ -107,13 +107,13 @@ class Recorder:
     solved: list[Any] = field(default_factory=list)
     shortened: str = ""
 
-    def save(self, problem: Any, measure: Measure, time: float) -> None:
-        """Record a measure at a saved time, and what the problem says of it."""
+    def save(self, problem: Any, measure: Measure, time: float, energy: float | None = None) -> None:
+        """Record a measure at a saved time, and what the problem says of it, or the method of its energy."""
         prediction = problem.predict(measure)
         self.times.append(float(time))
         self.measures.append(measure)
         self.predictions.append(prediction)
-        self.energies.append(problem.energy_of(measure, prediction))
+        self.energies.append(problem.energy_of(measure, prediction) if energy is None else energy)
         self.energy_terms.append(problem.energy_terms(measure))
         self.dissipations.append(problem.dissipation(measure))
 
