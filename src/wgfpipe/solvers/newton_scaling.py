@@ -49,7 +49,10 @@ MAX_STALLS = 20
 """Updates in a row that bring no better iterate, after which a solve ends where it was best."""
 
 HIGHEST = 300.0
-"""Largest log a of a sign, up to a factor: b reaches exp(700) and a falls to exp(-700) where it matters, and below elsewhere."""
+"""Largest log a of a sign, up to a factor: a may fall to exp(-700), and b rise to exp(700), where there is mass."""
+
+MAX_SPREAD = 900.0
+"""Largest log a less the smallest one where there is mass that plain numbers hold: exp(300) to exp(-600)."""
 
 Prox = Callable[[Array], tuple[Array, Array]]
 """log z -> log p and its derivative s by log z, all (atom,)."""
@@ -153,7 +156,9 @@ class ScalingEquation:
         residual = np.where(reached, log_continued - log_scaling, 0.0)
         answer = np.where(reached, np.exp(log_answer), 0.0)
         misplaced = float(np.abs(weights - answer).sum() / self.total)
-        return Iterate(log_scaling, log_image, a, b, z, smooth, reached, weights, answer, share, log_continued, residual, misplaced)
+        return Iterate(
+            log_scaling, log_image, a, b, z, smooth, reached, weights, answer, share, log_continued, residual, misplaced
+        )
 
     def newton(self, at: Iterate) -> Array:
         """Newton's step from an iterate, to the FORCING of its right-hand side; (atom,)."""
@@ -185,14 +190,22 @@ class ScalingEquation:
         numbers = self.numbers
         stayed = numbers.gibbs.left_in_place(numbers.narrow(numbers.product(at.a, at.b)))
         return ScalingEnd(
-            weights, stayed, self._guess(at), at.log_image, at.reached, at.misplaced, iterations, numbers.applications, numbers.rank
+            weights,
+            stayed,
+            self._guess(at),
+            at.log_image,
+            at.reached,
+            at.misplaced,
+            iterations,
+            numbers.applications,
+            numbers.rank,
         )
 
     def _guess(self, at: Iterate) -> Array:
-        """log a for the next step: where no mass came so far it is continued, and no larger than elsewhere."""
+        """Continue log a for the next step where no mass came so far, no larger than elsewhere."""
         most = by_sign(self.grid, np.where(at.reached, at.log_scaling, -np.inf)).max(axis=1, keepdims=True)
         beyond = np.minimum(by_sign(self.grid, at.log_continued), most).ravel()
-        return np.where(at.reached, at.log_scaling, beyond)
+        return np.where(at.reached | ~np.isfinite(beyond), at.log_scaling, beyond)
 
     def _shift(self, log_scaling: Array) -> Array:
         """What is taken from log a in each sign, so that its largest value is HIGHEST; (atom,)."""
@@ -271,7 +284,7 @@ def solve_scaling(
             best = at if stalls == 0 else best
             if not math.isfinite(at.misplaced):
                 break
-    return equation.finished(best, iteration)
+        return equation.finished(best, iteration)
 
 
 def _next(equation: ScalingEquation, at: Iterate) -> Iterate:
