@@ -128,20 +128,25 @@ def density_step(
     def prox(log_z: Array) -> tuple[Array, Array]:
         return internal.respond(log_z - scale * potential, log_volume, scale, own_base)
 
+    def slope_at(log_scaling: Array, log_image: Array) -> Array:
+        """First variation at the plan: see the certificate in :mod:`wgfpipe.solvers.newton_scaling`."""
+        return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
+
+    def gap(log_scaling: Array, log_image: Array, weights: Array) -> float:
+        held = weights > 0.0
+        answered = (slope_at(log_scaling, log_image) - potential)[held]
+        return scale * internal.gap(weights[held], energy.volumes[held], answered, energy.diffusion) / total
+
+    total, iterations = float(before.sum()), 0
     applications, arithmetics = 0, (PlainNumbers, WideNumbers, Logarithms)
     rank, last = ranks
     while True:
-        end = solve_scaling(grid, arithmetics[rank](gibbs), before, prox, log_scaling, tolerance, max_iterations)
-        applications += end.applications
+        end = solve_scaling(grid, arithmetics[rank](gibbs), before, prox, log_scaling, tolerance, max_iterations, gap)
+        applications, iterations = applications + end.applications, iterations + end.iterations
         needed = min(_needed(gibbs, before, end, tolerance), last)
         if needed <= rank:
             break
         rank, log_scaling = needed, end.log_scaling if math.isfinite(end.misplaced) else log_scaling
-    # The first variation at the plan: see the certificate in wgfpipe.solvers.newton_scaling.
-    log_density = end.log_scaling + end.log_image - log_volume
-    slope = ((1.0 - base) * log_density - end.log_scaling) / scale
-    held = end.weights > 0.0
-    gap = internal.gap(end.weights[held], energy.volumes[held], (slope - potential)[held], energy.diffusion)
     return StepEnd(
         weights=end.weights,
         stayed=end.stayed,
@@ -149,11 +154,11 @@ def density_step(
         outputs=energy.outputs(end.weights),
         matrix=np.zeros((0, 0)),
         log_scaling=end.log_scaling,
-        residual=max(end.misplaced, scale * gap / float(before.sum())),
-        responses=end.iterations,
+        residual=max(end.misplaced, end.gap),
+        responses=iterations,
         applications=applications,
         rank=end.rank,
-        slope=slope,
+        slope=slope_at(end.log_scaling, end.log_image),
     )
 
 
@@ -166,7 +171,7 @@ def _needed(gibbs: GibbsKernel, before: Array, end: ScalingEnd, tolerance: float
     drift = 0.5 * gibbs.epsilon * _steepest_among(grid, end.log_scaling, held)
     if spread > MAX_LEVELS * MAX_EXPONENT_RANGE or drift > gibbs.reach():
         return 2
-    return 1 if spread > MAX_SPREAD or not end.misplaced <= tolerance else 0
+    return 1 if spread > MAX_SPREAD or not max(end.misplaced, end.gap) <= tolerance else 0
 
 
 def _steepest_among(grid: Grid, values: Array, nodes: NDArray[np.bool_]) -> float:

@@ -57,6 +57,9 @@ MAX_SPREAD = 900.0
 Prox = Callable[[Array], tuple[Array, Array]]
 """log z -> log p and its derivative s by log z, all (atom,)."""
 
+Gap = Callable[[Array, Array, Array], float]
+"""log a, log z and a z, all (atom,), -> a bound on what the plan may be worse than the best."""
+
 
 class Iterate(NamedTuple):
     """What a scaling makes of the masses; arrays (atom,), and numbers of an arithmetic up to a factor of each sign.
@@ -71,8 +74,8 @@ class Iterate(NamedTuple):
         Nodes where a z is a number.
     weights, answer, share : Array
         a z, p(z) and s.
-    misplaced : float
-        |a z - p|_1 as a share of the mass.
+    misplaced, gap : float
+        |a z - p|_1 as a share of the mass, and the certificate.
     """
 
     log_scaling: Array
@@ -88,6 +91,7 @@ class Iterate(NamedTuple):
     log_continued: Array
     residual: Array
     misplaced: float
+    gap: float
 
 
 class ScalingEnd(NamedTuple):
@@ -103,8 +107,8 @@ class ScalingEnd(NamedTuple):
         log z; where the kernel reaches no node, a number of no meaning.
     reached : array of bool, shape (atom,)
         Nodes that hold mass in float64.
-    misplaced : float
-        |a z - p|_1 as a share of the mass.
+    misplaced, gap : float
+        |a z - p|_1 as a share of the mass, and the certificate.
     iterations, applications, rank : int
         Updates of a, kernel applications, and the rank of the arithmetic.
     """
@@ -115,6 +119,7 @@ class ScalingEnd(NamedTuple):
     log_image: Array
     reached: Any
     misplaced: float
+    gap: float
     iterations: int
     applications: int
     rank: int
@@ -132,10 +137,12 @@ class ScalingEquation:
         Masses q; empty nodes may be.
     prox : callable
         The KL-prox, its potential included.
+    gap : callable, optional
+        The certificate, in units in which a tolerance of the misplaced mass has a meaning for it, too.
     """
 
-    def __init__(self, grid: Grid, numbers: PlainNumbers, before: Array, prox: Prox) -> None:
-        self.grid, self.numbers, self.prox = grid, numbers, prox
+    def __init__(self, grid: Grid, numbers: PlainNumbers, before: Array, prox: Prox, gap: Gap | None = None) -> None:
+        self.grid, self.numbers, self.prox, self.gap = grid, numbers, prox, gap
         self.before = np.where(before >= TINY, before, 0.0)
         self.goal = by_sign(grid, self.before).sum(axis=1, keepdims=True)
         self.total = float(self.goal.sum())
@@ -156,8 +163,9 @@ class ScalingEquation:
         residual = np.where(reached, log_continued - log_scaling, 0.0)
         answer = np.where(reached, np.exp(log_answer), 0.0)
         misplaced = float(np.abs(weights - answer).sum() / self.total)
+        gap = 0.0 if self.gap is None else self.gap(log_scaling, log_image, weights)
         return Iterate(
-            log_scaling, log_image, a, b, z, smooth, reached, weights, answer, share, log_continued, residual, misplaced
+            log_scaling, log_image, a, b, z, smooth, reached, weights, answer, share, log_continued, residual, misplaced, gap
         )
 
     def newton(self, at: Iterate) -> Array:
@@ -196,6 +204,7 @@ class ScalingEquation:
             at.log_image,
             at.reached,
             at.misplaced,
+            at.gap,
             iterations,
             numbers.applications,
             numbers.rank,
@@ -255,6 +264,7 @@ def solve_scaling(
     log_scaling: Array,
     tolerance: float,
     max_iterations: int,
+    gap: Gap | None = None,
 ) -> ScalingEnd:
     """Solve a step in one arithmetic.
 
@@ -269,29 +279,31 @@ def solve_scaling(
     log_scaling : Array, shape (atom,)
         Guess of log a.
     tolerance : float
-        |a z - p|_1 to reach, as a share of the mass.
+        Of |a z - p|_1 as a share of the mass, and of the certificate.
     max_iterations : int
         Updates of a.
+    gap : callable, optional
+        The certificate.
     """
-    equation = ScalingEquation(grid, numbers, before, prox)
+    equation = ScalingEquation(grid, numbers, before, prox, gap)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # an iterate that is not finite is refused
         at = best = equation.at(log_scaling)
         iteration = stalls = 0
-        while best.misplaced > tolerance and iteration < max_iterations and stalls < MAX_STALLS:
+        while max(best.misplaced, best.gap) > tolerance and iteration < max_iterations and stalls < MAX_STALLS:
             iteration += 1
-            at = _next(equation, at)
-            stalls = 0 if at.misplaced < best.misplaced else stalls + 1
+            at = _next(equation, at, tolerance)
+            stalls = 0 if max(at.misplaced, at.gap) < max(best.misplaced, best.gap) else stalls + 1
             best = at if stalls == 0 else best
             if not math.isfinite(at.misplaced):
                 break
         return equation.finished(best, iteration)
 
 
-def _next(equation: ScalingEquation, at: Iterate) -> Iterate:
-    """The next iterate: a Newton step that lowers the misplaced mass, or a damped update."""
+def _next(equation: ScalingEquation, at: Iterate, tolerance: float) -> Iterate:
+    """The next iterate: a Newton step that lowers the misplaced mass, or leaves it within tolerance; or a damped update."""
     step = equation.newton(at)
     for halving in range(MAX_HALVINGS if np.isfinite(step).all() else 0):
         tried = equation.at(at.log_scaling + 0.5**halving * step)
-        if tried.misplaced < at.misplaced:
+        if tried.misplaced < max(at.misplaced, tolerance):
             return tried
     return equation.at(at.log_scaling + at.residual / np.maximum(1.0, at.share))
