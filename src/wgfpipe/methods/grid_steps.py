@@ -13,7 +13,7 @@ from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
 from wgfpipe.problems import Coupling, Problem
-from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, solve_scaling
+from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, solve_scaling
 from wgfpipe.solvers.scaling import StepEnd
 from wgfpipe.status import Status
 
@@ -128,13 +128,9 @@ def density_step(
     def prox(log_z: Array) -> tuple[Array, Array]:
         return internal.respond(log_z - scale * potential, log_volume, scale, own_base)
 
-    def slope_at(log_scaling: Array, log_image: Array) -> Array:
-        """First variation at the plan: see the certificate in :mod:`wgfpipe.solvers.newton_scaling`."""
-        return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
-
     def gap(log_scaling: Array, log_image: Array, weights: Array) -> float:
         held = weights > 0.0
-        answered = (slope_at(log_scaling, log_image) - potential)[held]
+        answered = (slope_at(log_scaling, log_image, log_volume, scale, base) - potential)[held]
         return scale * internal.gap(weights[held], energy.volumes[held], answered, energy.diffusion) / total
 
     total, iterations = float(before.sum()), 0
@@ -158,7 +154,7 @@ def density_step(
         responses=iterations,
         applications=applications,
         rank=end.rank,
-        slope=slope_at(end.log_scaling, end.log_image),
+        slope=slope_at(end.log_scaling, end.log_image, log_volume, scale, base),
     )
 
 

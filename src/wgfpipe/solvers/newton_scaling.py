@@ -156,7 +156,7 @@ class ScalingEquation:
         b = numbers.quotient(numbers.number(self.before), smooth)
         z = numbers.apply(b)
         weights = numbers.narrow(numbers.product(a, z))
-        reached = numbers.narrow(z) >= TINY if numbers.rank == 0 else np.ones(len(weights), bool)
+        reached = numbers.narrow(numbers.power(z, 0.0)) > 0.0  # z^0 is 1, and 0 where z is
         log_image = numbers.logarithm(z) - shift
         log_answer, share = self.prox(log_image)
         log_continued = log_answer - log_image
@@ -239,6 +239,11 @@ class ScalingEquation:
         return parts[0] - parts[1]
 
 
+def slope_at(log_scaling: Array, log_image: Array, log_volume: Array, scale: float, base: float) -> Array:
+    """Slope g of the certificate at a plan, (atom,), for scale 2 dt / epsilon: the first variation of G where it is the best."""
+    return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
+
+
 def conjugate_gradients(apply: Callable[[Array], Array], right: Array, forcing: float, most: int) -> Array:
     """Solve a symmetric positive definite system to a share of the norm of its right-hand side."""
     solution, left, direction = np.zeros_like(right), right.copy(), right.copy()
@@ -291,7 +296,7 @@ def solve_scaling(
         iteration = stalls = 0
         while max(best.misplaced, best.gap) > tolerance and iteration < max_iterations and stalls < MAX_STALLS:
             iteration += 1
-            at = _next(equation, at, tolerance)
+            at = next_iterate(equation, at, tolerance)
             stalls = 0 if max(at.misplaced, at.gap) < max(best.misplaced, best.gap) else stalls + 1
             best = at if stalls == 0 else best
             if not math.isfinite(at.misplaced):
@@ -299,7 +304,7 @@ def solve_scaling(
         return equation.finished(best, iteration)
 
 
-def _next(equation: ScalingEquation, at: Iterate, tolerance: float) -> Iterate:
+def next_iterate(equation: ScalingEquation, at: Iterate, tolerance: float) -> Iterate:
     """The next iterate: a Newton step that lowers the misplaced mass, or leaves it within tolerance; or a damped update."""
     step = equation.newton(at)
     for halving in range(MAX_HALVINGS if np.isfinite(step).all() else 0):
