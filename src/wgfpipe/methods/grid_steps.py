@@ -159,12 +159,16 @@ def density_step(
 
 
 def _needed(gibbs: GibbsKernel, before: Array, end: ScalingEnd, tolerance: float) -> int:
-    """Rank of the arithmetic that holds a scaling, judged where there is mass; at least 1 where the solve did not end."""
-    grid, least = gibbs.grid, np.finfo(float).eps * float(before.sum())
-    held = (before > least) | (end.weights > least)
+    """Rank of the arithmetic that holds a scaling; at least 1 where the solve did not end.
+
+    A range counts where there is mass, and a drift where there was: nodes left out add up to less than the tolerance.
+    """
+    grid, least = gibbs.grid, tolerance * float(before.sum()) / len(before)
+    started = before > least
+    held = started | (end.weights > least)
     rows = zip(by_sign(grid, end.log_scaling), held.reshape(len(grid.signs), -1), strict=True)
     spread = max(float(row.max() - row[mask].min()) for row, mask in rows if mask.any())
-    drift = 0.5 * gibbs.epsilon * _steepest_among(grid, end.log_scaling, held)
+    drift = 0.5 * gibbs.epsilon * _steepest_among(grid, end.log_scaling, started)
     if spread > MAX_LEVELS * MAX_EXPONENT_RANGE or drift > gibbs.reach():
         return 2
     return 1 if spread > MAX_SPREAD or not max(end.misplaced, end.gap) <= tolerance else 0

@@ -240,7 +240,7 @@ class ScalingEquation:
 
 
 def slope_at(log_scaling: Array, log_image: Array, log_volume: Array, scale: float, base: float) -> Array:
-    """Slope g of the certificate at a plan, (atom,), for scale 2 dt / epsilon: the first variation of G where it is the best."""
+    """Slope g of the certificate at a plan, (atom,), scale 2 dt / epsilon: the first variation of G where it is the best."""
     return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
 
 
