@@ -264,16 +264,11 @@ def test_scalings_that_plain_numbers_do_not_hold_are_solved_in_wide_ones(caplog)
     problem = problem_of(grid, density, {"well": WELL, "gas": {"kind": "power", "exponent": 2, "strength": 1e-3}})
     runs = {}
     for domain in ("auto", "plain", "log"):
+        method = wgfpipe.JKOEntropic(dt=0.02, epsilon="h^2", debias=False, domain=domain)
         with caplog.at_level(logging.WARNING):
-            runs[domain] = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.02, epsilon="h^2", domain=domain), 0.02, 2)
+            runs[domain] = wgfpipe.solve(problem, method, 0.02, 2)
     assert [record.message.count("kept apart") for record in caplog.records] == [1]
+    assert [run.attrs["status"] for run in runs.values()] == ["ok", "not_converged", "ok"]
     for domain in ("auto", "log"):
-        assert runs[domain].attrs["status"] == "ok"
         assert float(runs[domain]["residual"].max()) <= 1e-10
-    print(
-        {
-            k: (r.attrs["status"], r["residual"].values, r["inner_iterations"].values, r["kernel_applications"].values)
-            for k, r in runs.items()
-        }
-    )
     np.testing.assert_allclose(runs["auto"]["weights"][-1], runs["log"]["weights"][-1], rtol=0, atol=1e-10)
