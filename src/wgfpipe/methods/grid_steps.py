@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import MAX_EXPONENT_RANGE, UNIFORM, GibbsKernel
@@ -11,7 +12,9 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
-from wgfpipe.problems import Problem
+from wgfpipe.problems import Coupling, Problem
+from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, solve_scaling
+from wgfpipe.solvers.scaling import StepEnd
 from wgfpipe.status import Status
 
 EDGE_MASS = 1e-3
@@ -78,8 +81,116 @@ def _bounds(problem: Problem) -> tuple[Array, Array, float, float]:
     return np.array(rows[:n]), np.array(slopes[:n]), float(sum(rows[n:])), float(sum(slopes[n:]))
 
 
+def density_step(
+    energy: Coupling,
+    gibbs: GibbsKernel,
+    before: Array,
+    dt: float,
+    base: float,
+    log_scaling: Array,
+    tolerance: float,
+    max_iterations: int,
+    ranks: tuple[int, int] = (0, 2),
+) -> StepEnd:
+    """Solve a step of an energy with a function of the density and no outputs, in the fastest arithmetic that holds it.
+
+    What a plain solve finds is tried again in wide numbers where its scalings span more than MAX_SPREAD or it did not end; and
+    in logarithms where a drift is beyond the reach of the kernel, in which the same scaling passes at once if nothing was lost.
+
+    Parameters
+    ----------
+    energy : Coupling
+    gibbs : GibbsKernel
+    before : Array, shape (atom,)
+        Masses q.
+    dt : float
+    base : float
+        1 for a plain step, 1/2 for a debiased one.
+    log_scaling : Array, shape (atom,)
+        Guess of log a.
+    tolerance : float
+        Of the misplaced mass as a share of all, and of the duality gap in units of epsilon / (2 dt) for the mass.
+    max_iterations : int
+        Newton steps in one arithmetic.
+    ranks : tuple of int
+        Ranks of the first and of the last arithmetic to take: 0 plain, 1 wide, 2 logarithms.
+
+    Returns
+    -------
+    StepEnd
+        Its responses are Newton steps; it has no v and no matrix.
+    """
+    internal, grid, scale = energy.internal, gibbs.grid, 2.0 * dt / gibbs.epsilon
+    assert internal is not None
+    log_volume = np.log(energy.volumes)
+    own_base, potential = base + scale * energy.diffusion, energy.potential(np.zeros(len(energy.loss)))
+
+    def prox(log_z: Array) -> tuple[Array, Array]:
+        return internal.respond(log_z - scale * potential, log_volume, scale, own_base)
+
+    def gap(log_scaling: Array, log_image: Array, weights: Array) -> float:
+        held = weights > 0.0
+        answered = (slope_at(log_scaling, log_image, log_volume, scale, base) - potential)[held]
+        return scale * internal.gap(weights[held], energy.volumes[held], answered, energy.diffusion) / total
+
+    total, iterations = float(before.sum()), 0
+    applications, arithmetics = 0, (PlainNumbers, WideNumbers, Logarithms)
+    rank, last = ranks
+    while True:
+        end = solve_scaling(grid, arithmetics[rank](gibbs), before, prox, log_scaling, tolerance, max_iterations, gap)
+        applications, iterations = applications + end.applications, iterations + end.iterations
+        needed = min(_needed(gibbs, before, end, tolerance), last)
+        if needed <= rank:
+            break
+        rank, log_scaling = needed, end.log_scaling if math.isfinite(end.misplaced) else log_scaling
+    return StepEnd(
+        weights=end.weights,
+        stayed=end.stayed,
+        v=np.zeros(len(energy.loss)),
+        outputs=energy.outputs(end.weights),
+        matrix=np.zeros((0, 0)),
+        log_scaling=end.log_scaling,
+        residual=max(end.misplaced, end.gap),
+        responses=iterations,
+        applications=applications,
+        rank=end.rank,
+        slope=slope_at(end.log_scaling, end.log_image, log_volume, scale, base),
+    )
+
+
+def _needed(gibbs: GibbsKernel, before: Array, end: ScalingEnd, tolerance: float) -> int:
+    """Rank of the arithmetic that holds a scaling; at least 1 where the solve did not end.
+
+    A range counts where there is mass, and a drift where there was: nodes left out add up to less than the tolerance.
+    """
+    grid, least = gibbs.grid, tolerance * float(before.sum()) / len(before)
+    started = before > least
+    held = started | (end.weights > least)
+    rows = zip(by_sign(grid, end.log_scaling), held.reshape(len(grid.signs), -1), strict=True)
+    spread = max(float(row.max() - row[mask].min()) for row, mask in rows if mask.any())
+    drift = 0.5 * gibbs.epsilon * _steepest_among(grid, end.log_scaling, started)
+    if spread > MAX_LEVELS * MAX_EXPONENT_RANGE or drift > gibbs.reach():
+        return 2
+    return 1 if spread > MAX_SPREAD or not max(end.misplaced, end.gap) <= tolerance else 0
+
+
+def _steepest_among(grid: Grid, values: Array, nodes: NDArray[np.bool_]) -> float:
+    """Largest slope of a function of the nodes between two neighbours among some, (atom,) bool, on an evenly spaced block."""
+    (axes,), (gaps,) = grid.blocks, grid.gaps
+    block = np.where(nodes, values, np.nan).reshape(len(grid.signs), *(len(axis) for axis in axes))
+    slopes = [np.abs(np.diff(block, axis=k + 1)) / gap.min() for k, gap in enumerate(gaps)]
+    return max(float(np.fmax.reduce(slope, axis=None, initial=0.0)) for slope in slopes)
+
+
 def lattice_status(
-    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, v: Array, dt: float
+    problem: Problem,
+    gibbs: GibbsKernel,
+    before: Array,
+    after: Array,
+    stayed: Array,
+    v: Array,
+    dt: float,
+    slope: Array | None = None,
 ) -> Status:
     """Status of what the lattice does to a step: mass at the edge, mass locked to nodes.
 
@@ -92,12 +203,14 @@ def lattice_status(
         Masses.
     stayed : Array, shape (atom,)
         Mass that the plan leaves at each node.
+    slope : Array, optional
+        First variation, (atom,), where it is not the potential at v.
     """
     grid = problem.require_grid()
     status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
     if min(gibbs.mobility) >= PINNED_MOBILITY:
         return status
-    potential = problem.on_grid.potential(v)
+    potential = problem.on_grid.potential(v) if slope is None else slope
     at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
     moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
     falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)
@@ -126,9 +239,20 @@ def diffused(epsilon: float, dt: float, own: float = 0.0) -> Solved:
 def unequal_nodes(problem: Problem) -> str | None:
     """Why entropic steps take no entropy of the energy here: nodes stand for volumes that differ."""
     volumes = problem.require_grid().node_volumes
-    if problem.functional.diffusion == 0.0 or np.ptp(volumes) <= UNIFORM * volumes.max():
+    if not problem.functional.pointwise or np.ptp(volumes) <= UNIFORM * volumes.max():
         return None
-    return "with an entropy in the energy it takes a grid whose nodes stand for equal volumes: one block, evenly spaced"
+    held = "an entropy" if problem.functional.internal is None else "a function of the density"
+    return f"with {held} in the energy it takes a grid whose nodes stand for equal volumes: one block, evenly spaced"
+
+
+def density_of_outputs(problem: Problem) -> str | None:
+    """Why steps take no function of the density here: the energy is one of outputs, too."""
+    if problem.functional.internal is None or not len(problem.loss):
+        return None
+    return (
+        "beside a power of the density or a cap on it, it takes potentials and an entropy, and this energy has a loss of "
+        "outputs, too; take an entropy instead"
+    )
 
 
 def spread_of_debiasing(problem: Problem, epsilon: float, n_steps: int) -> float:

@@ -28,6 +28,8 @@ from wgfpipe.grid.lattice import mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.grid_steps import (
+    density_of_outputs,
+    density_step,
     diffused,
     extrapolated,
     kernel_of,
@@ -37,9 +39,9 @@ from wgfpipe.methods.grid_steps import (
     spread_of_debiasing,
     unequal_nodes,
 )
-from wgfpipe.problems import Problem
+from wgfpipe.problems import Coupling, Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES
-from wgfpipe.solvers.scaling import ENTERED, Step, solve_step
+from wgfpipe.solvers.scaling import ENTERED, Step, StepEnd, solve_step
 from wgfpipe.status import Info, Status
 
 REFRESH_AFTER = 8
@@ -89,25 +91,18 @@ class JKOEntropic(Method):
         v = problem.on_grid.outputs(weights) - problem.on_grid.loss.centre
         exponent = self._exponent(problem, problem.evaluate(self.dt))
         log_scaling = np.zeros(0) if exponent == 1.0 else (1.0 / exponent) * np.log(np.maximum(weights, TINY))
+        if problem.on_grid.internal is not None:
+            log_scaling = np.zeros(len(weights))
         return EntropicState(weights, v[None], np.zeros((0, 0)), log_scaling, 0)
 
     def step(self, problem: Problem, state: EntropicState, dt: float) -> tuple[EntropicState, Info]:
         grid, before, epsilon = problem.require_grid(), state.weights, problem.evaluate(self.epsilon)
         gibbs = kernel_of(grid, epsilon, self.debias)
         matrix = state.matrix if len(state.matrix) else problem.first_matrix(grid.points, before, grid.sign, dt)
-        end = solve_step(
-            Step(problem.on_grid, grid, before, dt, problem.outputs_size),
-            lambda v: self._numbers(problem, gibbs, v, dt),
-            self._exponent(problem, dt),
-            state.log_scaling,
-            extrapolated(state.history),
-            matrix,
-            self.tolerance,
-            self.max_iterations,
-        )
+        end = self._solved(problem, problem.on_grid, gibbs, state, matrix, dt)
         if self.domain == "auto" and end.rank > state.rank:
             logging.getLogger(__name__).warning("%s with epsilon = %.3g: %s", self.title, epsilon, ENTERED[end.rank])
-        lattice = lattice_status(problem, gibbs, before, end.weights, end.stayed, end.v, dt)
+        lattice = lattice_status(problem, gibbs, before, end.weights, end.stayed, end.v, dt, end.slope)
         info = Info(
             energy=problem.on_grid.value(end.weights, end.outputs),
             inner_iterations=end.responses,
@@ -121,8 +116,26 @@ class JKOEntropic(Method):
         matrix = problem.first_matrix(grid.points, end.weights, grid.sign, dt) if stale else end.matrix
         return EntropicState(end.weights, remembered(state.history, end.v), matrix, end.log_scaling, end.rank), info
 
+    def _solved(
+        self, problem: Problem, energy: Coupling, gibbs: GibbsKernel, state: EntropicState, matrix: Array, dt: float
+    ) -> StepEnd:
+        """Solve a step of an energy: in the outputs, or node by node where it holds a function of the density."""
+        base, limits = (0.5 if self.debias else 1.0), (self.tolerance, self.max_iterations)
+        if energy.internal is not None:
+            ranks = {"auto": (0, 2), "plain": (0, 0), "log": (1, 2)}[self.domain]
+            return density_step(energy, gibbs, state.weights, dt, base, state.log_scaling, *limits, ranks)
+        return solve_step(
+            Step(energy, gibbs.grid, state.weights, dt, problem.outputs_size),
+            lambda v: self._numbers(problem, gibbs, v, dt),
+            self._exponent(problem, dt),
+            state.log_scaling,
+            extrapolated(state.history),
+            matrix,
+            *limits,
+        )
+
     def unsupported(self, problem: Problem) -> str | None:
-        return super().unsupported(problem) or unequal_nodes(problem)
+        return super().unsupported(problem) or unequal_nodes(problem) or density_of_outputs(problem)
 
     def _exponent(self, problem: Problem, dt: float) -> float:
         """The s of ``p = (E gibbs b)^s``; 1 where b is explicit."""

@@ -92,6 +92,8 @@ class StepEnd(NamedTuple):
         Of the dual equation, and of misplaced mass, as a share of the outputs' size.
     responses, applications, rank : int
         Responses of the last solve, kernel applications of all, and the rank of the arithmetic that was needed.
+    slope : Array or None, shape (atom,)
+        First variation of the energy at the masses, its functions of the density included; None for that of V at v.
     """
 
     weights: Array
@@ -104,6 +106,7 @@ class StepEnd(NamedTuple):
     responses: int
     applications: int
     rank: int
+    slope: Array | None = None
 
 
 @lru_cache(maxsize=8)
