@@ -13,6 +13,7 @@ import numpy as np
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
 from wgfpipe.expression import evaluate
+from wgfpipe.grid.convolution import Convolution
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
@@ -29,7 +30,9 @@ def entropy(masses: Array, volumes: Array) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume)``, masses p (atom,).
+    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + <p, W * p> / 2 + D sum p log(p / volume)``.
+
+    Masses p are arrays (atom,).
 
     Attributes
     ----------
@@ -43,6 +46,8 @@ class Coupling:
         D.
     volumes : Array, shape (atom,)
         Volumes of the nodes.
+    interaction : Convolution or None
+        W *, where points act on one another.
     """
 
     fixed: Array | None
@@ -50,6 +55,7 @@ class Coupling:
     loss: Loss
     diffusion: float
     volumes: Array
+    interaction: Convolution | None = None
 
     def outputs(self, masses: Array) -> Array:
         """Outputs of masses, (sample,)."""
@@ -61,6 +67,8 @@ class Coupling:
         value = self.loss.value(outputs - self.loss.centre)
         if self.fixed is not None:
             value += float(self.fixed @ masses)
+        if self.interaction is not None:
+            value += self.interaction.value(masses)
         return value if self.diffusion == 0.0 else value + self.diffusion * self.entropy(masses)
 
     def entropy(self, masses: Array) -> float:
@@ -71,8 +79,18 @@ class Coupling:
         """Part of the energy that is linear in the masses."""
         return 0.0 if self.fixed is None else float(self.fixed @ masses)
 
+    def frozen(self, masses: Array) -> "Coupling":
+        """Return the energy with the field of some masses (atom,) as a fixed potential in the place of the interaction."""
+        if self.interaction is None:
+            return self
+        return self.in_field(self.interaction.potential(masses))
+
+    def in_field(self, field: Array) -> "Coupling":
+        """Return the energy with a fixed potential (atom,) in the place of the interaction."""
+        return replace(self, fixed=field if self.fixed is None else self.fixed + field, interaction=None)
+
     def potential(self, v: Array, scale: float = 1.0, out: Array | None = None) -> Array:
-        """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,)."""
+        """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,). Interactions if frozen."""
         result = np.matmul(self.loss.slope(v, scale), self.push, out=out)
         if self.fixed is not None:
             result += scale * self.fixed
@@ -158,10 +176,10 @@ class Problem:
             If it cannot be seen so: see ``Method.unsupported``.
         """
         grid, functional = self.require_grid(), self.functional
-        if not functional.separable:
+        if not functional.convolves:
             raise ValueError(
-                f"the energy {self.energy.kind} is no sum of potentials, entropies and functions of outputs, as methods on a "
-                "grid take; use a method of particles"
+                f"the energy {self.energy.kind} is no sum of potentials, entropies, functions of outputs and interactions by "
+                "differences, as methods on a grid take; use a method of particles"
             )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:
@@ -172,7 +190,26 @@ class Problem:
                     fixed = fixed + 0.5 * term.outputs.decay * (grid.points**2).sum(axis=1)
                 if term.outputs.loss.bend > 0.0 or len(term.outputs) > len(loss):
                     push, loss = np.ascontiguousarray(term.outputs.of_atoms(grid.points, grid.sign)), term.outputs.loss
-        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, self._volumes())
+        volumes = self._volumes()
+        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, volumes, self._field(functional))
+
+    def _field(self, functional: Functional) -> Convolution | None:
+        """Convolution with the kernels of an energy's terms; None where there are none."""
+        return Convolution(self.require_grid(), functional.kernels) if functional.kernels else None
+
+    @cached_property
+    def _fields(self) -> tuple[dict[str, Convolution], str]:
+        """Convolutions of those :attr:`parts` that have a kernel, or why the grid allows none."""
+        try:
+            fields = {label: self._field(part) for label, part in self.parts.items()} if self.grid is not None else {}
+        except ValueError as reason:
+            return {}, str(reason)
+        return {label: field for label, field in fields.items() if field is not None}, ""
+
+    @property
+    def no_field(self) -> str | None:
+        """Why the interactions of the energy have no field on the grid, or None."""
+        return self._fields[1] or None
 
     def _volumes(self) -> Array:
         """Volumes of the nodes of the grid, (atom,)."""
@@ -213,7 +250,12 @@ class Problem:
     def energy_size(self) -> float:
         """Size of what is no function of outputs, and of the entropy, whose terms may cancel: sums of absolute values."""
         start = self.initial
-        size = self.functional.size(start)
+        fields, _ = self._fields
+        if fields and self.grid_weights is not None:
+            alone = [term.size(start) for term in self.functional.terms if term.kernel is None]
+            size = math.fsum((*alone, *(field.size(self.grid_weights) for field in fields.values())))
+        else:
+            size = self.functional.size(start)
         if self.functional.diffusion > 0.0 and self.grid is not None and self.grid_weights is not None:
             density = self.grid_weights / np.tile(self.grid.node_volumes, len(self.grid.signs))
             inside = density > 0.0
@@ -283,17 +325,22 @@ class Problem:
 
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it has an entropy."""
-        if self.functional.diffusion == 0.0:
+        fields = self._fields_of(measure)
+        if self.functional.diffusion == 0.0 and not fields:
             return self.smooth_energy(measure, prediction)
         if not self._has_density(measure):
             return math.nan
-        if self.functional.separable:
+        if self.functional.separable or (fields and self.functional.convolves):
             return self.on_grid.value(measure.weights, prediction)
         return self.functional.value(measure) + self.functional.diffusion * entropy(measure.weights, self._volumes())
 
     def energy_terms(self, measure: Measure) -> Array:
         """Energy of every term of :attr:`parts`, (term,). NaN for an entropy of atoms."""
-        values = [part.value(measure) for part in self.parts.values()]
+        values, fields = [], self._fields_of(measure)
+        for label, part in self.parts.items():
+            alone = [term for term in part.terms if label not in fields or term.kernel is None]
+            own = [fields[label].value(measure.weights)] if label in fields else []
+            values.append(math.fsum((*own, *(term.value(measure) for term in alone))))
         diffusions = [part.diffusion for part in self.parts.values()]
         disorder = 0.0
         if any(diffusions):
@@ -311,8 +358,15 @@ class Problem:
             return math.nan
         if model.geometry == "curved":
             return self.in_twin.dissipation(model.to_twin(measure))
-        gradient = self.functional.gradient(measure, measure.points, measure.sign)
+        fields = self._fields_of(measure)
+        alone = [term for term in self.functional.terms if not fields or term.kernel is None]
+        forces = [term.gradient(measure, measure.points, measure.sign) for term in alone]
+        gradient = np.sum([*forces, *(field.gradient(measure.weights) for field in fields.values())], axis=0)
         return float(measure.weights @ (gradient**2).sum(axis=1))
+
+    def _fields_of(self, measure: Measure) -> dict[str, Convolution]:
+        """Convolutions of :attr:`parts`, for masses on the nodes of the grid."""
+        return self._fields[0] if self.functional.kernels and self._has_density(measure) else {}
 
     def _has_density(self, measure: Measure) -> bool:
         """Whether a measure is one of masses on the nodes of the grid."""

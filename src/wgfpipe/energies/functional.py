@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from wgfpipe.grid.convolution import PairKernel
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
@@ -148,12 +149,15 @@ class Functional(ABC):
         The D of a term ``D int rho log rho``, rho the density.
     singular : bool
         Whether atoms at one place have no finite energy.
+    kernel : PairKernel or None
+        The W of a term ``(1/2) iint W(x - y) dmu dmu``, whose field on an even grid is a convolution.
     """
 
     convex: bool = True
     outputs: Outputs | None = None
     diffusion: float = 0.0
     singular: bool = False
+    kernel: PairKernel | None = None
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
@@ -178,8 +182,18 @@ class Functional(ABC):
 
     @property
     def separable(self) -> bool:
-        """Whether it is made of potentials, entropies and functions of outputs alone: what methods on a grid take."""
+        """Whether it is made of potentials, entropies and functions of outputs alone: what every method on a grid takes."""
         return all(isinstance(term, Potential | Diffusion) or term.outputs is not None for term in self.terms)
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is made of those and of terms with a kernel: what methods that compute fields on a grid take."""
+        return all(term.separable or term.kernel is not None for term in self.terms)
+
+    @property
+    def kernels(self) -> tuple[PairKernel, ...]:
+        """The kernels of its terms that have one."""
+        return tuple(term.kernel for term in self.terms if term.kernel is not None)
 
 
 class Network(Functional):

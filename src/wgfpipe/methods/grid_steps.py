@@ -11,7 +11,7 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
-from wgfpipe.problems import Problem
+from wgfpipe.problems import Coupling, Problem
 from wgfpipe.status import Status
 
 EDGE_MASS = 1e-3
@@ -48,13 +48,15 @@ def remembered(history: Array, v: Array) -> Array:
     return np.concatenate([v[None], history[:2]])
 
 
-def numbers_for(problem: Problem, gibbs: GibbsKernel, v: Array, scale: float, dt: float) -> PlainNumbers:
+def numbers_for(coupling: Coupling, gibbs: GibbsKernel, v: Array, scale: float, dt: float) -> PlainNumbers:
     """Return the fastest arithmetic in which scalings exp(scale V) and a drift of dt |grad V| are exact.
+
+    The energy is one whose interactions are frozen: V is that of the step.
 
     Two bounds that need no pass over the nodes answer the common case; the exact values are computed where they do not.
     """
-    grid, coupling = problem.require_grid(), problem.on_grid
-    spread, slope, fixed_spread, fixed_slope = _bounds(problem)
+    grid = gibbs.grid
+    spread, slope, fixed_spread, fixed_slope = _bounds(coupling, grid)
     force = np.abs(coupling.loss.slope(v))
     spread_bound = force @ spread + fixed_spread
     slope_bound = force @ slope + fixed_slope
@@ -68,9 +70,8 @@ def numbers_for(problem: Problem, gibbs: GibbsKernel, v: Array, scale: float, dt
 
 
 @lru_cache(maxsize=8)
-def _bounds(problem: Problem) -> tuple[Array, Array, float, float]:
+def _bounds(coupling: Coupling, grid: Grid) -> tuple[Array, Array, float, float]:
     """Range over a sign's nodes, and steepest slope, of every data point's outputs, (sample,), and of the fixed potential."""
-    grid, coupling = problem.require_grid(), problem.on_grid
     fixed = np.zeros((0, 1)) if coupling.fixed is None else coupling.fixed[None]
     rows = [np.ptp(by_sign(grid, row), axis=1).max() for row in (*coupling.push, *fixed)]
     slopes = [steepest(grid, row) for row in (*coupling.push, *fixed)]
@@ -79,7 +80,7 @@ def _bounds(problem: Problem) -> tuple[Array, Array, float, float]:
 
 
 def lattice_status(
-    problem: Problem, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, v: Array, dt: float
+    coupling: Coupling, gibbs: GibbsKernel, before: Array, after: Array, stayed: Array, v: Array, dt: float
 ) -> Status:
     """Status of what the lattice does to a step: mass at the edge, mass locked to nodes.
 
@@ -93,11 +94,11 @@ def lattice_status(
     stayed : Array, shape (atom,)
         Mass that the plan leaves at each node.
     """
-    grid = problem.require_grid()
+    grid = gibbs.grid
     status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
     if min(gibbs.mobility) >= PINNED_MOBILITY:
         return status
-    potential = problem.on_grid.potential(v)
+    potential = coupling.potential(v)
     at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
     moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
     falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)
