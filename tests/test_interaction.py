@@ -5,7 +5,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from conftest import ornstein_uhlenbeck
 from pydantic import TypeAdapter, ValidationError
 from scipy.linalg import expm
 from scipy.optimize import linear_sum_assignment
@@ -25,7 +24,6 @@ from wgfpipe.energies.kernels import (
 )
 from wgfpipe.energies.terms import Terms
 from wgfpipe.measure import Measure
-from wgfpipe.methods import METHODS
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import measure_at
 
@@ -290,23 +288,6 @@ def test_langevin_needs_a_kernel_that_is_finite_where_its_copies_start():
         reason = wgfpipe.Langevin(dt=0.1, diffusion=0.1).unsupported(aggregation(kernel, drawn(5)))
         assert (reason is not None) == kernel.singular
     assert "copies" in wgfpipe.Langevin(dt=0.1, diffusion=0.1).unsupported(aggregation(Newtonian(), drawn(5)))
-
-
-def test_methods_on_a_grid_say_that_they_take_no_interaction():
-    """All of them, whatever stands beside it; what they would be given says so, too."""
-    plain = ornstein_uhlenbeck(16)
-    energy = Terms(terms={**plain.energy.terms, "flock": {"kind": "interaction", "shape": "quartic_quadratic"}})
-    problem = Problem(None, None, plain.parametrization, energy, plain.initial, plain.grid, plain.grid_weights, law=plain.law)
-    for cls in METHODS:
-        if cls.support == "grid" and cls.takes_entropy and not cls.closed_form:
-            reason = cls(dt=1.0, **cls.example).unsupported(problem)
-            assert "points act on one another directly; use langevin" in reason
-    with pytest.raises(ValueError, match="use a method of particles"):
-        _ = problem.on_grid
-    start = problem.grid_start()
-    rest = plain.energy_of(start)
-    assert problem.energy_of(start) == pytest.approx(rest + problem.parts["flock"].value(start), rel=1e-13)
-    assert problem.energy_terms(start).sum() == pytest.approx(problem.energy_of(start), rel=1e-13)
 
 
 def test_neurons_of_two_signs_may_share_a_place_and_no_logarithm():

@@ -14,6 +14,7 @@ from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
 from wgfpipe.energies.internal import Internal
 from wgfpipe.expression import evaluate
+from wgfpipe.grid.convolution import Convolution
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
@@ -30,7 +31,7 @@ def entropy(masses: Array, volumes: Array) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + D sum p log(p / volume) + int e(rho)``.
+    """An energy as grid methods see it: ``F(p) = <fixed, p> + Phi(push p) + <p, W * p> / 2 + D int rho log rho + int e(rho)``.
 
     Masses p (atom,) have the density rho = p / volume.
 
@@ -48,6 +49,8 @@ class Coupling:
         Volumes of the nodes.
     internal : Internal or None
         e.
+    interaction : Convolution or None
+        W *, where points act on one another.
     """
 
     fixed: Array | None
@@ -56,6 +59,7 @@ class Coupling:
     diffusion: float
     volumes: Array
     internal: Internal | None = None
+    interaction: Convolution | None = None
 
     def outputs(self, masses: Array) -> Array:
         """Outputs of masses, (sample,)."""
@@ -69,6 +73,8 @@ class Coupling:
             value += float(self.fixed @ masses)
         if self.internal is not None:
             value += self.internal.value(masses, self.volumes)
+        if self.interaction is not None:
+            value += self.interaction.value(masses)
         return value if self.diffusion == 0.0 else value + self.diffusion * self.entropy(masses)
 
     def entropy(self, masses: Array) -> float:
@@ -79,8 +85,18 @@ class Coupling:
         """Part of the energy that is linear in the masses."""
         return 0.0 if self.fixed is None else float(self.fixed @ masses)
 
+    def frozen(self, masses: Array) -> "Coupling":
+        """Return the energy with the field of some masses (atom,) as a fixed potential in the place of the interaction."""
+        if self.interaction is None:
+            return self
+        return self.in_field(self.interaction.potential(masses))
+
+    def in_field(self, field: Array) -> "Coupling":
+        """Return the energy with a fixed potential (atom,) in the place of the interaction."""
+        return replace(self, fixed=field if self.fixed is None else self.fixed + field, interaction=None)
+
     def potential(self, v: Array, scale: float = 1.0, out: Array | None = None) -> Array:
-        """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,)."""
+        """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,). Interactions if frozen."""
         result = np.matmul(self.loss.slope(v, scale), self.push, out=out)
         if self.fixed is not None:
             result += scale * self.fixed
@@ -169,10 +185,10 @@ class Problem:
             If it cannot be seen so: see ``Method.unsupported``.
         """
         grid, functional = self.require_grid(), self.functional
-        if not functional.separable:
+        if not functional.convolves:
             raise ValueError(
-                f"the energy {self.energy.kind} is no sum of potentials, functions of the density and of outputs, as methods "
-                "on a grid take; use a method of particles"
+                f"the energy {self.energy.kind} is no sum of potentials, functions of the density and of outputs, and "
+                "interactions by differences, as methods on a grid take; use a method of particles"
             )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:
@@ -183,7 +199,33 @@ class Problem:
                     fixed = fixed + 0.5 * term.outputs.decay * (grid.points**2).sum(axis=1)
                 if term.outputs.loss.bend > 0.0 or len(term.outputs) > len(loss):
                     push, loss = np.ascontiguousarray(term.outputs.of_atoms(grid.points, grid.sign)), term.outputs.loss
-        return Coupling(fixed if fixed.any() else None, push, loss, functional.diffusion, self._volumes(), functional.internal)
+        return Coupling(
+            fixed if fixed.any() else None,
+            push,
+            loss,
+            functional.diffusion,
+            self._volumes(),
+            functional.internal,
+            self._field(functional),
+        )
+
+    def _field(self, functional: Functional) -> Convolution | None:
+        """Convolution with the kernels of an energy's terms; None where there are none."""
+        return Convolution(self.require_grid(), functional.kernels) if functional.kernels else None
+
+    @cached_property
+    def _fields(self) -> tuple[dict[str, Convolution], str]:
+        """Convolutions of those :attr:`parts` that have a kernel, or why the grid allows none."""
+        try:
+            fields = {label: self._field(part) for label, part in self.parts.items()} if self.grid is not None else {}
+        except ValueError as reason:
+            return {}, str(reason)
+        return {label: field for label, field in fields.items() if field is not None}, ""
+
+    @property
+    def no_field(self) -> str | None:
+        """Why the interactions of the energy have no field on the grid, or None."""
+        return self._fields[1] or None
 
     def _volumes(self) -> Array:
         """Volumes of the nodes of the grid, (atom,)."""
@@ -224,7 +266,12 @@ class Problem:
     def energy_size(self) -> float:
         """Size of what is no function of outputs, and of the density's, whose terms may cancel: sums of absolute values."""
         start, internal = self.initial, self.functional.internal
-        size = self.functional.size(start)
+        fields, _ = self._fields
+        if fields and self.grid_weights is not None:
+            alone = [term.size(start) for term in self.functional.terms if term.kernel is None]
+            size = math.fsum((*alone, *(field.size(self.grid_weights) for field in fields.values())))
+        else:
+            size = self.functional.size(start)
         if internal is not None and self.grid is not None and self.grid_weights is not None:
             size += float(self._volumes() @ np.nan_to_num(np.abs(internal.of(self.grid_weights / self._volumes()))))
         if self.functional.diffusion > 0.0 and self.grid is not None and self.grid_weights is not None:
@@ -296,17 +343,23 @@ class Problem:
 
     def energy_of(self, measure: Measure, prediction: Array | None = None) -> float:
         """Energy of a measure; pass its outputs on the data where they are known. NaN for atoms where it asks for a density."""
-        if not self.functional.pointwise:
+        fields = self._fields_of(measure)
+        if not self.functional.pointwise and not fields:
             return self.smooth_energy(measure, prediction)
         if not self._has_density(measure):
             return math.nan
-        if self.functional.separable:
+        if self.functional.separable or (fields and self.functional.convolves):
             return self.on_grid.value(measure.weights, prediction)
         return self.functional.value(measure) + self._of_density(self.functional, measure)
 
     def energy_terms(self, measure: Measure) -> Array:
         """Energy of every term of :attr:`parts`, (term,). NaN where one asks atoms for a density."""
-        return np.array([part.value(measure) + self._of_density(part, measure) for part in self.parts.values()])
+        values, fields = [], self._fields_of(measure)
+        for label, part in self.parts.items():
+            alone = [term for term in part.terms if label not in fields or term.kernel is None]
+            own = [fields[label].value(measure.weights)] if label in fields else []
+            values.append(math.fsum((*own, *(term.value(measure) for term in alone), self._of_density(part, measure))))
+        return np.array(values)
 
     def dissipation(self, measure: Measure) -> float:
         """Rate ``int |grad V|^2 dmu`` at which the flow itself lowers the energy of a measure.
@@ -319,7 +372,10 @@ class Problem:
             return math.nan
         if model.geometry == "curved":
             return self.in_twin.dissipation(model.to_twin(measure))
-        gradient = self.functional.gradient(measure, measure.points, measure.sign)
+        fields = self._fields_of(measure)
+        alone = [term for term in self.functional.terms if not fields or term.kernel is None]
+        forces = [term.gradient(measure, measure.points, measure.sign) for term in alone]
+        gradient = np.sum([*forces, *(field.gradient(measure.weights) for field in fields.values())], axis=0)
         return float(measure.weights @ (gradient**2).sum(axis=1))
 
     def _of_density(self, functional: Functional, measure: Measure) -> float:
@@ -330,6 +386,10 @@ class Problem:
             return math.nan
         value = 0.0 if functional.internal is None else functional.internal.value(measure.weights, self._volumes())
         return value + (functional.diffusion * entropy(measure.weights, self._volumes()) if functional.diffusion else 0.0)
+
+    def _fields_of(self, measure: Measure) -> dict[str, Convolution]:
+        """Convolutions of :attr:`parts`, for masses on the nodes of the grid."""
+        return self._fields[0] if self.functional.kernels and self._has_density(measure) else {}
 
     def _has_density(self, measure: Measure) -> bool:
         """Whether a measure is one of masses on the nodes of the grid."""

@@ -13,6 +13,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from wgfpipe.energies.internal import Internal
+from wgfpipe.grid.convolution import PairKernel
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix
@@ -151,6 +152,8 @@ class Functional(ABC):
         The e of a term ``int e(rho) dx`` that is no entropy, rho the density.
     singular : bool
         Whether atoms at one place have no finite energy.
+    kernel : PairKernel or None
+        The W of a term ``(1/2) iint W(x - y) dmu dmu``, whose field on an even grid is a convolution.
     """
 
     convex: bool = True
@@ -158,6 +161,7 @@ class Functional(ABC):
     diffusion: float = 0.0
     internal: Internal | None = None
     singular: bool = False
+    kernel: PairKernel | None = None
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
@@ -189,6 +193,16 @@ class Functional(ABC):
     def separable(self) -> bool:
         """Whether it is made of potentials, functions of the density, and of outputs alone: what methods on a grid take."""
         return all(isinstance(term, Potential) or term.pointwise or term.outputs is not None for term in self.terms)
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is made of those and of terms with a kernel: what methods that compute fields on a grid take."""
+        return all(term.separable or term.kernel is not None for term in self.terms)
+
+    @property
+    def kernels(self) -> tuple[PairKernel, ...]:
+        """The kernels of its terms that have one."""
+        return tuple(term.kernel for term in self.terms if term.kernel is not None)
 
 
 class Network(Functional):

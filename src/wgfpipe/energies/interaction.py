@@ -5,8 +5,10 @@ aggregation equation ``d_t mu = div(mu grad (W * mu))``. It keeps the mean. With
 McKean-Vlasov equation. Where W is infinite at 0 an atom does not act on itself: the energy of n atoms is the sum over pairs
 i != j, and two atoms at one place are an error. Elsewhere an atom's own share ``weights^2 W(0) / 2`` counts.
 
-Cost a value or a gradient: one kernel a pair of points, in blocks of bounded memory. Pitfall: F is convex along straight lines
-of masses where the Fourier transform of W is not negative, as for a Gaussian that repels; attraction by a bowl never is.
+Cost a value or a gradient: one kernel a pair of points, in blocks of bounded memory; of masses on the nodes of an even grid
+two Fourier transforms (:mod:`wgfpipe.grid.convolution`), with the mean of W over its cell where a node acts on itself.
+Pitfall: F is convex along straight lines of masses where the Fourier transform of W is not negative, as for a Gaussian that
+repels; attraction by a bowl never is.
 Source: Carrillo, McCann and Villani, Rev. Mat. Iberoam. 19 (2003); McKean, PNAS 56 (1966).
 """
 
@@ -71,7 +73,7 @@ class PairInteraction(Functional):
     """
 
     def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
+        self.kernel: Kernel = kernel
         self.convex = kernel.convex
         self.singular = kernel.singular
 

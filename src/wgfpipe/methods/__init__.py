@@ -1,5 +1,6 @@
 """Ways of computing the flow; adding one is a file here and a line in this list."""
 
+from wgfpipe.methods.blob import Blob
 from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.exact import Exact
 from wgfpipe.methods.exact_map import ExactMap
@@ -39,6 +40,7 @@ METHODS = (
     JKOSlicedGrid,
     JKOSlicedGenerator,
     Langevin,
+    Blob,
     WassersteinFisherRao,
     NegativeSobolev,
     Matched,

@@ -55,6 +55,19 @@ def _outputs(problem: Problem) -> str | None:
     )
 
 
+def _field(problem: Problem) -> str | None:
+    """Why the energy is none of potentials, entropies, functions of outputs and interactions that the grid can convolve."""
+    functional = problem.functional
+    if functional.separable:
+        return None
+    if not functional.convolves:
+        return (
+            "it moves masses on a grid in the field of an interaction W(x - y), and in this energy points act on one another "
+            "otherwise; use gd, flow or jko_particles"
+        )
+    return problem.no_field
+
+
 def _separable(problem: Problem) -> str | None:
     """Why the energy is none of potentials, entropies and functions of outputs."""
     if problem.functional.separable:
@@ -100,7 +113,14 @@ def _those_that(takes: str) -> str:
     return f"{', '.join(others)} and {last} take it" if others else f"{last} takes it"
 
 
-NEEDS = {"outputs": _outputs, "network": _network, "separable": _separable, "smooth": _smooth, "proximal": _proximal}
+NEEDS = {
+    "field": _field,
+    "outputs": _outputs,
+    "network": _network,
+    "separable": _separable,
+    "smooth": _smooth,
+    "proximal": _proximal,
+}
 """What a method may need of a problem -> why a problem lacks it, or None."""
 
 
@@ -155,7 +175,7 @@ class Method(PlugIn, ABC):
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic", "curved")
     """Geometries of the parameters it works in. A curved model is left for its Euclidean twin where there is none for it."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """Views that it asks of an energy, of :data:`NEEDS`."""
+    """Views that it asks of an energy, of :data:`NEEDS`. One on a grid that takes interactions names ``field``."""
     takes_entropy: ClassVar[bool] = False
     """Whether the energy may hold an entropy."""
     takes_internal: ClassVar[bool] = False
@@ -225,7 +245,8 @@ class Method(PlugIn, ABC):
                 "the energy holds a function of the density beside the entropy, and a step of this method answers none; "
                 f"{_those_that('takes_internal')}"
             )
-        for need in (*self.needs, *(("separable",) if self.support == "grid" and not self.closed_form else ())):
+        own = ("separable",) if self.support == "grid" and "field" not in self.needs and not self.closed_form else ()
+        for need in (*self.needs, *own):
             if (reason := NEEDS[need](problem)) is not None:
                 return reason
         n_samples = len(problem.y)

@@ -51,13 +51,15 @@ def remembered(history: Array, v: Array) -> Array:
     return np.concatenate([v[None], history[:2]])
 
 
-def numbers_for(problem: Problem, gibbs: GibbsKernel, v: Array, scale: float, dt: float) -> PlainNumbers:
+def numbers_for(coupling: Coupling, gibbs: GibbsKernel, v: Array, scale: float, dt: float) -> PlainNumbers:
     """Return the fastest arithmetic in which scalings exp(scale V) and a drift of dt |grad V| are exact.
+
+    The energy is one whose interactions are frozen: V is that of the step.
 
     Two bounds that need no pass over the nodes answer the common case; the exact values are computed where they do not.
     """
-    grid, coupling = problem.require_grid(), problem.on_grid
-    spread, slope, fixed_spread, fixed_slope = _bounds(problem)
+    grid = gibbs.grid
+    spread, slope, fixed_spread, fixed_slope = _bounds(coupling, grid)
     force = np.abs(coupling.loss.slope(v))
     spread_bound = force @ spread + fixed_spread
     slope_bound = force @ slope + fixed_slope
@@ -71,9 +73,8 @@ def numbers_for(problem: Problem, gibbs: GibbsKernel, v: Array, scale: float, dt
 
 
 @lru_cache(maxsize=8)
-def _bounds(problem: Problem) -> tuple[Array, Array, float, float]:
+def _bounds(coupling: Coupling, grid: Grid) -> tuple[Array, Array, float, float]:
     """Range over a sign's nodes, and steepest slope, of every data point's outputs, (sample,), and of the fixed potential."""
-    grid, coupling = problem.require_grid(), problem.on_grid
     fixed = np.zeros((0, 1)) if coupling.fixed is None else coupling.fixed[None]
     rows = [np.ptp(by_sign(grid, row), axis=1).max() for row in (*coupling.push, *fixed)]
     slopes = [steepest(grid, row) for row in (*coupling.push, *fixed)]
@@ -183,7 +184,7 @@ def _steepest_among(grid: Grid, values: Array, nodes: NDArray[np.bool_]) -> floa
 
 
 def lattice_status(
-    problem: Problem,
+    coupling: Coupling,
     gibbs: GibbsKernel,
     before: Array,
     after: Array,
@@ -206,11 +207,11 @@ def lattice_status(
     slope : Array, optional
         First variation, (atom,), where it is not the potential at v.
     """
-    grid = problem.require_grid()
+    grid = gibbs.grid
     status = Status.EDGE if grid.boundary @ after > EDGE_MASS * after.sum() else Status.OK
     if min(gibbs.mobility) >= PINNED_MOBILITY:
         return status
-    potential = problem.on_grid.potential(v) if slope is None else slope
+    potential = coupling.potential(v) if slope is None else slope
     at_rest = np.divide(before, gibbs.apply(np.ones_like(before)), out=np.zeros_like(before), where=before > 0.0)
     moved = by_sign(grid, gibbs.left_in_place(at_rest) - stayed)
     falls, masses = by_sign(grid, dt * downhill(grid, potential)), by_sign(grid, before)

@@ -88,7 +88,7 @@ class JKODykstra(Method):
         if not violation <= self.tolerance:
             status = Status.NOT_CONVERGED
         stayed = gibbs.gibbs.left_in_place(a * b)
-        lattice = lattice_status(problem, gibbs.gibbs, before, weights, stayed, v, dt)
+        lattice = lattice_status(problem.on_grid, gibbs.gibbs, before, weights, stayed, v, dt)
         info = Info(
             energy=problem.on_grid.value(weights),
             inner_iterations=gibbs.applications // 2,

@@ -8,13 +8,18 @@ entropy or ``debias`` changes the exponent of p (:mod:`wgfpipe.solvers.scaling`)
 a root, found in 3-9 responses (:mod:`wgfpipe.solvers.dual`).
 
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy (plain), which dt -> 0 takes ever farther from that of F, and of F
-itself (debiased, up to O(epsilon^2) a step). Cost a step on n^2 nodes: about 8 (plain) or 60 (debiased) kernel applications
-of 8 n^3 operations for both signs. Pitfalls: epsilon << h^2 locks mass to the lattice (status ``pinned``). Scalings too wide
-for float64 take slower arithmetics by themselves, and a message says so.
+itself (debiased, up to O(epsilon^2) a step). Where points act on one another their field is that of the masses before the
+step (``field: frozen``), explicit and too long where it raises the energy (status ``ascent``); or that of the masses after it
+(``field: implicit``), found by 6-20 such steps: the residual counts what the field still changes.
+
+Cost a step on n^2 nodes: about 8 (plain) or 60 (debiased) kernel applications of 8 n^3 operations for both signs. Pitfalls:
+epsilon << h^2 locks mass to the lattice (status ``pinned``). Scalings too wide for float64 take slower arithmetics by
+themselves, and a message says so.
 Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Janati, Cuturi and Gramfort, ICML 2020.
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -47,6 +52,15 @@ from wgfpipe.status import Info, Status
 REFRESH_AFTER = 8
 """A step of more responses than this shows that the carried Jacobian is stale: it is built anew for the next."""
 
+MAX_FIELDS = 50
+"""Fields that an implicit step tries; it needs 6-20."""
+
+OVERSHOT = 1e-3
+"""Rise of the energy in a step, as a share of its size, that is reported: a kernel of 2 h^2 alone makes 1e-5 at rest."""
+
+MIXED = 5
+"""Fields before the last that are mixed with it."""
+
 
 class EntropicState(NamedTuple):
     """What the next step needs."""
@@ -71,9 +85,13 @@ class JKOEntropic(Method):
     domain: Literal["auto", "plain", "log"] = Field(
         default="auto", description="arithmetic of the scalings: float64 (plain), or with exponents kept apart (log)"
     )
+    field: Literal["frozen", "implicit"] = Field(
+        default="frozen", description="interactions act by the masses before the step (frozen), or after it (implicit)"
+    )
     title: ClassVar[str] = "entropic JKO"
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    needs: ClassVar[tuple[str, ...]] = ("field",)
     takes_entropy: ClassVar[bool] = True
     takes_internal: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
@@ -99,10 +117,11 @@ class JKOEntropic(Method):
         grid, before, epsilon = problem.require_grid(), state.weights, problem.evaluate(self.epsilon)
         gibbs = kernel_of(grid, epsilon, self.debias)
         matrix = state.matrix if len(state.matrix) else problem.first_matrix(grid.points, before, grid.sign, dt)
-        end = self._solved(problem, problem.on_grid, gibbs, state, matrix, dt)
+        end, energy = self._end(problem, gibbs, state, matrix, dt)
         if self.domain == "auto" and end.rank > state.rank:
             logging.getLogger(__name__).warning("%s with epsilon = %.3g: %s", self.title, epsilon, ENTERED[end.rank])
-        lattice = lattice_status(problem, gibbs, before, end.weights, end.stayed, end.v, dt, end.slope)
+        lattice = lattice_status(energy, gibbs, before, end.weights, end.stayed, end.v, dt, end.slope)
+        ascent = Status.ASCENT if self.field == "frozen" and _overshot(problem, energy, before, end) else Status.OK
         info = Info(
             energy=problem.on_grid.value(end.weights, end.outputs),
             inner_iterations=end.responses,
@@ -110,26 +129,52 @@ class JKOEntropic(Method):
             kernel_applications=end.applications,
             plan_off_diagonal=1.0 - float(end.stayed.sum() / before.sum()),
             mass_error=mass_error(grid, before, end.weights),
-            status=Status.worst(Status.OK if end.residual <= self.tolerance else Status.NOT_CONVERGED, lattice),
+            status=Status.worst(Status.OK if end.residual <= self.tolerance else Status.NOT_CONVERGED, lattice, ascent),
         )
         stale = end.responses > REFRESH_AFTER
         matrix = problem.first_matrix(grid.points, end.weights, grid.sign, dt) if stale else end.matrix
         return EntropicState(end.weights, remembered(state.history, end.v), matrix, end.log_scaling, end.rank), info
 
+    def _end(
+        self, problem: Problem, gibbs: GibbsKernel, state: EntropicState, matrix: Array, dt: float
+    ) -> tuple[StepEnd, Coupling]:
+        """Solve a step, and return the energy whose field it was solved in."""
+        interaction, before = problem.on_grid.interaction, state.weights
+        energy, guess = problem.on_grid.frozen(before), extrapolated(state.history)
+        fields = None if interaction is None or self.field == "frozen" else _Fields(interaction.potential(before))
+        tried, responses, applications = 0, 0, 0
+        while True:
+            end = self._solved(problem, energy, gibbs, state, guess, matrix, dt)
+            tried, responses, applications = tried + 1, responses + end.responses, applications + end.applications
+            end = end._replace(responses=responses, applications=applications)
+            if fields is None or interaction is None:
+                return end, energy
+            field, changed = fields.next(interaction.potential(end.weights), end.weights)
+            if not changed > self.tolerance or tried == MAX_FIELDS:
+                return end._replace(residual=max(end.residual, changed)), energy
+            energy, guess, matrix = problem.on_grid.in_field(field), end.v, end.matrix
+
     def _solved(
-        self, problem: Problem, energy: Coupling, gibbs: GibbsKernel, state: EntropicState, matrix: Array, dt: float
+        self,
+        problem: Problem,
+        energy: Coupling,
+        gibbs: GibbsKernel,
+        state: EntropicState,
+        guess: Array,
+        matrix: Array,
+        dt: float,
     ) -> StepEnd:
-        """Solve a step of an energy: in the outputs, or node by node where it holds a function of the density."""
+        """Solve a step in a fixed field: in the outputs, or node by node where the energy holds a function of the density."""
         base, limits = (0.5 if self.debias else 1.0), (self.tolerance, self.max_iterations)
         if energy.internal is not None:
             ranks = {"auto": (0, 2), "plain": (0, 0), "log": (1, 2)}[self.domain]
             return density_step(energy, gibbs, state.weights, dt, base, state.log_scaling, *limits, ranks)
         return solve_step(
             Step(energy, gibbs.grid, state.weights, dt, problem.outputs_size),
-            lambda v: self._numbers(problem, gibbs, v, dt),
+            lambda v: self._numbers(energy, gibbs, v, dt),
             self._exponent(problem, dt),
             state.log_scaling,
-            extrapolated(state.history),
+            guess,
             matrix,
             *limits,
         )
@@ -142,11 +187,11 @@ class JKOEntropic(Method):
         strength = 2.0 * dt / problem.evaluate(self.epsilon) * problem.functional.diffusion
         return 1.0 / ((0.5 if self.debias else 1.0) + strength)
 
-    def _numbers(self, problem: Problem, gibbs: GibbsKernel, v: Array, dt: float) -> PlainNumbers:
+    def _numbers(self, energy: Coupling, gibbs: GibbsKernel, v: Array, dt: float) -> PlainNumbers:
         """Return the arithmetic that a potential needs, or the one that was asked for."""
         if self.domain == "plain":
             return PlainNumbers(gibbs)
-        numbers = numbers_for(problem, gibbs, v, 2.0 * dt / gibbs.epsilon, dt)
+        numbers = numbers_for(energy, gibbs, v, 2.0 * dt / gibbs.epsilon, dt)
         return WideNumbers(gibbs) if self.domain == "log" and numbers.rank == 0 else numbers
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
@@ -163,3 +208,38 @@ class JKOEntropic(Method):
 
     def measure(self, problem: Problem, state: EntropicState) -> Measure:
         return problem.require_grid().measure(state.weights)
+
+
+def _overshot(problem: Problem, frozen: Coupling, before: Array, end: StepEnd) -> bool:
+    """Whether a step lowered the energy in the frozen field and raised the energy itself, whose field changed too much."""
+    energy = problem.on_grid
+    if energy.interaction is None or frozen.value(end.weights, end.outputs) > frozen.value(before):
+        return False
+    value = energy.value(before)
+    return energy.value(end.weights, end.outputs) > value + OVERSHOT * problem.energy_size
+
+
+class _Fields:
+    """Search for the field that a step itself makes: Anderson's mixing of the last fields, in root mean squares over the mass.
+
+    It minimizes the residual over the fields that were tried, and so is GMRES where the answer to a field is linear. Repetition
+    alone contracts by about dt times the steepest slope of a force, and not at all beyond 1.
+    """
+
+    def __init__(self, field: Array) -> None:
+        self.tried, self.residuals = [field], []
+
+    def next(self, answer: Array, weights: Array) -> tuple[Array, float]:
+        """Field to try (atom,) after an answer (atom,) of masses (atom,), and the share by which the answer is another."""
+        shares = weights / weights.sum()
+        residual = answer - self.tried[-1]
+        residual = residual - shares @ residual  # a constant moves nothing
+        self.residuals.append(residual)
+        size, left = (math.sqrt(float(shares @ values**2)) for values in (answer, residual))
+        changes = np.diff(self.residuals, axis=0).reshape(-1, len(answer)).T
+        steps = np.diff(self.tried, axis=0).reshape(-1, len(answer)).T
+        roots = np.sqrt(shares)
+        mixture = np.linalg.lstsq(roots[:, None] * changes, roots * residual, rcond=None)[0]
+        self.tried = [*self.tried[-MIXED:], self.tried[-1] + residual - (steps + changes) @ mixture]
+        self.residuals = self.residuals[-MIXED:]
+        return self.tried[-1], left / size if size > 0.0 else left

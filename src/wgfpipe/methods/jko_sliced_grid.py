@@ -141,5 +141,5 @@ def _entropic_start(problem: Problem, before: Array, dt: float) -> Array:
     grid, coupling = problem.require_grid(), problem.on_grid
     gibbs = kernel_of(grid, 4.0 * dt * coupling.diffusion, False)
     v = coupling.outputs(before) - coupling.loss.centre
-    numbers = numbers_for(problem, gibbs, v, 2.0 * dt / gibbs.epsilon, dt)
+    numbers = numbers_for(coupling, gibbs, v, 2.0 * dt / gibbs.epsilon, dt)
     return ExplicitResponse(Step(coupling, grid, before, dt, problem.outputs_size), numbers)(v)[1].weights
