@@ -10,7 +10,10 @@ import numpy as np
 
 from wgfpipe.measure import Measure
 from wgfpipe.results.schema import Recorder, atomic
-from wgfpipe.status import Info, Status
+from wgfpipe.status import NOTHING_MORE, Info, Status
+
+_NUMBERS = tuple(name for name in Info._fields if name != "diagnostics")
+"""Fields of Info that are a number each."""
 
 
 class CheckpointClock:
@@ -28,7 +31,11 @@ class CheckpointClock:
 
 def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
     """Write a run's state and all it recorded so far, in arrays."""
-    infos = np.array([[*info[:-1], info.status.code] for info in recorder.infos], float)
+    infos = {
+        f"info_{name}": [info.status.code if name == "status" else getattr(info, name) for info in recorder.infos]
+        for name in _NUMBERS
+    }
+    names = list(recorder.infos[0].diagnostics) if recorder.infos else []
     with atomic(path) as part, part.open("wb") as stream:
         np.savez(
             stream,
@@ -40,7 +47,8 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
             energies=recorder.energies,
             energy_terms=recorder.energy_terms,
             dissipations=recorder.dissipations,
-            infos=infos,
+            **infos,
+            **{f"diagnostic_{name}": [info.diagnostics[name] for info in recorder.infos] for name in names},
             step_times=recorder.step_times,
             **{f"state_{name}": value for name, value in state._asdict().items()},
         )
@@ -69,7 +77,13 @@ def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -
 
 def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     """Read the records of a run from the arrays of its checkpoint."""
-    statuses = list(Status)
+    statuses, prefix = list(Status), "diagnostic_"
+    columns = {name: saved[f"info_{name}"].tolist() for name in _NUMBERS}
+    own = {name.removeprefix(prefix): values.tolist() for name, values in saved.items() if name.startswith(prefix)}
+    infos = []
+    for k, code in enumerate(columns["status"]):
+        numbers = {name: values[k] for name, values in columns.items()} | {"status": statuses[int(code)]}
+        infos.append(Info(**numbers, diagnostics={name: values[k] for name, values in own.items()} or NOTHING_MORE))
     return {
         "times": saved["times"].tolist(),
         "measures": [
@@ -79,7 +93,7 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
         "energies": saved["energies"].tolist(),
         "energy_terms": list(saved["energy_terms"]),
         "dissipations": saved["dissipations"].tolist(),
-        "infos": [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]],
+        "infos": infos,
         "step_times": saved["step_times"].tolist(),
     }
 

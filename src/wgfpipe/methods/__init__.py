@@ -16,6 +16,7 @@ from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.matched import Matched
+from wgfpipe.methods.noise_injection import NoiseInjection
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -34,6 +35,7 @@ METHODS = (
     JKOSlicedGrid,
     JKOSlicedGenerator,
     Langevin,
+    NoiseInjection,
     WassersteinFisherRao,
     Matched,
     FiniteVolumes,
