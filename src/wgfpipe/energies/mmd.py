@@ -94,6 +94,10 @@ class Discrepancy(Sum):
         self.target = target
         super().__init__([PairInteraction(kernel), Potential(self._potential, self._slope)])
 
+    def witness(self, measure: Measure, points: Array) -> Array:
+        """``int k(. - y) d(mu - nu)`` at points y, (atom,): the first variation without a constant."""
+        return self.first_variation(measure, points, np.ones(len(points), np.int8)) - 0.5 * self._constant
+
     def _potential(self, points: Array) -> Array:
         return 0.5 * self._constant - self.target.at(points)
 
