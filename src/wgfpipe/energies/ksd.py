@@ -9,9 +9,9 @@ gradient in x is ``H (phi s(y) - 2 phi' u) - 2 phi' (s(x) - s(y)) + (2 phi' s(x)
 - (4 d + 8) phi'' - 8 phi''' q) u``. The target is a law that is a mixture of Gaussians, or exp(-V) for the V of a potential.
 
 Cost a value or a gradient: one kernel a pair of atoms in blocks of bounded memory, and a score an atom. F is convex along
-straight lines of masses and not in places. Pitfalls: far from each other, modes do not see their masses: all points in one of two
-modes have nearly F = 0, so report the shares of modes beside it; and between modes lie stationary points, where a narrow start
-stays. An explicit step is stable for dt below about 2 / |H|^2. Where exp(-V) has no finite integral F has no minimum at a law.
+straight lines of masses and not in places. Pitfalls: far from each other, modes do not see their masses: all points in one of
+two modes have nearly F = 0, so report the shares of modes beside it. Between modes lie stationary points, where a narrow start
+stays. An explicit step is stable for dt below about 2 / |H|^2. Where exp(-V) has no finite integral F has no minimum.
 Source: Korba, Aubin-Frankowski, Majewski and Ablin, ICML 2021; Liu, Lee and Jordan, ICML 2016.
 """
 
@@ -40,9 +40,7 @@ def _law_or_shape(values: Any) -> str:
     return "potential" if shaped else "law"
 
 
-AnyTarget: Any = Annotated[
-    Annotated[AnyLaw, Tag("law")] | Annotated[AnyShape, Tag("potential")], Discriminator(_law_or_shape)
-]
+AnyTarget: Any = Annotated[Annotated[AnyLaw, Tag("law")] | Annotated[AnyShape, Tag("potential")], Discriminator(_law_or_shape)]
 """A law, told apart by its ``kind``, or a potential V by its ``shape``."""
 
 
@@ -93,8 +91,8 @@ class TargetScore:
     def __init__(self, target: Law | Shape, dimension: int) -> None:
         if isinstance(target, Law) and target.score(np.zeros((1, dimension))) is None:
             raise ValueError(
-                f"the Stein kernel of {target.kind} would be a kernel without a score: take a law gaussian or mixture, a potential "
-                "such as {shape: double_well}, or the energy mmd, which needs points of the target alone"
+                f"the Stein kernel of {target.kind} would be a kernel without a score: take a law gaussian or mixture, a "
+                "potential such as {shape: double_well}, or the energy mmd, which needs points of the target alone"
             )
         self.target = target
 
@@ -175,6 +173,8 @@ class SteinDiscrepancy(Functional):
             apart = own[:, rows, None] - others[:, None, :]
             squares, along = (offsets**2).sum(axis=0), (apart * offsets).sum(axis=0)
             products = own[:, rows].T @ others
-            yield rows, _Pairs(
-                own[:, rows], others, offsets, apart, squares, along, products, self.kernel.derivatives(squares)
-            ), weights
+            yield (
+                rows,
+                _Pairs(own[:, rows], others, offsets, apart, squares, along, products, self.kernel.derivatives(squares)),
+                weights,
+            )

@@ -36,7 +36,7 @@ AnyLaw: Any = Annotated[Union[TARGETS], Field(discriminator="kind")]  # noqa: UP
 
 
 class MMD(Energy):
-    """Half the squared discrepancy by a kernel: ``{kind: mmd, kernel: {kind: gaussian, width: 1}, target: {kind: gaussian}}``."""
+    """Half the squared discrepancy: ``{kind: mmd, kernel: {kind: gaussian, width: 1}, target: {kind: gaussian}}``."""
 
     kind: Literal["mmd"] = "mmd"
     kernel: AnyMMDKernel = Field(default=GaussianMMD(), description="gaussian | laplace | inverse_multiquadric | energy")
@@ -143,7 +143,7 @@ def whole(target: Law) -> Law:
 
 
 def flat_dimension(space: Space, n_features: int, what: str) -> int:
-    """Dimension of the points of a space with straight distances; ValueError for any other, which ``what`` has no meaning on."""
+    """Dimension of the points of a space with straight distances; ValueError for any other, where ``what`` is none."""
     if space.geometry != "euclidean":
         raise ValueError(
             f"{what} is a function of straight differences of points, and those of {space.kind} are {space.geometry}; take "

@@ -187,7 +187,10 @@ class GaussiansByDistance(Embedding):
     parts: Components
 
     def at(self, points: Array) -> Array:
-        return np.sum([share * -_mean_distance(points[:, 0] - mean[0], covariance[0, 0]) for share, (mean, covariance) in self.parts], axis=0)
+        return np.sum(
+            [share * -_mean_distance(points[:, 0] - mean[0], covariance[0, 0]) for share, (mean, covariance) in self.parts],
+            axis=0,
+        )
 
     def gradient_at(self, points: Array) -> Array:
         from scipy.special import erf
@@ -198,7 +201,9 @@ class GaussiansByDistance(Embedding):
     @property
     def energy(self) -> float:
         return -math.fsum(
-            one * other * float(_mean_distance(first.mean - second.mean, float((first.covariance + second.covariance)[0, 0]))[0])
+            one
+            * other
+            * float(_mean_distance(first.mean - second.mean, float((first.covariance + second.covariance)[0, 0]))[0])
             for one, first in self.parts
             for other, second in self.parts
         )

@@ -41,7 +41,7 @@ class Samples(Law):
     @field_validator("separator")
     @classmethod
     def _separates(cls, separator: str) -> str:
-        return CSV._separates(separator)  # noqa: SLF001 - one word, one thing
+        return CSV._separates(separator)
 
     @property
     def source(self) -> str:
@@ -111,4 +111,6 @@ class Samples(Law):
         raise self._no_density()
 
     def _no_density(self) -> LawError:
-        return LawError("kind", self.kind, "a law with a density, as masses on a grid take it; rows are for methods of particles")
+        return LawError(
+            "kind", self.kind, "a law with a density, as masses on a grid take it; rows are for methods of particles"
+        )

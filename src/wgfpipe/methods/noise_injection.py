@@ -2,9 +2,9 @@
 
 V is the first variation at the measure of the z_k themselves: noise moves the place that is asked and no atom, so the energy
 falls where ``F(next) - F <= -c dt D_beta``, ``D_beta = int |grad V(z + beta u)|^2``, some c > 0. If in addition
-``D_beta >= C beta^2 F`` then ``F <= F(0) exp(-c C sum dt beta^2)``: points that a smooth kernel no longer sees come back. Levels
-beta are a number, or fall as ``beta / sqrt(1 + t / decay_time)``, or adapt: after a step with ``F(next) <= F - dt D_beta / 4``
-beta rises by 5 %, after any other it falls by 10 %, and a step that would raise F is dropped, so F never rises.
+``D_beta >= C beta^2 F`` then ``F <= F(0) exp(-c C sum dt beta^2)``: points that a smooth kernel no longer sees come back.
+Beta is a number, or falls as ``beta / sqrt(1 + t / decay_time)``, or adapts: after a step with ``F(next) <= F - dt D_beta / 4``
+it rises by 5 %, after any other it falls by 10 %, and a step that would raise F is dropped, so F never rises.
 
 Symbols: t and dt are flow time of the flow of F = MMD^2 / 2; learning rates of MMD^2 are dt / 2. Stored a step: beta, D_beta
 and ``(F - F(next)) / (dt D_beta)``, the c of the criterion, negative where F would have risen.
@@ -36,7 +36,7 @@ LEAST_DESCENT = 0.25
 
 
 class InjectionState(NamedTuple):
-    """Points (atom, param), their outputs (sample,) and energy, level and time, and what makes the next noise: seed and step."""
+    """Points (atom, param), outputs (sample,), energy, level and time, and what makes the next noise: seed and step."""
 
     points: Array
     prediction: Array
@@ -53,7 +53,8 @@ class NoiseInjection(Method):
     kind: Literal["noise_injection"] = "noise_injection"
     beta: float = Field(default=1.0, ge=0, description="standard deviation of the noise; at the start if it varies")
     schedule: Literal["constant", "decay", "adaptive"] = Field(
-        default="adaptive", description="constant, decay as (1 + t / decay_time)^(-1/2), or adaptive by the descent of the energy"
+        default="adaptive",
+        description="constant, decay as (1 + t / decay_time)^(-1/2), or adaptive by the descent of the energy",
     )
     decay_time: float = Field(default=100.0, gt=0, description="flow time t at which a decaying beta has fallen to 1 / sqrt(2)")
     title: ClassVar[str] = "gradient descent with injected noise"
@@ -77,8 +78,8 @@ class NoiseInjection(Method):
         reason = super().unsupported(problem)
         if reason is None and problem.functional.singular:
             return (
-                "it takes gradients beside the atoms, where those of this interaction have no bound near an atom; use gd, flow or "
-                "jko_particles, or a kernel that is finite at 0"
+                "it takes gradients beside the atoms, where those of this interaction have no bound near an atom; use gd, flow "
+                "or jko_particles, or a kernel that is finite at 0"
             )
         return reason
 

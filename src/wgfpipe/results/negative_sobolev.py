@@ -6,10 +6,10 @@ int |grad f|^2 dmu, with C the largest S^2 on the way ``F(t) <= 1 / (1 / F(0) + 
 
 The supremum is over functions of a family:
 
-* of a network with a squared loss, its outputs as functions of a neuron: ``S^2 = m' G^-1 m``, m the residuals and G the tangent
-  kernel. F of that loss is c |m|^2 / 2, and MMD is |m|;
-* on a line, all functions: ``S^2 = int (F_mu - F_nu)^2 / rho_mu``, with the distribution functions F and rho_mu constant between
-  neighbouring atoms. It is infinite where nu has mass beyond the atoms;
+* of a network with a squared loss, its outputs as functions of a neuron: ``S^2 = m' G^-1 m``, m the residuals and G the
+  tangent kernel. F of that loss is c |m|^2 / 2, and MMD is |m|;
+* on a line, all functions: ``S^2 = int (F_mu - F_nu)^2 / rho_mu``, with the distribution functions F and rho_mu constant
+  between neighbouring atoms. It is infinite where nu has mass beyond the atoms;
 * in more dimensions, sums of the kernel at the atoms, and f: ``S^2 = m' G^-1 m`` with m_i = f(x_i) and
   ``G_ij = int grad k(. - x_i) . grad k(. - x_j) dmu``. This is a lower bound of the supremum over all functions.
 
