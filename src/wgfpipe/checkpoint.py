@@ -10,10 +10,7 @@ import numpy as np
 
 from wgfpipe.measure import Measure
 from wgfpipe.results.schema import Recorder, atomic
-from wgfpipe.status import NOTHING_MORE, Info, Status
-
-_NUMBERS = tuple(name for name in Info._fields if name != "diagnostics")
-"""Fields of Info that are a number each."""
+from wgfpipe.status import Info, Status
 
 
 class CheckpointClock:
@@ -31,10 +28,7 @@ class CheckpointClock:
 
 def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
     """Write a run's state and all it recorded so far, in arrays."""
-    infos = {
-        f"info_{name}": [info.status.code if name == "status" else getattr(info, name) for info in recorder.infos]
-        for name in _NUMBERS
-    }
+    infos = np.array([[*info[:-2], info.status.code] for info in recorder.infos], float)
     names = list(recorder.infos[0].diagnostics) if recorder.infos else []
     with atomic(path) as part, part.open("wb") as stream:
         np.savez(
@@ -47,8 +41,9 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
             energies=recorder.energies,
             energy_terms=recorder.energy_terms,
             dissipations=recorder.dissipations,
-            **infos,
-            **{f"diagnostic_{name}": [info.diagnostics[name] for info in recorder.infos] for name in names},
+            infos=infos,
+            diagnostic_names=np.array(names, str),
+            diagnostics=np.array([[info.diagnostics[name] for name in names] for info in recorder.infos], float),
             step_times=recorder.step_times,
             **{f"state_{name}": value for name, value in state._asdict().items()},
         )
@@ -77,13 +72,7 @@ def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -
 
 def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     """Read the records of a run from the arrays of its checkpoint."""
-    statuses, prefix = list(Status), "diagnostic_"
-    columns = {name: saved[f"info_{name}"].tolist() for name in _NUMBERS}
-    own = {name.removeprefix(prefix): values.tolist() for name, values in saved.items() if name.startswith(prefix)}
-    infos = []
-    for k, code in enumerate(columns["status"]):
-        numbers = {name: values[k] for name, values in columns.items()} | {"status": statuses[int(code)]}
-        infos.append(Info(**numbers, diagnostics={name: values[k] for name, values in own.items()} or NOTHING_MORE))
+    statuses, names = list(Status), saved["diagnostic_names"].tolist()
     return {
         "times": saved["times"].tolist(),
         "measures": [
@@ -93,7 +82,10 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
         "energies": saved["energies"].tolist(),
         "energy_terms": list(saved["energy_terms"]),
         "dissipations": saved["dissipations"].tolist(),
-        "infos": infos,
+        "infos": [
+            Info(*row[:-1].tolist(), status=statuses[int(row[-1])], diagnostics=dict(zip(names, own.tolist(), strict=True)))
+            for row, own in zip(saved["infos"], saved["diagnostics"], strict=True)
+        ],
         "step_times": saved["step_times"].tolist(),
     }
 

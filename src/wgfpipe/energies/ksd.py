@@ -49,7 +49,7 @@ class KSD(Energy):
 
     kind: Literal["ksd"] = "ksd"
     kernel: AnySmoothKernel = Field(default=GaussianMMD(), description="gaussian | inverse_multiquadric, and its width")
-    target: AnyTarget = Field(description="law with a score, gaussian or mixture; or a shape of a potential V, for exp(-V)")
+    target: AnyTarget = Field(description="law with a score, gaussian or mixture; or a shape of V, for exp(-V)")  # pyright: ignore[reportInvalidTypeForm]
     title: ClassVar[str] = "kernel Stein discrepancy"
     formula: ClassVar[str] = "(1 / 2) ∬ k<sub>s</sub>(x, y) <b>d</b>μ(x) <b>d</b>μ(y)"
     references: ClassVar[tuple[str, ...]] = (

@@ -16,9 +16,26 @@ from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info
 
 STORED_ANYHOW = frozenset(
-    "time points weights sign energy energy_term dissipation prediction step_time step_energy term param atom sample step "
-    "repetition".split()
-) | set(Info._fields)
+    (
+        "time",
+        "points",
+        "weights",
+        "sign",
+        "energy",
+        "energy_term",
+        "dissipation",
+        "prediction",
+        "step_time",
+        "step_energy",
+        "term",
+        "param",
+        "atom",
+        "sample",
+        "step",
+        "repetition",
+        *Info._fields,
+    )
+)
 """Names in a trajectory that no diagnostic of a method may have."""
 
 MAX_SAMPLE_BYTES = 4 * 2**30

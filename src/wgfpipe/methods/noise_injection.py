@@ -72,7 +72,7 @@ class NoiseInjection(Method):
     references: ClassVar[tuple[str, ...]] = (
         "Arbel, Korba, Salim and Gretton, Maximum Mean Discrepancy Gradient Flow, NeurIPS 2019",
     )
-    example: ClassVar[Mapping[str, Any]] = {"beta": 1e-5, "schedule": "constant"}
+    example: ClassVar[Mapping[str, Any]] = {"beta": 0.0, "schedule": "constant"}
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
