@@ -348,7 +348,7 @@ def test_repulsion_by_the_distance_spreads_a_dirac_to_its_law():
     start, end = spread(1, 50, 0.1)
     np.testing.assert_allclose(np.sort(end[:, 0]), np.sort(start[:, 0]) + 2 * levels(50) - 1, rtol=0, atol=10 * 64 * EPS)
     for dimension in (2, 3):
-        found = float((spread(dimension, 300, 0.05)[1] ** 2).sum(axis=1).mean())
+        found = float((spread(dimension, 500, 0.05)[1] ** 2).sum(axis=1).mean())
         assert found == pytest.approx(MOMENTS[dimension], rel=8e-3)
 
 
