@@ -28,7 +28,8 @@ class CheckpointClock:
 
 def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
     """Write a run's state and all it recorded so far, in arrays."""
-    infos = np.array([[*info[:-1], info.status.code] for info in recorder.infos], float)
+    infos = np.array([[*info[:-2], info.status.code] for info in recorder.infos], float)
+    names = list(recorder.infos[0].diagnostics) if recorder.infos else []
     with atomic(path) as part, part.open("wb") as stream:
         np.savez(
             stream,
@@ -41,6 +42,8 @@ def save_checkpoint(path: Path, recorder: Recorder, state: Any) -> None:
             energy_terms=recorder.energy_terms,
             dissipations=recorder.dissipations,
             infos=infos,
+            diagnostic_names=np.array(names, str),
+            diagnostics=np.array([[info.diagnostics[name] for name in names] for info in recorder.infos], float),
             step_times=recorder.step_times,
             **{f"state_{name}": value for name, value in state._asdict().items()},
         )
@@ -69,7 +72,7 @@ def load_checkpoint(path: Path | None, recorder: Recorder, initial_state: Any) -
 
 def _records(saved: Mapping[str, Any]) -> dict[str, list]:
     """Read the records of a run from the arrays of its checkpoint."""
-    statuses = list(Status)
+    statuses, names = list(Status), saved["diagnostic_names"].tolist()
     return {
         "times": saved["times"].tolist(),
         "measures": [
@@ -80,7 +83,10 @@ def _records(saved: Mapping[str, Any]) -> dict[str, list]:
         "energies": saved["energies"].tolist(),
         "energy_terms": list(saved["energy_terms"]),
         "dissipations": saved["dissipations"].tolist(),
-        "infos": [Info(*row[:-1].tolist(), status=statuses[int(row[-1])]) for row in saved["infos"]],
+        "infos": [
+            Info(*row[:-1].tolist(), status=statuses[int(row[-1])], diagnostics=dict(zip(names, own.tolist(), strict=True)))
+            for row, own in zip(saved["infos"], saved["diagnostics"], strict=True)
+        ],
         "step_times": saved["step_times"].tolist(),
     }
 

@@ -89,7 +89,7 @@ def solve(
                 try:
                     after, info = steppers[interval].step(own, state, step)
                 except np.linalg.LinAlgError:  # a system that overflowed or became singular: the run ends here, as a status
-                    after, info = state, Info(energy=math.nan)
+                    after, info = state, Info(math.nan, diagnostics=dict.fromkeys(method.diagnostics, math.nan))
             if method.descends and not info.energy <= energy_before + own.energy_rounding(energy_before):
                 # Staying is a candidate of every minimization: a step that is worse is not taken.
                 info = _stayed(info, energy_before)

@@ -2,7 +2,12 @@
 
 import enum
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+NOTHING_MORE: Mapping[str, float] = MappingProxyType({})
+"""Diagnostics of a method that declares none."""
 
 
 class Status(enum.Enum):
@@ -43,7 +48,10 @@ class Status(enum.Enum):
 
 
 class Info(NamedTuple):
-    """What a person wants to know of a step; every field is stored. NaN means the quantity does not exist for the method."""
+    """What a person wants to know of a step; every field is stored. NaN means the quantity does not exist for the method.
+
+    ``diagnostics`` are numbers of the method's own, by the names that its class declares.
+    """
 
     energy: float
     inner_iterations: int = 0
@@ -53,3 +61,4 @@ class Info(NamedTuple):
     mass_error: float = 0.0
     transport_cost: float = math.nan
     status: Status = Status.OK
+    diagnostics: Mapping[str, float] = NOTHING_MORE

@@ -123,7 +123,7 @@ class PairInteraction(Functional):
         if np.any(counts > 1):
             place = ", ".join(f"{coordinate:.6g}" for coordinate in points[counts.argmax()])
             raise np.linalg.LinAlgError(
-                f"expected atoms at distinct places, as the kernel {self.kernel.shape} is infinite at 0, but {counts.max()} "
+                f"expected atoms at distinct places, as the kernel {self.kernel.name} is infinite at 0, but {counts.max()} "
                 f"atoms lie at ({place}); move them apart, or make them one atom of their mass"
             )
         return np.where(own, 0.0, terms)

@@ -35,7 +35,10 @@ from wgfpipe.section import Section
 class Kernel(Section, ABC):
     """An even function of the difference of two points; ``offsets`` have the shape (pair, d)."""
 
-    shape: str
+    @property
+    def name(self) -> str:
+        """Word by which a config tells it from others."""
+        return " ".join(self.model_dump(include={"shape", "kind"}).values())
 
     @property
     def convex(self) -> bool:

@@ -5,10 +5,14 @@ from wgfpipe.laws.barenblatt import Barenblatt
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.laws.mixture import Mixture
 from wgfpipe.laws.ring import Ring
+from wgfpipe.laws.samples import Samples
 from wgfpipe.laws.small_scale import SmallScale
 from wgfpipe.laws.uniform import Uniform
 
 LAWS = (Gaussian, Uniform, Ring, Ball, SmallScale, Mixture, Barenblatt)
+
+TARGETS = (*LAWS, Samples)
+"""What a law may be as the target of an energy: also one without a density."""
 
 INITIALS = LAWS
 """What a law is called as the start of a cell."""

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from wgfpipe.grid.grid import Grid
+from wgfpipe.laws.score import Score, mixture_score
 from wgfpipe.measure import Array, Measure
 from wgfpipe.section import PlugIn
 from wgfpipe.solvers.gaussian import Gaussian as MeanAndCovariance
@@ -98,6 +99,20 @@ class Law(PlugIn, ABC):
         """Mean (d,) and covariance (d, d) of a Gaussian, which closed forms start from; None for any other law."""
         return None
 
+    def components(self, dimension: int) -> tuple[tuple[float, MeanAndCovariance], ...] | None:
+        """Shares, of sum 1, and Gaussians that the law is a mixture of; None for any other law."""
+        one = self.gaussian(dimension)
+        return None if one is None else ((1.0, one),)
+
+    def score(self, points: Array) -> Score | None:
+        """Gradient of the log density at points (atom, d), and its derivatives; None for a law without them."""
+        parts = self.components(points.shape[1])
+        return None if parts is None else mixture_score(parts, points)
+
+    def atoms(self, dimension: int) -> Array | None:
+        """Points (atom, d) of equal mass that the law is made of; None for a law with a density."""
+        return None
+
     def boxes(self, dimension: int) -> tuple[Box, ...]:
         """Boxes that hold the law together, one for each of its parts."""
         centre = self.centre(dimension)
@@ -130,12 +145,12 @@ class Law(PlugIn, ABC):
         signs = (1, -1) if lifted else space.signs
         points = self.sample(rng, self.sampled * len(signs), self.dimension_in(space, n_features))
         if lifted:
-            drawn = _of_equal_weights(points, signs)
+            drawn = of_equal_weights(points, signs)
             assert isinstance(space, Parametrization)
             return space.from_signed(drawn)
         if not isinstance(space, Parametrization):
             points = space.retract(points, points)
-        return _of_equal_weights(points, signs)
+        return of_equal_weights(points, signs)
 
     def _lifts(self, space: Space) -> bool:
         """Whether neurons (w, b) are drawn and written in the space."""
@@ -164,7 +179,7 @@ class Centred(Law):
         return points - self.centre(points.shape[1])
 
 
-def _of_equal_weights(points: Array, signs: tuple[int, ...]) -> Measure:
+def of_equal_weights(points: Array, signs: tuple[int, ...]) -> Measure:
     """Measure of as many points of each species, of equal weights and total mass 1."""
     n_atoms = len(points)
     return Measure(points, np.full(n_atoms, 1.0 / n_atoms), np.repeat(np.asarray(signs, np.int8), n_atoms // len(signs)))

@@ -77,6 +77,12 @@ class Mixture(Components, Law):
         parts = self._components()
         return MeanAndCovariance(parts.means[0].copy(), parts.covariances[0].copy()) if len(parts.masses) == 1 else None
 
+    def components(self, dimension: int) -> tuple[tuple[float, MeanAndCovariance], ...]:
+        self.check(dimension)
+        parts = self._components()
+        every = zip(parts.masses.tolist(), parts.means, parts.covariances, strict=True)
+        return tuple((mass, MeanAndCovariance(mean.copy(), covariance.copy())) for mass, mean, covariance in every)
+
     def boxes(self, dimension: int) -> tuple[Box, ...]:
         self.check(dimension)
         parts = self._components()

@@ -21,6 +21,7 @@ from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
 from wgfpipe.methods.matched import Matched
 from wgfpipe.methods.negative_sobolev import NegativeSobolev
+from wgfpipe.methods.noise_injection import NoiseInjection
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -41,6 +42,7 @@ METHODS = (
     JKOSlicedGenerator,
     Langevin,
     Blob,
+    NoiseInjection,
     WassersteinFisherRao,
     NegativeSobolev,
     Matched,

@@ -15,6 +15,29 @@ from wgfpipe.section import PlugIn
 from wgfpipe.spaces.base import Geometry, Parametrization
 from wgfpipe.status import Info
 
+STORED_ANYHOW = frozenset(
+    (
+        "time",
+        "points",
+        "weights",
+        "sign",
+        "energy",
+        "energy_term",
+        "dissipation",
+        "prediction",
+        "step_time",
+        "step_energy",
+        "term",
+        "param",
+        "atom",
+        "sample",
+        "step",
+        "repetition",
+        *Info._fields,
+    )
+)
+"""Names in a trajectory that no diagnostic of a method may have."""
+
 MAX_SAMPLE_BYTES = 4 * 2**30
 """Memory for matrices over pairs of samples above which a method does not apply."""
 
@@ -124,6 +147,14 @@ NEEDS = {
 """What a method may need of a problem -> why a problem lacks it, or None."""
 
 
+def _are_diagnostics(value: Any) -> bool:
+    """Whether a value is a mapping of new names of variables to texts."""
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and name.isidentifier() and name not in STORED_ANYHOW and declared.text(words)
+        for name, words in value.items()
+    )
+
+
 DECLARED = (
     declared.Declared("title", declared.text, "what the method is, in a few words"),
     declared.Declared("support", declared.one_of("particles", "grid"), "'particles' or 'grid'"),
@@ -145,6 +176,7 @@ DECLARED = (
     declared.Declared("descends", declared.truth, "True or False"),
     declared.Declared("reports_ascent", declared.truth, "True or False"),
     declared.Declared("certificate", declared.text, "what the stored residual is, or 'none: ' and why"),
+    declared.Declared("diagnostics", _are_diagnostics, "a mapping of names that are not taken to what they are, in words"),
     declared.Declared(
         "references", lambda value: declared.texts(value) and bool(value), "a tuple of one work to cite at least"
     ),
@@ -196,6 +228,8 @@ class Method(PlugIn, ABC):
     """Whether a run depends on its seed: such runs are repeated."""
     certificate: ClassVar[str]
     """What the stored ``residual`` is."""
+    diagnostics: ClassVar[Mapping[str, str]] = {}
+    """Numbers of its own that every step reports in ``Info.diagnostics``: name -> what it is. Stored along the steps."""
     references: ClassVar[tuple[str, ...]]
 
     # What examples and tests must know of a method: they ask the class, whatever is registered.

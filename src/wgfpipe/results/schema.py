@@ -137,6 +137,7 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
                 name: ("step", np.asarray([getattr(info, source) for info in infos], float))
                 for name, (source, _, _) in STEP_VARIABLES.items()
             },
+            **{name: ("step", np.asarray([info.diagnostics[name] for info in infos], float)) for name in method.diagnostics},
             "status": ("step", np.asarray([info.status.code for info in infos], np.int8)),
         },
         coords={
@@ -161,6 +162,7 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
         prediction="outputs of the network on the data" if neurons else "empty: a point of this space has no outputs",
         status="outcome of the step",
         **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
+        **method.diagnostics,
     )
     dataset["residual"].attrs["long_name"] = f"certificate of the step: {method.certificate}"
     dataset["status"].attrs.update(
