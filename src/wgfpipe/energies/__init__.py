@@ -6,6 +6,7 @@ from wgfpipe.energies.interaction import Interaction
 from wgfpipe.energies.logistic import LogisticLoss
 from wgfpipe.energies.potential import Potential
 from wgfpipe.energies.quadratic import Quadratic
+from wgfpipe.energies.sliced import Sliced
 from wgfpipe.energies.squared_loss import SquaredLoss
 
-ENERGIES = (SquaredLoss, HuberLoss, LogisticLoss, Quadratic, Potential, Interaction, Entropy)
+ENERGIES = (SquaredLoss, HuberLoss, LogisticLoss, Quadratic, Potential, Interaction, Sliced, Entropy)
