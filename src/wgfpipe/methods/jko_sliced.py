@@ -39,7 +39,6 @@ from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.sliced import SlicedTransport, lines
 
-
 PAIRS_KEPT = 20
 """Steps of L-BFGS whose gradients are remembered, of an energy without outputs."""
 

@@ -3,10 +3,10 @@
 ``phi_{k+1} = argmin_phi d SW2^2(mu_phi, mu_{phi_k}) / (2 dt) + F(mu_phi)``, mu_phi = (G_phi)#(standard normal x sign).
 
 G_phi is a small network, linear plus two hidden tanh layers, that takes a standard normal vector and the output sign to a
-neuron, or a point; one fixed seeded sample of inputs a sign stands for the normal law, so mu_phi is a measure of equally weighted
-neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in SW2:
-what it misses is the distance at time 0. Any energy with a gradient will do. Symbols as in :mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of
-parameters, makes dt flow time. L-BFGS with strong Wolfe line search over phi, from phi_k, where the objective is
+neuron, or a point; one fixed seeded sample of inputs a sign stands for the normal law, so mu_phi is a measure of equally
+weighted neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in SW2:
+what it misses is the distance at time 0. Any energy with a gradient will do. Symbols as in
+:mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of parameters, makes dt flow time. L-BFGS with strong Wolfe line search over phi, from phi_k, where the objective is
 F(mu_phi_k); so the step descends. It stops when ten iterations gain little against all the iterations before; ``residual``
 is that last gain.
 

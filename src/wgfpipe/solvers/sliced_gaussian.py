@@ -1,13 +1,13 @@
 """Closed forms for Gaussians that a sliced distance draws to another Gaussian: the truths that its flows are tested against.
 
-The energy is ``F = SW2^2(N(m, S), N(m*, S*)) / 2 + D int rho log rho``, SW2^2 a mean over directions e. On a line the optimal map
-of Gaussians is affine, so the velocity is linear in x and a Gaussian stays one:
+The energy is ``F = SW2^2(N(m, S), N(m*, S*)) / 2 + D int rho log rho``, SW2^2 a mean over directions e. On a line the optimal
+map of Gaussians is affine, so the velocity is linear in x and a Gaussian stays one:
 
     m' = -E[e e'] (m - m*),    S' = -(G S + S G) + 2 D,    G = E[(1 - sqrt(e'S* e / e'S e)) e e'].
 
-For a tight frame, E[e e'] = I / d, the mean decays as exp(-t / d), and explicit Euler makes it ``(1 - dt / d)^k`` times as long.
-Isotropic deviations follow ``s' = -(s - s*) / d + D / s``: without diffusion s and the mean relax alike, so that F decays as
-exp(-2 t / d), and with it they end at ``(s* + sqrt(s*^2 + 4 D d)) / 2``. Directions are those of the energy, for which the
+For a tight frame, E[e e'] = I / d, the mean decays as exp(-t / d), and explicit Euler makes it ``(1 - dt / d)^k`` times as
+long. Isotropic deviations follow ``s' = -(s - s*) / d + D / s``. Without diffusion s and the mean relax alike, and F decays as
+exp(-2 t / d); with it s ends at ``(s* + sqrt(s*^2 + 4 D d)) / 2``. Directions are those of the energy, for which the
 equations hold whatever they are; or all of the line, and of the plane by the trapezoid rule, whose error is that of
 :func:`wgfpipe.solvers.gaussian.sliced_jko_step`.
 

@@ -7,8 +7,8 @@ On a line the optimal plan keeps order: the atom with the shares (s, s + w) of t
 
 The border between two cells, ``Q(s + w)``, is the slope of the plan's potential between the two atoms. Of a mixture of
 Gaussians, whose projections are mixtures, the cells follow from partial moments: ``int y dN = m P(z) - sigma p(z)`` and
-``int y^2 dN = (m^2 + sigma^2) P(z) - (2 m + sigma z) sigma p(z)`` up to ``m + sigma z``, with P and p of the standard normal law.
-Its quantiles lie between those of its components, and a safeguarded Newton iteration finds them.
+``int y^2 dN = (m^2 + sigma^2) P(z) - (2 m + sigma z) sigma p(z)`` up to ``m + sigma z``, P and p of the standard normal law. Its
+quantiles lie between those of its components, and a safeguarded Newton iteration finds them.
 
 Cost: atoms O(line (atom + goal)) once sorted; mixtures about ten evaluations of the normal law a border and component.
 Pitfall: where the law is discrete and a border falls between two of its atoms, any slope between these is one of a potential;
@@ -24,6 +24,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from wgfpipe.measure import Array
+
+NUMBERS_AT_ONCE = 2**18
+"""Borders times components in a block of lines: some MB, whatever their number is."""
 
 MAX_STEPS = 200
 """Steps to a quantile: each is at most half as long as the one before, or halves the bracket. Ten are usual."""
@@ -88,7 +91,7 @@ class AtomsOnLines(LineLaw):
         shares = weights / weights.sum()
         self.shares = np.ascontiguousarray(shares[order])
 
-    def cells(self, shares: Array) -> Cells:
+    def cells(self, shares: Array) -> Cells:  # noqa: D102 - as in the base class
         from wgfpipe.transport._quantiles import cut
 
         shape = len(self.values), shares.shape[1]
@@ -114,32 +117,34 @@ class GaussiansOnLines(LineLaw):
         self.means = directions @ means.T
         self.deviations = np.sqrt(np.einsum("li,kij,lj->lk", directions, covariances, directions))
 
-    def cells(self, shares: Array) -> Cells:
-        n_lines = len(self.means)
-        below = np.cumsum(shares, axis=1)[:, :-1]
-        above = np.cumsum(shares[:, ::-1], axis=1)[:, -2::-1]  # its own sum: tails keep their digits
-        made = Cells(*(np.empty((n_lines, shares.shape[1] - (k == 0))) for k in range(3)))
-        for line in range(n_lines):
-            own = line if len(shares) > 1 else 0
-            self._cut(line, shares[own], below[own], above[own], Cells(*(part[line] for part in made)))
+    def cells(self, shares: Array) -> Cells:  # noqa: D102 - as in the base class
+        shape = len(self.means), shares.shape[1]
+        made = Cells(np.empty((shape[0], shape[1] - 1)), np.empty(shape), np.empty(shape))
+        height = max(NUMBERS_AT_ONCE // (shape[1] * len(self.masses)), 1)
+        for start in range(0, shape[0], height):
+            rows = slice(start, start + height)
+            self._cut(rows, shares[rows] if len(shares) > 1 else shares, Cells(*(part[rows] for part in made)))
         return made
 
-    def _cut(self, line: int, shares: Array, below: Array, above: Array, out: Cells) -> None:
-        """Write the cells of a line."""
-        masses, centre = self.masses, float(self.masses @ self.means[line])
-        shifts, deviations = self.means[line] - centre, self.deviations[line]
-        borders = quantiles(masses, shifts, deviations, below, above)
-        z = (borders[:, None] - shifts) / deviations
+    def _cut(self, rows: slice, shares: Array, out: Cells) -> None:
+        """Write the cells on some lines."""
+        below = np.cumsum(shares, axis=1)[:, :-1]
+        above = np.cumsum(shares[:, ::-1], axis=1)[:, -2::-1]  # its own sum: tails keep their digits
+        centres = self.means[rows] @ self.masses[:, None]
+        shifts, deviations = (self.means[rows] - centres)[:, None], self.deviations[rows][:, None]  # (line, 1, component)
+        borders = quantiles(self.masses, shifts, deviations, below, above)
+        z = (borders[:, :, None] - shifts) / deviations
         bell = deviations * np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
-        lower = (below <= above)[:, None]
+        lower = (below <= above)[:, :, None]
         # The mean is 0 here, so its part below a border is minus that above: the shorter one has all its digits.
-        first = (shifts * np.where(lower, ndtr(z), -ndtr(-z)) - bell) @ masses
-        second = ((shifts**2 + deviations**2) * ndtr(z) - (2.0 * shifts + deviations * z) * bell) @ masses
-        total = float((shifts**2 + deviations**2) @ masses)
-        means = np.diff(first, prepend=0.0, append=0.0) / shares
-        means = np.clip(means, np.append(-np.inf, borders), np.append(borders, np.inf))  # of rounding over a small share
-        squares = np.diff(second, prepend=0.0, append=total) / shares
-        out.borders[:], out.means[:] = borders + centre, means + centre
+        first = (shifts * np.where(lower, ndtr(z), -ndtr(-z)) - bell) @ self.masses
+        second = ((shifts**2 + deviations**2) * ndtr(z) - (2.0 * shifts + deviations * z) * bell) @ self.masses
+        total = (shifts**2 + deviations**2) @ self.masses
+        none, far = np.zeros_like(total), np.full_like(total, np.inf)
+        means = np.diff(first, axis=1, prepend=none, append=none) / shares
+        means = np.clip(means, np.hstack([-far, borders]), np.hstack([borders, far]))  # of rounding over a small share
+        squares = np.diff(second, axis=1, prepend=none, append=total) / shares
+        out.borders[:], out.means[:] = borders + centres, means + centres
         out.variances[:] = np.maximum(squares - means**2, 0.0)
 
 
@@ -148,26 +153,28 @@ def quantiles(masses: Array, means: Array, deviations: Array, below: Array, abov
 
     Parameters
     ----------
-    masses, means, deviations : Array, shape (component,)
-    below, above : Array, shape (border,)
+    masses : Array, shape (component,)
+        Of sum 1.
+    means, deviations : Array, shape (component,), or (line, 1, component)
+    below, above : Array, shape (border,), or (line or 1, border)
         Shares of the mass on both sides, each with its own digits.
 
     Returns
     -------
-    Array, shape (border,)
+    Array, shape (border,), or (line, border)
     """
     lower = below <= above
     level = np.where(lower, below, above)
     standard = np.where(lower, ndtri(level), -ndtri(level))
-    candidates = means + deviations * standard[:, None]
-    low, high = candidates.min(axis=1), candidates.max(axis=1)
+    candidates = means + deviations * standard[..., None]
+    low, high = candidates.min(axis=-1), candidates.max(axis=-1)
     if len(masses) == 1:
         return low
     found, side, length = 0.5 * (low + high), np.where(lower, 1.0, -1.0), high - low
     rounding = 2.0 * np.finfo(float).eps * (np.abs(means).max() + deviations.max())
     for _ in range(MAX_STEPS):
-        z = (found[:, None] - means) / deviations
-        excess = side * (ndtr(side[:, None] * z) @ masses - level)
+        z = (found[..., None] - means) / deviations
+        excess = side * (ndtr(side[..., None] * z) @ masses - level)
         low, high = np.where(excess <= 0.0, found, low), np.where(excess >= 0.0, found, high)
         slope = (np.exp(-0.5 * z**2) / (math.sqrt(2.0 * math.pi) * deviations)) @ masses
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # far from all components: halve
