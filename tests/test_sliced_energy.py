@@ -383,13 +383,13 @@ def test_the_isotropic_flow_and_its_energy_are_exponentials():
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_shapes_relax_slower_than_sizes(dimension):
-    """Near the identity a shape has the rate 2 / (d (d + 2)) and a size 1 / d; lines of a random frame know that to 1 %."""
+    """Near the identity a shape has the rate 2 / (d (d + 2)) and a size 1 / d; 20000 random lines know that to 3 %, four over the root of their number."""
     eye, bend = np.eye(dimension), np.zeros((dimension, dimension))
     bend[0, 1] = bend[1, 0] = 1e-5
-    directions = lines(dimension, 64 if dimension == 2 else 60000, 0)
+    directions = lines(dimension, 64 if dimension == 2 else 20000, 0)
     goal = Gaussian(np.zeros(dimension), eye)
     law = sliced_distance_flow(Gaussian(np.zeros(dimension), eye + bend), goal, 1.0, directions)
-    assert -1.0 / np.log(law.covariance[0, 1] / 1e-5) == pytest.approx(dimension * (dimension + 2) / 2, rel=0.01)
+    assert -1.0 / np.log(law.covariance[0, 1] / 1e-5) == pytest.approx(dimension * (dimension + 2) / 2, rel=0.03)
 
 
 def test_gaussians_without_a_closed_form_are_refused():

@@ -125,8 +125,8 @@ def gaussians(law: Law, dimension: int) -> Gaussians | None:
 class _Transport(NamedTuple):
     """Plans on all lines, from sorted atoms with mass: what every place needs to know of them.
 
-    ``places`` (line, atom) are sorted, ``order`` (line, atom) names the atoms, and ``shares`` (line or 1, atom) are their masses
-    over the total. ``means`` (line, atom) are those of the cells, of atoms at one place that of all of them.
+    ``places`` (line, atom) are sorted, ``order`` (line, atom) names the atoms, and ``shares`` (line or 1, atom) are their
+    masses over the total. ``means`` (line, atom) are those of the cells, of atoms at one place that of all of them.
     """
 
     mass: float

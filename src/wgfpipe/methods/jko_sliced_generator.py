@@ -4,11 +4,11 @@
 
 G_phi is a small network, linear plus two hidden tanh layers, that takes a standard normal vector and the output sign to a
 neuron, or a point; one fixed seeded sample of inputs a sign stands for the normal law, so mu_phi is a measure of equally
-weighted neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in SW2:
-what it misses is the distance at time 0. Any energy with a gradient will do. Symbols as in
-:mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of parameters, makes dt flow time. L-BFGS with strong Wolfe line search over phi, from phi_k, where the objective is
-F(mu_phi_k); so the step descends. It stops when ten iterations gain little against all the iterations before; ``residual``
-is that last gain.
+weighted neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in
+SW2: what it misses is the distance at time 0. Any energy with a gradient will do. Symbols as in
+:mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of parameters, makes dt flow time. L-BFGS with strong Wolfe line
+search over phi, from phi_k, where the objective is F(mu_phi_k); so the step descends. It stops when ten iterations gain little
+against all the iterations before; ``residual`` is that last gain.
 
 Order: none beyond that of its flow (1 in dt): a family of maps is another manifold with another metric, whatever dt is.
 Pitfalls: those of jko_sliced, and the fit, the sample and the network. Measured on the sine (6 samples, T = 1, dt = 0.125), W2

@@ -7,8 +7,8 @@ On a line the optimal plan keeps order: the atom with the shares (s, s + w) of t
 
 The border between two cells, ``Q(s + w)``, is the slope of the plan's potential between the two atoms. Of a mixture of
 Gaussians, whose projections are mixtures, the cells follow from partial moments: ``int y dN = m P(z) - sigma p(z)`` and
-``int y^2 dN = (m^2 + sigma^2) P(z) - (2 m + sigma z) sigma p(z)`` up to ``m + sigma z``, P and p of the standard normal law. Its
-quantiles lie between those of its components, and a safeguarded Newton iteration finds them.
+``int y^2 dN = (m^2 + sigma^2) P(z) - (2 m + sigma z) sigma p(z)`` up to ``m + sigma z``, P and p of the standard normal
+law. Its quantiles lie between those of its components, and a safeguarded Newton iteration finds them.
 
 Cost: atoms O(line (atom + goal)) once sorted; mixtures about ten evaluations of the normal law a border and component.
 Pitfall: where the law is discrete and a border falls between two of its atoms, any slope between these is one of a potential;
