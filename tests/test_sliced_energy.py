@@ -383,7 +383,10 @@ def test_the_isotropic_flow_and_its_energy_are_exponentials():
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_shapes_relax_slower_than_sizes(dimension):
-    """Near the identity a shape has the rate 2 / (d (d + 2)) and a size 1 / d; 20000 random lines know that to 3 %, four over the root of their number."""
+    """Near the identity a shape has the rate 2 / (d (d + 2)) and a size 1 / d.
+
+    Of 20000 random lines the rate is that to 3 %, four over the root of their number.
+    """
     eye, bend = np.eye(dimension), np.zeros((dimension, dimension))
     bend[0, 1] = bend[1, 0] = 1e-5
     directions = lines(dimension, 64 if dimension == 2 else 20000, 0)
