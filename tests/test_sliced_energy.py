@@ -408,10 +408,10 @@ def test_gaussians_without_a_closed_form_are_refused():
 
 
 def test_langevin_rests_where_theory_says():
-    """With an entropy D = 0.05 beside the distance to N(0, I) the deviation at rest is 1.0916, and 1 without it.
+    """With an entropy D = 0.5 beside the distance to N(0, I) the deviation at rest is 1.618, and 1 without it.
 
-    200 atoms in 4 copies have 1600 coordinates, so five standard errors of their deviation are 5 / sqrt(3200) of it if they
-    were free; Euler's step of dt / d = 0.1 adds less than 1 % (its stationary variance is off by D dt (1 - s* / s)).
+    100 atoms in 4 copies have 800 coordinates: five standard errors of their deviation are 5 / sqrt(1600) of it where they are
+    independent, and three and a half where the two of an antithetic pair are one. Euler's step, dt / d = 0.1, adds about 1 %.
     """
     terms = {"far": Sliced(target={"kind": "gaussian", "std": 1.0}, directions=16), "noise": wgfpipe.Entropy(strength=0.5)}
     start = atoms(100, spread=1.6)
@@ -529,8 +529,8 @@ def test_the_digits_are_principal_components_in_units_of_the_first():
 def test_the_flow_to_the_digits_reaches_the_floor_of_test_and_then_memorizes():
     """Lines drawn anew for every Euler step dt = d from N(0, marginal variances); F on 128 lines of its own.
 
-    Published by nobody: measured elsewhere 1.2e-3 / 1.7e-3 after 10 steps and 4.5e-4 / 1.0e-3 after 50 to train and test, and
-    8.3e-4 between train and test. Draws and lines differ: within 15 %. With 64 lines held fast the flow fits the lines.
+    The prototype measured 1.2e-3 / 1.7e-3 after 10 steps and 4.5e-4 / 1.0e-3 after 50, to train and test, and 8.3e-4 between
+    train and test. Draws and lines differ: within 15 %. With 64 lines held fast the flow fits the lines.
     """
     train, test = digits("train"), digits("test")
     n_atoms, dimension = train.shape
