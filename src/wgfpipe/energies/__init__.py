@@ -10,6 +10,7 @@ from wgfpipe.energies.mmd import MMD
 from wgfpipe.energies.potential import Potential
 from wgfpipe.energies.power import Power
 from wgfpipe.energies.quadratic import Quadratic
+from wgfpipe.energies.sliced import Sliced
 from wgfpipe.energies.squared_loss import SquaredLoss
 
 ENERGIES = (
@@ -24,4 +25,5 @@ ENERGIES = (
     Cap,
     MMD,
     KSD,
+    Sliced,
 )

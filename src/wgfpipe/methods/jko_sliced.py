@@ -10,6 +10,10 @@ is exact on activation lines, then end at a minimum. ``residual`` is the distanc
 points, root mean square over the mass: zero at a stationary point. A step has converged when that is a small
 share of what the neurons moved.
 
+An energy that is no function of outputs is taken by its values and gradients: L-BFGS, started anew while that gains, goes down
+in the points. ``residual`` is then ``|x - c + dt grad V(x)|``, c the sliced barycentres: dt times the gradient of the
+objective, and where F is convex in the points a bound on the distance to the proximal ones.
+
 Order: on fixed neurons, once a step is shorter than the gaps between projected neurons, no line reorders, d SW2^2 is W2^2 and
 the step is that of :mod:`wgfpipe.methods.prox`, of order 1 in dt. Pitfall: beyond that SW2 sees on every line only the
 mean velocity of the neurons that project to one place, motion that these means do not show is free, and the flow is another
@@ -20,19 +24,23 @@ Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-W
 """
 
 import math
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.base import Method, Solved
+from wgfpipe.measure import Array, Measure, power_of_two
+from wgfpipe.methods.base import NEEDS, Method, Solved
 from wgfpipe.methods.sliced import sliced_flow
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.sliced import SlicedTransport, lines
+
+PAIRS_KEPT = 20
+"""Steps of L-BFGS whose gradients are remembered, of an energy without outputs."""
 
 
 class SlicedState(NamedTuple):
@@ -56,17 +64,23 @@ class JKOSliced(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    needs: ClassVar[tuple[str, ...]] = ("outputs", "proximal")
+    needs: ClassVar[tuple[str, ...]] = ("proximal",)
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
-    certificate: ClassVar[str] = "distance of the neurons to their own proximal points, root mean square over the mass"
+    certificate: ClassVar[str] = (
+        "distance of the points to their own proximal points, root mean square over the mass; without outputs dt times the "
+        "gradient of the step's objective"
+    )
     references: ClassVar[tuple[str, ...]] = (
         "Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022",
         "Bonneel, Rabin, Peyre and Pfister, Sliced and Radon Wasserstein Barycenters of Measures, J. Math. Imaging Vis. 2015",
     )
     contraction_error: ClassVar[float] = 1e-3  # a contraction reorders nothing on any line
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return super().unsupported(problem) or unsupported_points(problem)
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return sliced_flow(problem)
@@ -79,6 +93,9 @@ class JKOSliced(Method):
         transport = SlicedTransport(
             Measure(state.points, weights, sign), lines(state.points.shape[1], self.n_projections, state.seed)
         )
+
+        if problem.functional.outputs is None:
+            return self._step_by_gradients(problem, state, transport, dt)
 
         def evaluate(points: Array) -> tuple[float, Array, float]:
             measure = Measure(points, weights, sign)
@@ -107,6 +124,47 @@ class JKOSliced(Method):
             residual=residual,
             transport_cost=cost / (2.0 * dt),
             status=status,
+        )
+        return SlicedState(points, state.seed), info
+
+    def _step_by_gradients(
+        self, problem: Problem, state: SlicedState, transport: SlicedTransport, dt: float
+    ) -> tuple[SlicedState, Info]:
+        """Take the step of an energy of which only values and gradients are known."""
+        (weights, sign), functional = problem.carried, problem.functional
+
+        def evaluate(points: Array) -> tuple[float, Array, float]:
+            """Return the objective, dt times its gradient for a unit of mass, and d SW2^2."""
+            measure = Measure(points, weights, sign)
+            cost, way = transport.pull(measure)
+            return cost / (2.0 * dt) + functional.value(measure), dt * functional.gradient(measure, points, sign) - way, cost
+
+        points, iterations = state.points, 0
+        objective, slope, cost = evaluate(points)
+        unit = power_of_two(_distance(slope, np.zeros_like(slope), weights))
+        status, residual = Status.NOT_CONVERGED, math.inf
+        while True:
+            residual = _distance(slope, np.zeros_like(slope), weights)
+            moved = _distance(points, state.points, weights)
+            if residual <= self.tolerance * moved:
+                status = Status.OK
+                break
+            if iterations >= self.max_iterations + self.max_proximal_steps:
+                break
+
+            def reached(after: Array, slope: Array) -> bool:
+                left = _distance(slope, np.zeros_like(slope), weights)
+                return left <= self.tolerance * _distance(after, state.points, weights)
+
+            found, n_iterations = _descended(evaluate, points, weights, dt, unit, self.max_iterations, reached)
+            iterations += n_iterations
+            new_objective, new_slope, new_cost = evaluate(found)
+            if not new_objective < objective:  # rounding, or an energy that overflowed: nothing lower is to be had this way
+                break
+            points, objective, slope, cost = found, new_objective, new_slope, new_cost
+        energy = functional.value(Measure(points, weights, sign))
+        info = Info(
+            energy=energy, inner_iterations=iterations, residual=residual, transport_cost=cost / (2.0 * dt), status=status
         )
         return SlicedState(points, state.seed), info
 
@@ -151,6 +209,54 @@ class JKOSliced(Method):
 
     def measure(self, problem: Problem, state: SlicedState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+
+def unsupported_points(problem: Problem) -> str | None:
+    """Why sliced steps of particles do not apply to an energy that is no function of a network's outputs."""
+    space = problem.parametrization
+    if problem.functional.outputs is not None and problem.has_outputs:
+        return None
+    if space.geometry != "euclidean":
+        return f"it projects points to straight lines, and those of {space.kind} go round; use gd, flow or jko_particles"
+    return NEEDS["smooth"](problem)
+
+
+def _descended(
+    evaluate: Callable[[Array], tuple[float, Array, float]],
+    start: Array,
+    weights: Array,
+    dt: float,
+    unit: float,
+    limit: int,
+    reached: Callable[[Array, Array], bool],
+) -> tuple[Array, int]:
+    """Points (atom, param) that L-BFGS finds from a start until they and the slope there are ``reached``, and its iterations.
+
+    The unknowns are sqrt(weights) * displacement in a unit, weights of total 1, in which the transport term has the identity
+    for a Hessian between reorderings. ``evaluate`` is as in :meth:`JKOSliced._step_by_gradients`.
+    """
+    from scipy.optimize import minimize
+
+    mass = float(weights.sum())
+    roots = np.sqrt(weights / mass)[:, None]
+    spread = np.divide(unit, roots, out=np.zeros_like(roots), where=roots > 0.0)  # what has no mass stays
+    before, scale = evaluate(start)[0], dt / (unit**2 * mass)
+    met: tuple[Array, Array] = start, start
+
+    def objective(z: Array) -> tuple[float, Array]:
+        nonlocal met
+        points = start + spread * z.reshape(start.shape)
+        value, slope, _ = evaluate(points)
+        met = points, slope
+        return scale * (value - before), (roots / unit * slope).ravel()
+
+    def small_enough(z: Array) -> None:
+        if reached(*met):  # the point that the line search just accepted
+            raise StopIteration
+
+    options: Any = {"maxcor": PAIRS_KEPT, "maxiter": limit, "maxfun": 2 * limit + 20, "ftol": 0.0, "gtol": 0.0}
+    found = minimize(objective, np.zeros(start.size), jac=True, method="L-BFGS-B", callback=small_enough, options=options)
+    return start + spread * found.x.reshape(start.shape), max(int(found.nit), 1)
 
 
 def _proximal_step(problem: Problem, anchor: Array, start: Array, dt: float) -> Array:

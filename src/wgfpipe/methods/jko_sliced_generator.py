@@ -3,12 +3,12 @@
 ``phi_{k+1} = argmin_phi d SW2^2(mu_phi, mu_{phi_k}) / (2 dt) + F(mu_phi)``, mu_phi = (G_phi)#(standard normal x sign).
 
 G_phi is a small network, linear plus two hidden tanh layers, that takes a standard normal vector and the output sign to a
-neuron; one fixed seeded sample of inputs a sign stands for the normal law, so mu_phi is a measure of equally weighted
-neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in SW2:
-what it misses is the distance at time 0. Symbols as in :mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of
-parameters, makes dt flow time. L-BFGS with strong Wolfe line search over phi, from phi_k, where the objective is
-F(mu_phi_k); so the step descends. It stops when ten iterations gain little against all the iterations before; ``residual``
-is that last gain.
+neuron, or a point; one fixed seeded sample of inputs a sign stands for the normal law, so mu_phi is a measure of equally
+weighted neurons, and each sign keeps the mass it has in the problem. The start fits mu_phi to the problem's initial measure in
+SW2: what it misses is the distance at time 0. Any energy with a gradient will do. Symbols as in
+:mod:`wgfpipe.methods.jko_sliced`: the factor d, the number of parameters, makes dt flow time. L-BFGS with strong Wolfe line
+search over phi, from phi_k, where the objective is F(mu_phi_k); so the step descends. It stops when ten iterations gain little
+against all the iterations before; ``residual`` is that last gain.
 
 Order: none beyond that of its flow (1 in dt): a family of maps is another manifold with another metric, whatever dt is.
 Pitfalls: those of jko_sliced, and the fit, the sample and the network. Measured on the sine (6 samples, T = 1, dt = 0.125), W2
@@ -28,6 +28,7 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure, Sign, power_of_two
 from wgfpipe.methods.base import Method, Solved
+from wgfpipe.methods.jko_sliced import unsupported_points
 from wgfpipe.methods.sliced import sliced_flow
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import Geometry
@@ -60,7 +61,6 @@ class JKOSlicedGenerator(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    needs: ClassVar[tuple[str, ...]] = ("network", "outputs")
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
@@ -70,6 +70,9 @@ class JKOSlicedGenerator(Method):
     )
     example: ClassVar[Mapping[str, Any]] = {"n_neurons": 128, "width": 12}  # a tenth of the time
     contraction_error: ClassVar[float] = 0.02  # measured 0.010: the network
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return super().unsupported(problem) or unsupported_points(problem)
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return sliced_flow(
@@ -86,13 +89,11 @@ class JKOSlicedGenerator(Method):
         return GeneratorState(parameters, seed)
 
     def step(self, problem: Problem, state: GeneratorState, dt: float) -> tuple[GeneratorState, Info]:
-        from wgfpipe.methods.autograd import energy_of
-
         transport = self._transport(problem, self.measure(problem, state), state.seed)
 
         def objective(points: Any) -> tuple[Any, float, Any]:
             pulled, cost = self._pull(problem, transport, points)
-            return pulled / (2.0 * dt), cost / (2.0 * dt), energy_of(problem, points, *self._carried(problem))
+            return pulled / (2.0 * dt), cost / (2.0 * dt), _energy(problem, points, *self._carried(problem))
 
         inputs = self._inputs(problem, state.seed)
         parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1)
@@ -216,6 +217,21 @@ class JKOSlicedGenerator(Method):
         hidden = torch.tanh(inputs @ first[:-1] + first[-1])
         hidden = torch.tanh(hidden @ second[:-1] + second[-1])
         return _unit(problem) * (inputs @ linear + hidden @ output[:-1] + output[-1])
+
+
+def _energy(problem: Problem, points: Any, weights: Array, sign: Sign) -> Any:
+    """Energy of points, a tensor (atom, param), to be differentiated by them."""
+    import torch
+
+    from wgfpipe.methods.autograd import energy_of
+
+    functional = problem.functional
+    if functional.outputs is not None and problem.has_outputs:
+        return energy_of(problem, points, weights, sign)
+    fixed = points.detach()
+    measure = Measure(fixed.numpy(), weights, sign)
+    slope = torch.from_numpy(weights[:, None] * functional.gradient(measure, measure.points, sign))
+    return functional.value(measure) + ((points - fixed) * slope).sum()  # the value, with the gradient
 
 
 def _spread(problem: Problem) -> Array:
