@@ -7,6 +7,7 @@ import pytest
 
 import wgfpipe
 from wgfpipe.closed_forms import CLOSED_FORMS, closed_form
+from wgfpipe.energies.internal import Cap
 from wgfpipe.energies.kernels import Newtonian
 from wgfpipe.methods.exact import Exact
 from wgfpipe.methods.exact_map import ExactMap
@@ -33,6 +34,10 @@ PROBLEMS = {
     "fast": {"energy": {"kind": "power", "exponent": 0.9}, "initial": {"kind": "barenblatt", "time": 0.1, "exponent": 0.9}},
     "disk": {"energy": NEWTON, "initial": {"kind": "gaussian", "std": 0.5}},
     "disk_of_a_ball": {"energy": NEWTON, "initial": {"kind": "ball", "radius": 1.6, "mean": [0.3, 0.0]}},
+    "crowd": {
+        "energy": {"well": WELL | {"stiffness": 1.5}, "crowd": {"kind": "cap", "density": 1.0}},
+        "initial": {"kind": "ball", "radius": 0.8, "mean": [0.5, 0.3]},
+    },
     "annulus": {
         "energy": {"pairs": NEWTON, "charge": {"kind": "potential", "shape": "charge", "charge": 0.25}},
         "initial": {"kind": "gaussian", "std": 0.5},
@@ -104,7 +109,10 @@ def test_points_move_at_the_velocity_of_the_flow(name):
     if problem.functional.diffusion > 0.0:
         expected -= problem.functional.diffusion * log_density_slope(form, places, time)
     power = problem.functional.internal
-    if power is not None:  # grad e'(rho) = strength m rho^(m - 1) grad log rho
+    if isinstance(power, Cap):  # full by now: the linear field, projected on what does not compress a ball, is its mean
+        mean = form.moved(np.array([[0.5, 0.3]]), time)
+        expected = -1.5 * (mean - np.array([0.2, -0.1])) + 0.0 * places
+    elif power is not None:  # grad e'(rho) = strength m rho^(m - 1) grad log rho
         rate = power.strength * power.exponent * density ** (power.exponent - 1.0)
         expected -= rate * log_density_slope(form, places, time)
     np.testing.assert_allclose(speed, expected, atol=noise * np.abs(speed).max())

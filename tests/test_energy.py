@@ -46,6 +46,8 @@ def test_an_energy_is_convex_or_says_not_and_its_first_variation_is_what_the_flo
     potential = problem.functional.first_variation(grid.measure(mu), grid.points, grid.sign)
     if problem.functional.diffusion > 0.0:
         potential = potential + problem.functional.diffusion * (np.log(mu / problem.on_grid.volumes) + 1.0)
+    if problem.functional.internal is not None:
+        potential = potential + problem.functional.internal.slope(mu / problem.on_grid.volumes)
     step = 1e-5
     assert (energy(step) - energy(-step)) / (2 * step) == pytest.approx(float(potential @ (nu - mu)), abs=1e-8)
 

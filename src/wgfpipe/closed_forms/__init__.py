@@ -4,11 +4,12 @@ from functools import lru_cache
 
 from wgfpipe.closed_forms.barenblatt import BarenblattFlow
 from wgfpipe.closed_forms.base import OUTSIDE, ClosedForm
+from wgfpipe.closed_forms.crowd import CrowdFlow
 from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.closed_forms.newtonian import NewtonianFlow
 from wgfpipe.problems import Problem
 
-CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, BarenblattFlow, NewtonianFlow)
+CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, BarenblattFlow, CrowdFlow, NewtonianFlow)
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,12 @@ characteristics of the flow, ``dx/dt = -grad(V + D log rho)``: it carries the la
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar
 
+import numpy as np
+
+from wgfpipe.energies.functional import Functional, Potential
 from wgfpipe.measure import Array
 from wgfpipe.problems import Problem
 
@@ -37,3 +41,22 @@ class ClosedForm(ABC):
     def outside(self, low: Array, high: Array, time: float) -> float:
         """Bound on the mass of the law outside a box with corners (d,); 0 unless said."""
         return 0.0
+
+
+def bowl(terms: Iterable[Functional], dimension: int) -> tuple[Array, Array] | None:
+    """Stiffness A (d, d) and centre m (d,) of the sum of potentials ``(x - m)' A (x - m) / 2``.
+
+    None where a term is another, and for a constant force, whose flow has no centre.
+    """
+    total, pulled = np.zeros((dimension, dimension)), np.zeros(dimension)
+    for term in terms:
+        if isinstance(term, Potential) and term.quadratic is not None:
+            matrix, centre = term.quadratic
+            total, pulled = total + matrix, pulled + matrix @ centre
+        elif term.outputs is not None and term.outputs.loss.bend == 0.0:
+            total = total + term.outputs.decay * np.eye(dimension)
+        else:
+            return None
+    centre = np.asarray(np.linalg.lstsq(total, pulled, rcond=None)[0], float)
+    known = np.linalg.norm(total @ centre - pulled) <= 1e-12 * np.linalg.norm(pulled)
+    return (total, centre) if known else None

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import erfc
 
-from wgfpipe.closed_forms.base import ClosedForm
-from wgfpipe.energies.functional import Diffusion, Potential
+from wgfpipe.closed_forms.base import ClosedForm, bowl
+from wgfpipe.energies.functional import Diffusion
 from wgfpipe.energies.interaction import PairInteraction
 from wgfpipe.measure import Array
 from wgfpipe.problems import Problem
@@ -46,23 +46,14 @@ class GaussianFlow(ClosedForm):
         start = None if problem.law is None else problem.law.gaussian(dimension)
         if start is None:
             return None
-        total, pulled, attraction = np.zeros((dimension, dimension)), np.zeros(dimension), 0.0
+        attraction, others = 0.0, []
         for term in problem.functional.terms:
-            if isinstance(term, Diffusion):
-                continue
             if isinstance(term, PairInteraction) and (stiffness := term.kernel.quadratic_stiffness) is not None:
                 attraction += stiffness
-            elif isinstance(term, Potential) and term.quadratic is not None:
-                matrix, centre = term.quadratic
-                total, pulled = total + matrix, pulled + matrix @ centre
-            elif term.outputs is not None and term.outputs.loss.bend == 0.0:
-                total = total + term.outputs.decay * np.eye(dimension)
-            else:
-                return None
-        centre = np.asarray(np.linalg.lstsq(total, pulled, rcond=None)[0], float)
-        if not np.linalg.norm(total @ centre - pulled) <= 1e-12 * np.linalg.norm(pulled):
-            return None  # a constant force, whose flow has no centre
-        return cls(start, total, centre, attraction, problem.functional.diffusion)
+            elif not isinstance(term, Diffusion):
+                others.append(term)
+        form = bowl(others, dimension)
+        return None if form is None else cls(start, *form, attraction, problem.functional.diffusion)
 
     def law(self, time: float) -> Gaussian:
         """Mean and covariance at a time."""

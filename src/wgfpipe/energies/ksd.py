@@ -131,7 +131,7 @@ class SteinDiscrepancy(Functional):
     """
 
     def __init__(self, kernel: SmoothKernel, score: TargetScore) -> None:
-        self.kernel, self.score = kernel, score
+        self.base, self.score = kernel, score
 
     def value(self, measure: Measure) -> float:
         return 0.5 * float(measure.weights @ self.first_variation(measure, measure.points, measure.sign))
@@ -175,6 +175,6 @@ class SteinDiscrepancy(Functional):
             products = own[:, rows].T @ others
             yield (
                 rows,
-                _Pairs(own[:, rows], others, offsets, apart, squares, along, products, self.kernel.derivatives(squares)),
+                _Pairs(own[:, rows], others, offsets, apart, squares, along, products, self.base.derivatives(squares)),
                 weights,
             )
