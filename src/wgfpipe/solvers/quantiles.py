@@ -1,19 +1,19 @@
 """Exact JKO steps in one dimension: a law is its quantiles, and a step one convex problem with a tridiagonal Hessian.
 
-A law of mass 1 is N cells of mass w = 1/N between edges X_0 <= ... <= X_N, the quantiles of the ranks s_i = i/N; its density in a
-cell is w / width. In one dimension W2 is the L2 distance of quantiles, so that the step minimizes over X
+A law of mass 1 is N cells of mass w = 1/N between edges X_0 <= ... <= X_N, the quantiles of the ranks s_i = i/N. The density
+of a cell is w / width. In one dimension W2 is the L2 distance of quantiles, so that the step minimizes over X
 
     sum_i w_i |X_i - Y_i|^2 / (2 dt) + sum_cells width e(w / width) + sum_i w_i (V(X_i) - k (2 s_i - 1) X_i),
 
-Y the edges before, w_i the trapezoid's weights, w and w/2 at both ends. The last term is a repulsion ``-(k/2) int int |x - y|``,
-which ranks make linear. It is convex where V is. Newton's method takes the energy and the Hessian as they are; a step is cut where
-a width would become less than a tenth of itself, and halved until the energy falls.
+Y the edges before, w_i the trapezoid's weights, w and w/2 at both ends. The last term is a repulsion
+``-(k/2) int int |x - y|``, which ranks make linear. All is convex where V is. A Newton step is cut where a width would become
+less than a tenth of itself, and halved until the objective falls.
 
-Order 1 in dt, and in 1/N where the density has an edge. Cost: a tridiagonal solve an iteration, 2 or 3 of them. Certificate: the residual bounds the W2 distance to the
-minimizer where V is convex, since the objective is 1/dt-convex in W2. Measured, ``d_t rho = Lap rho^2`` from the Barenblatt
-profile of time .05 to that of .25, N = 2000: W2 .0079, .0041, .0021, .0010 in 10, 20, 40, 80 steps, .5 to .8 ms each; N = 250
-changes them by 1 %.
-Pitfall: both end edges are finite, so tails are cut at ranks 0 and 1: start those of a Gaussian at the ranks 1/(4N) and 1 - 1/(4N).
+Order 1 in dt, and in 1/N where the density has an edge. Cost: a tridiagonal solve an iteration, 2 or 3 of them. Certificate:
+the residual bounds the W2 distance to the minimizer where V is convex, since the objective is 1/dt-convex in W2.
+Measured, ``d_t rho = Lap rho^2`` from the Barenblatt profile of time .05 to that of .25, N = 2000: W2 .0079, .0041, .0021,
+.0010 in 10, 20, 40, 80 steps; N = 250 changes them by 1 %.
+Pitfall: both end edges are finite: start those of a Gaussian at the ranks 1/(4N) and 1 - 1/(4N).
 Source: Blanchet, Calvez and Carrillo, SIAM J. Numer. Anal. 46 (2008); Carrillo and Moll, SIAM J. Sci. Comput. 31 (2009).
 """
 
@@ -172,8 +172,8 @@ class QuantileJKO:
                 share *= 0.5
                 if share < EPS:
                     raise np.linalg.LinAlgError(
-                        f"no part of a Newton step lowers the objective of a step of {dt:.3g}, at a residual of {residual:.3g}: "
-                        "take a shorter one, or a larger tolerance"
+                        f"no part of a Newton step lowers the objective of a step of {dt:.3g}, at a residual of "
+                        f"{residual:.3g}: take a shorter one, or a larger tolerance"
                     )
             at, objective = trial, after
         raise np.linalg.LinAlgError(
