@@ -154,7 +154,7 @@ class QuantileJKO:
         if not 0.0 < dt < math.inf:
             raise ValueError(f"expected a finite time step > 0, got {dt}")
         w, at = weights(n), start
-        objective, size = self._objective(at, start, w, dt)
+        objective, residual = self._objective(at, start, w, dt)[0], math.inf
         for iteration in range(MAX_ITERATIONS):
             gradient, hessian = self._derivatives(at, start, w, dt)
             newton = -_solved(hessian, gradient, dt)
