@@ -62,10 +62,10 @@ class Halved(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Pairs of neighbours along the axes, (edge,) each, and the volume that every node stands for."""
+    """Pairs of neighbours along the axes, (edge,) each, and the volume of every cell."""
 
-    start: Array
-    end: Array
+    start: np.ndarray
+    end: np.ndarray
     square: Array
     """Squares of their distances."""
     volume: float
