@@ -65,7 +65,7 @@ class FiniteVolumes(Method):
         internal = problem.functional.internal
         if internal is not None and not isinstance(internal, Power):
             return (
-                f"it takes powers of the density, whose pressure is a function of it, and the {problem.energy.title} has only a "
+                "it takes powers of the density, whose pressure is a function of it, and that of a cap is none: it is a "
                 "multiplier; jko_entropic takes it"
             )
         grid = problem.require_grid()

@@ -8,7 +8,7 @@ and f = F + e'(rho_i) - e'(rho_j), mass flows from i to j, times the squared dis
 the pressures at which both nodes reach the potential half-way, and rho_up the density where mass comes from. The flux rises
 with rho_i, falls with rho_j, and has the sign of f. Without F it is P(rho_i) - P(rho_j), and far above the pressure it is
 upwind. Where F is small against P' it errs by O(h^2). Cost: two powers an edge. Pitfall: where P' and F are alike the drift is
-too fast, by a sixth at most for m = 2: in cells whose density is below h |grad V| / 4, a mass that vanishes with h.
+too fast, by a fifth at most for m = 2: in cells whose density is below h |grad V| / 4, a mass that vanishes with h.
 Source: Eymard, Fuhrmann and Gartner, Numer. Math. 102 (2006); Bessemoulin-Chatard, Numer. Math. 121 (2012).
 """
 

@@ -188,7 +188,9 @@ class NonlinearDiffusion(Halving):
     def _gained(self, moved: Array) -> Array:
         """What nodes (node,) gain of what moves from the start of edges to their end, (edge,)."""
         n = len(self.potential)
-        return np.bincount(self._edges.end, moved, n) - np.bincount(self._edges.start, moved, n)
+        gained: Array = np.bincount(self._edges.end, moved, n)
+        gained -= np.bincount(self._edges.start, moved, n)
+        return gained
 
     def _solved(self, base: Array, share: Array, guess: Array, kept_factors: list[SuperLU]) -> Array:
         """Solve ``u = base + share A(u)`` to the tolerance, by parts of the share where its whole is too far: u (node,).
@@ -196,7 +198,7 @@ class NonlinearDiffusion(Halving):
         ``kept_factors`` holds a factorization that linear systems are preconditioned with, once there is one.
         """
         total, u = float(base.sum()), guess
-        if self.law.steep_at_zero:
+        if self.law.steep_at_zero and not (u.min() > 0.0 and self._residual(u, base, share, total)[2] <= TOLERANCE):
             u = np.maximum(u, SPREAD * total / len(u))
         part, solved, growth = 1.0, 0.0, 10.0
         for _ in range(MAX_PARTS):
