@@ -78,7 +78,7 @@ def test_the_barenblatt_profile_in_the_plane():
 
 
 def test_agreement_with_exact_steps_on_quantiles():
-    """Twenty exact JKO steps are .00405 from the flow in W2: so far they are from the finite volumes, which are 4e-4 from it."""
+    """Twenty exact JKO steps are .00405 from the flow in W2, and so far from the finite volumes, themselves 1.4e-4 away."""
     quantiles = lambda time: lambda s: (9.0 * time) ** (1.0 / 3.0) * 2.0 * np.sin(np.arcsin(2.0 * s - 1.0) / 3.0)  # noqa: E731
     edges = quantiles(0.05)(np.arange(501) / 500)
     for _ in range(20):
@@ -90,19 +90,21 @@ def test_agreement_with_exact_steps_on_quantiles():
     filled = after > 0.0  # constant in every cell, whose quantiles are straight lines
     law = lambda s: np.interp(s, np.append(0.0, np.cumsum(after[filled])), np.append(ends[filled][0, 0], ends[filled][:, 1]))  # noqa: E731
     flow = distance(quantiles(0.25)(np.arange(2001) / 2000), law)
-    assert flow < 1e-3
+    assert flow < 2e-4
     assert distance(edges, law) == pytest.approx(0.00405, abs=flow)
 
 
 @pytest.mark.parametrize(("exponent", "diffusion"), LAWS)
 @pytest.mark.parametrize("dt", [1e-2, 1.0, 100.0])
 def test_the_state_of_least_energy_is_at_rest(dt, exponent, diffusion):
-    """V + e' = C on the support, no less elsewhere: what moves is the rounding of each flux, eps dt P / h^2 of up to 16 terms."""
+    """V + e' = C on the support, no less elsewhere: each flux moves its rounding, 16 eps dt P / h^2."""
     axis, scheme = quadratic(exponent, diffusion)
     masses = scheme.volume * scheme.law.density((1.0 if exponent > 1.0 or diffusion > 0.0 else -0.3) - scheme.potential)
     after, _ = scheme.step(masses, dt)
     density = masses / scheme.volume
-    size = scheme.law.pressure(density) + density * (np.abs(scheme.potential) + np.abs(scheme.law.slope(np.maximum(density, 1e-99))))
+    size = scheme.law.pressure(density) + density * (
+        np.abs(scheme.potential) + np.abs(scheme.law.slope(np.maximum(density, 1e-99)))
+    )
     rounding = 16 * EPS * (masses.sum() + dt * scheme.volume * float(size.sum()) / (axis[1] - axis[0]) ** 2)
     assert np.abs(after - masses).sum() <= rounding
     if exponent > 1.0 and diffusion == 0.0:
@@ -197,11 +199,13 @@ def test_the_flux_is_monotone_downhill_and_knows_its_derivatives(exponent, diffu
         assert off.mean() <= 0.01  # where the limit sets in between both
     np.testing.assert_allclose(law.density(law.slope(u)), u, rtol=1e-11)  # exponents up to 100 / D, eps each
     still = law.at(u, start, end, np.zeros(n))
-    np.testing.assert_allclose(still.value, law.pressure(u[start]) - law.pressure(u[end]), rtol=0, atol=8 * EPS * still.size.max())
+    np.testing.assert_allclose(
+        still.value, law.pressure(u[start]) - law.pressure(u[end]), rtol=0, atol=8 * EPS * still.size.max()
+    )
 
 
 def test_drift_far_above_the_pressure_is_upwind_and_never_much_faster():
-    """At equal densities, m = 2, the flux of a fall F is rho F: to 2 % for rho < F / 100, to a fifth for every rho (measured .179)."""
+    """At equal densities, m = 2, the flux of a fall F is rho F: to 2 % below F / 100, to a fifth at worst (measured .179)."""
     rho = np.geomspace(1e-4, 1e2, 400)
     flux = MonotoneFlux(2.0).at(np.concatenate([rho, rho]), np.arange(400), np.arange(400) + 400, np.ones(400)).value / rho
     assert flux.min() >= 1.0 - 1e-10  # differences of squares of up to 100, for 100: eps 1e4 / 100

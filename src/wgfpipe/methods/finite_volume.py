@@ -5,8 +5,8 @@ Without the power: Scharfetter-Gummel fluxes on the nodes of the grid, implicit 
 (:mod:`wgfpipe.solvers.nonlinear_diffusion`). Masses stay positive and add up to rounding, and the state of least energy is at
 rest. Every step is taken whole and in halves; the halves are the solution, and the total variation distance between both,
 accumulated over the run, bounds their error in time while it is resolved.
-Cost a step: three pairs of sparse triangular solves, 5 ms on 128^2 nodes; with a power six factorizations, COST ms on 64^2.
-Pitfall: fluxes see V at the nodes only, so a kink between two nodes is smoothed.
+Cost a step: three pairs of sparse triangular solves, 5 ms on 128^2 nodes; with a power some fifteen
+sparse LU, 0.25 s on 64^2. Pitfall: fluxes see V at the nodes only, so a kink between two nodes is smoothed.
 Source: Scharfetter and Gummel, IEEE Trans. Electron Devices 16 (1969); Chainais-Hillairet and Droniou, IMA J. Numer. Anal. 31
 (2011); Eymard, Fuhrmann and Gartner, Numer. Math. 102 (2006).
 """
