@@ -24,6 +24,7 @@ method; Bolley and Crouzeix, RAIRO Anal. Numer. 12 (1978); Zalesak, J. Comput. P
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,7 +61,58 @@ class Halved(NamedTuple):
         return 0.5 * float(np.abs(self.coarse - self.fine).sum())
 
 
-class FiniteVolume:
+class Edges(NamedTuple):
+    """Pairs of neighbours along the axes, (edge,) each, and the volume of every cell."""
+
+    start: np.ndarray
+    end: np.ndarray
+    square: Array
+    """Squares of their distances."""
+    volume: float
+
+    @classmethod
+    def of(cls, axes: Sequence[Array], periods: Sequence[float | None] = ()) -> "Edges":
+        """Edges of the product of axes, in C order; see :class:`FiniteVolume` for both parameters and what they must be."""
+        periods = tuple(periods) or (None,) * len(axes)
+        if not 1 <= len(axes) <= 4 or len(periods) != len(axes):
+            raise ValueError(f"expected one to four axes and as many periods or none, got {len(axes)} and {len(periods)}")
+        shape = tuple(len(axis) for axis in axes)
+        nodes = np.arange(math.prod(shape)).reshape(shape)
+        starts, ends, squares, volume = [], [], [], 1.0
+        for k, (axis, period) in enumerate(zip(axes, periods, strict=True)):
+            spacing = _spacing(axis, period, k)
+            after = np.roll(nodes, -1, axis=k)
+            keep = slice(None) if period is not None else slice(-1)
+            starts.append(nodes.swapaxes(0, k)[keep].ravel())
+            ends.append(after.swapaxes(0, k)[keep].ravel())
+            squares.append(np.full(len(starts[-1]), spacing**2))
+            volume *= spacing
+        return cls(np.concatenate(starts), np.concatenate(ends), np.concatenate(squares), volume)
+
+
+class Halving(ABC):
+    """A scheme that takes every step whole and in halves, and so knows its error in time."""
+
+    @abstractmethod
+    def step(self, masses: Array, dt: float) -> tuple[Array, float]:
+        """Masses (..., node) a time dt later, and the mass withheld from the step of full order."""
+
+    def step_halved(self, state: Halved, dt: float) -> Halved:
+        """Both ways a time dt later: the coarse one in one step, the fine one in two."""
+        coarse, first = self.step(state.coarse, dt)
+        fine, second = self.step(state.fine, dt / 2)
+        fine, third = self.step(fine, dt / 2)
+        return Halved(coarse, fine, state.withheld + first + second + third)
+
+    def solve(self, masses: Array, dt: float, n_steps: int) -> Halved:
+        """Masses after ``n_steps`` steps: the answer is ``fine``, its certificate ``time_error``."""
+        state = Halved(np.asarray(masses, dtype=float), np.asarray(masses, dtype=float))
+        for _ in range(n_steps):
+            state = self.step_halved(state, dt)
+        return state
+
+
+class FiniteVolume(Halving):
     """Scharfetter-Gummel finite volumes with a positive method of order 2 in time.
 
     Parameters
@@ -86,10 +138,7 @@ class FiniteVolume:
     """
 
     def __init__(self, axes: Sequence[Array], potential: Array, diffusion: float, periods: Sequence[float | None] = ()) -> None:
-        periods = tuple(periods) or (None,) * len(axes)
-        if not 1 <= len(axes) <= 4 or len(periods) != len(axes):
-            raise ValueError(f"expected one to four axes and as many periods or none, got {len(axes)} and {len(periods)}")
-        shape = tuple(len(axis) for axis in axes)
+        edges, shape = Edges.of(axes, periods), tuple(len(axis) for axis in axes)
         if np.shape(potential) != (math.prod(shape),) or not np.isfinite(potential).all():
             raise ValueError(
                 f"expected a finite potential at every node, shape ({math.prod(shape)},) in C order, got shape "
@@ -98,22 +147,13 @@ class FiniteVolume:
         if not 0.0 <= diffusion < math.inf:
             raise ValueError(f"expected a finite diffusion >= 0, got {diffusion}")
         self.potential, self.diffusion = np.asarray(potential, dtype=float), float(diffusion)
-        nodes = np.arange(math.prod(shape)).reshape(shape)
-        starts, ends, squares = [], [], []
-        for k, (axis, period) in enumerate(zip(axes, periods, strict=True)):
-            spacing = _spacing(axis, period, k)
-            after = np.roll(nodes, -1, axis=k)
-            keep = slice(None) if period is not None else slice(-1)
-            starts.append(nodes.swapaxes(0, k)[keep].ravel())
-            ends.append(after.swapaxes(0, k)[keep].ravel())
-            squares.append(np.full(len(starts[-1]), spacing**2))
-        self._start, self._end, square = np.concatenate(starts), np.concatenate(ends), np.concatenate(squares)
+        self._start, self._end = edges.start, edges.end
         climb = self.potential[self._end] - self.potential[self._start]
-        self._forth, self._back = self._conductance(climb) / square, self._conductance(-climb) / square
+        self._forth, self._back = self._conductance(climb) / edges.square, self._conductance(-climb) / edges.square
         rows = np.concatenate([self._end, self._start, self._start, self._end])
         columns = np.concatenate([self._start, self._end, self._start, self._end])
         rates = np.concatenate([self._forth, self._back, -self._forth, -self._back])
-        self.generator = csc_array((rates, (rows, columns)), shape=(nodes.size, nodes.size))
+        self.generator = csc_array((rates, (rows, columns)), shape=(len(self.potential), len(self.potential)))
         self._factors: dict[float, SuperLU] = {}
 
     def _conductance(self, climb: Array) -> Array:
@@ -168,20 +208,6 @@ class FiniteVolume:
         for row, carried in zip(np.atleast_2d(after), np.atleast_2d(carrier), strict=True):
             withheld += self._correct(row, carried)
         return after, withheld
-
-    def step_halved(self, state: Halved, dt: float) -> Halved:
-        """Both ways a time dt later: the coarse one in one step, the fine one in two."""
-        coarse, first = self.step(state.coarse, dt)
-        fine, second = self.step(state.fine, dt / 2)
-        fine, third = self.step(fine, dt / 2)
-        return Halved(coarse, fine, state.withheld + first + second + third)
-
-    def solve(self, masses: Array, dt: float, n_steps: int) -> Halved:
-        """Masses after ``n_steps`` steps: the answer is ``fine``, its certificate ``time_error``."""
-        state = Halved(np.asarray(masses, dtype=float), np.asarray(masses, dtype=float))
-        for _ in range(n_steps):
-            state = self.step_halved(state, dt)
-        return state
 
     def _resolve(self, masses: Array, dt: float) -> Array:
         """Return (1 - g dt G)^-1 p, shape (..., node).
