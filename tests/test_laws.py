@@ -234,5 +234,5 @@ def test_the_old_names_of_laws_are_laws():
     from wgfpipe.laws.base import Initial, Law
 
     assert Initial is Law
-    assert INITIALS is LAWS
+    assert set(LAWS) < set(INITIALS)
     assert wgfpipe.Initial is Law

@@ -58,6 +58,7 @@ def problem(
     >>> wgfpipe.problem(x=[-1.0, 0.0, 1.0], y=[0.5, 0.0, 0.5]).x.shape
     (3, 2)
     """
+    from wgfpipe.config import files
     from wgfpipe.config.errors import ConfigError
     from wgfpipe.config.experiment import checked, overlaid
 
@@ -72,6 +73,7 @@ def problem(
     made, mistakes, _ = checked("cell 'problem'", cell, Path(root), samples, own)
     if mistakes or made is None:
         raise ConfigError(list(dict.fromkeys(mistakes)))
+    made = files.located(made, Path(root))
     if samples is None:
         source = None if made.data is None or made.data.source is None else Path(root) / made.data.source
         data = assembly.data_dataset(made.data, made.seed, source)

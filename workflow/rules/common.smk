@@ -28,6 +28,8 @@ try:
 except wgfpipe_config.ConfigError as error:
     raise WorkflowError(str(error))
 
+stages.share_root_with_jobs(EXPERIMENT.root)
+
 if not workflow.config_settings.configfiles:
 
     configfile: str(ROOT / "config.yaml")

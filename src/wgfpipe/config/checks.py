@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wgfpipe.config import files
 from wgfpipe.config.errors import Mistake, mistake
 from wgfpipe.datasets.base import DataError
 from wgfpipe.distances import DISTANCES, Place
@@ -48,6 +49,7 @@ def check_cell(
 
     ``samples`` are inputs (sample, dimension) and labels (sample,) that are there already, in the place of the cell's data.
     """
+    cell = files.located(cell, root)
     mistakes: list[Mistake] = []
     times = np.zeros(0)
     distances = cell.distances or ()
@@ -95,7 +97,7 @@ def check_cell(
         too_large = cell.grid.too_large(space.chart, n_features, n_samples)
     except DataError as error:
         return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)], {}
-    if too_large and cell.initial.sampled is None:
+    if too_large and not cell.initial.drawn:
         drawn = "neurons" if isinstance(space, Parametrization) else "points"
         expected = f"a coarser grid, or {drawn} drawn at random (initial.sampled) for particle methods alone: {too_large}"
         return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)], {}

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from wgfpipe.config import file as config_file
+from wgfpipe.config import files
 from wgfpipe.config.checks import Steps, check_cell
 from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
 from wgfpipe.config.model import Cell, Comparison
@@ -79,7 +80,7 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         cell, found, steps[name] = checked(f"cell {name!r}", values, Path(root))
         mistakes += found
         if cell is not None:
-            cells[name] = cell
+            cells[name] = cell if found else files.pinned(cell, Path(root))
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))

@@ -102,7 +102,9 @@ class GridSpec(BlockSpec):
         """Make the grid, or say why a cell whose points are drawn has none."""
         if initial.lifted:
             return "the neurons are drawn for all parametrizations alike (initial.lifted), and no grid carries them"
-        reason = self.too_large(space, n_features, n_samples) if initial.sampled is not None else None
+        if not initial.has_density:
+            return f"the initial measure {initial.kind} has no density, which masses on a grid are made of"
+        reason = self.too_large(space, n_features, n_samples) if initial.drawn else None
         return reason or self.build(space, n_features)
 
 

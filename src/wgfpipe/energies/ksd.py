@@ -24,9 +24,10 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import Functional
 from wgfpipe.energies.interaction import PAIRS_AT_ONCE
-from wgfpipe.energies.mmd import AnyLaw, flat_dimension, target_fits, whole
+from wgfpipe.energies.mmd import flat_dimension, target_fits, whole
 from wgfpipe.energies.mmd_kernels import GaussianMMD, InverseMultiquadric, SmoothKernel
 from wgfpipe.energies.shapes import AnyShape, Shape
+from wgfpipe.laws import AnyLaw
 from wgfpipe.laws.base import Law
 from wgfpipe.laws.score import Score
 from wgfpipe.measure import Array, Measure, Sign

@@ -18,7 +18,7 @@ negative distance kernel).
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -27,12 +27,10 @@ from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import Functional, Potential, Sum
 from wgfpipe.energies.interaction import PairInteraction
 from wgfpipe.energies.mmd_kernels import AnyMMDKernel, Embedding, GaussianMMD, MMDKernel
-from wgfpipe.laws import TARGETS
+from wgfpipe.laws import AnyLaw
 from wgfpipe.laws.base import Law, LawError
 from wgfpipe.measure import Array, Measure
 from wgfpipe.spaces.base import Space
-
-AnyLaw: Any = Annotated[Union[TARGETS], Field(discriminator="kind")]  # noqa: UP007 - the classes are data
 
 
 class MMD(Energy):

@@ -22,22 +22,20 @@ ICML 2019 (with an entropy).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Union
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import Functional
-from wgfpipe.laws import LAWS
+from wgfpipe.laws import AnyLaw
 from wgfpipe.laws.base import Law, LawError
 from wgfpipe.laws.mixture import Mixture
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.spaces.base import Space
 from wgfpipe.transport.quantiles import AtomsOnLines, Cells, GaussiansOnLines
 from wgfpipe.transport.sliced import lines
-
-AnyLaw: Any = Annotated[Union[LAWS], Field(discriminator="kind")]  # noqa: UP007 - the classes are data
 
 STEP = 0.25
 """Share of the way to the next atom on which a place has the mean of an atom."""
@@ -98,6 +96,8 @@ class Sliced(Energy):
         """The target in closed form, or atoms of it (atom, d)."""
         if self.target_samples is not None:
             return self.target.sample(np.random.default_rng([self.seed, 1]), self.target_samples, dimension)
+        if (atoms := self.target.atoms(dimension)) is not None:
+            return atoms
         closed = gaussians(self.target, dimension)
         if closed is None:
             raise ValueError(

@@ -56,6 +56,9 @@ class Law(PlugIn, ABC):
     example: ClassVar[Mapping[str, Any]] = {}
     """Values of those fields that have no default."""
 
+    has_density: ClassVar[bool] = True
+    """Whether it has a density, which masses on a grid are made of."""
+
     sampled: int | None = Field(default=None, ge=1, description="draw this many points a species for the particle methods")
 
     lifted: bool = Field(
@@ -69,6 +72,11 @@ class Law(PlugIn, ABC):
         if self.lifted and self.sampled is None:
             raise ValueError("expected a number of neurons under sampled, which lifted draws")
         return self
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the start is points of the law, and not the nodes of a grid with the density as mass."""
+        return self.sampled is not None
 
     @abstractmethod
     def density(self, points: Array) -> Array:

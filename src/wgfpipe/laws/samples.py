@@ -6,18 +6,24 @@ replacement. Cost: reading the file whenever the rows are asked for. The law has
 from it.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from wgfpipe.datasets.base import DataError
 from wgfpipe.datasets.csv import CSV
+from wgfpipe.digests import digest_of_file
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Law, LawError, of_equal_weights
 from wgfpipe.measure import Array, Measure
 from wgfpipe.spaces.base import Space
+
+ROOT = "WGFPIPE_ROOT"
+"""Environment variable with the folder that a relative path starts from; the working directory where it is not set."""
 
 
 class Samples(Law):
@@ -29,6 +35,11 @@ class Samples(Law):
     separator: str = Field(default=",", description="what stands between columns: a character, tab, or whitespace")
     decimal: Literal[".", ","] = Field(default=".", description="decimal point of the numbers")
     standardize: bool = Field(default=True, description="shift and scale every column to mean 0 and standard deviation 1")
+
+    digest: str | None = Field(default=None, description="of the content of the file; filled in when a config is read")
+    has_density: ClassVar[bool] = False
+    example: ClassVar[Mapping[str, Any]] = {"path": "example.csv", "columns": ("width", "height")}
+    example_source: ClassVar[str] = CSV.example_source
 
     @field_validator("columns")
     @classmethod
@@ -52,6 +63,15 @@ class Samples(Law):
         """Return the law with its path seen from the folder of the config."""
         return self.model_copy(update={"path": str(root / self.path)})
 
+    def pinned(self, root: Path) -> "Samples":
+        """Return the law with the digest of the content that its file has now."""
+        return self.model_copy(update={"digest": digest_of_file(root / self.path)})
+
+    @property
+    def drawn(self) -> bool:
+        """True: all rows that stand for the law are points."""
+        return True
+
     def rows(self) -> Array:
         """Points of the file, (atom, d).
 
@@ -60,7 +80,11 @@ class Samples(Law):
         LawError
             If the file does not hold them, with the key that is to blame.
         """
-        shared = self.model_dump(include={"path", "separator", "decimal", "standardize"})
+        path = Path(os.environ.get(ROOT, "")) / self.path
+        if self.digest is not None and (found := digest_of_file(path)) != self.digest:
+            expected = f"the file that the config was read with, of digest {self.digest}; it has changed to {found}: start anew"
+            raise LawError("path", self.path, expected)
+        shared = {"path": str(path)} | self.model_dump(include={"separator", "decimal", "standardize"})
         columns = {"x": self.columns[:-1], "y": self.columns[-1]}  # the last is the label to the reader
         try:
             made = CSV(x=self.columns, y="", **shared).model_copy(update=columns).samples(np.random.default_rng(0))

@@ -114,7 +114,7 @@ def grid_dataset(
     )
     if isinstance(grid, Grid):
         _add_axes(made, grid, names)
-    if initial.sampled is not None:
+    if initial.drawn:
         seeds = [seed_of(seed, "initial", repetition=number) for number in range(repetitions)]
         drawn = [initial.draw(np.random.default_rng(one), space, n_features) for one in seeds]
         made["sampled_points"] = ((REPETITION, "particle", "param"), np.stack([measure.points for measure in drawn]))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
+from wgfpipe.digests import digest_of_file as digest_of_file
 from wgfpipe.results.schema import as_attributes
 
 
@@ -24,12 +25,6 @@ class Origin(NamedTuple):
     spec: dict[str, Any]
     code: str
     inputs: dict[str, str]
-
-
-def digest_of_file(path: str | Path) -> str:
-    """Digest of what is in a file: sixteen hexadecimal digits."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def digest_of_spec(spec: Mapping[str, Any]) -> str:

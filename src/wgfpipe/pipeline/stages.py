@@ -14,6 +14,7 @@ from typing import Any
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
+from wgfpipe.laws.samples import ROOT
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
 from wgfpipe.pipeline.origin import digest_of_file as _digest
@@ -33,6 +34,11 @@ def share_with_jobs(source: Path) -> None:
     """Let the jobs that this process starts import the package from a checkout, whatever environment they run in."""
     path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(path)
+
+
+def share_root_with_jobs(root: Path) -> None:
+    """Let the jobs that this process starts find the files that laws of a config name from its folder."""
+    os.environ[ROOT] = str(root.absolute())
 
 
 SPACES = ("space", "parametrization")
