@@ -1,5 +1,6 @@
 """The JSON schema of a config file."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def json_schema() -> dict[str, Any]:
 
 def _with_fields_beside(definitions: Mapping[str, Any]) -> dict[str, Any]:
     """Put the fields of a union that is told apart by a key of its own name, such as ``shape``, beside that key."""
-    made = dict(definitions)
+    made, moved = dict(definitions), []
     for name, definition in definitions.items():
         for key, field in definition.get("properties", {}).items():
             if field.get("discriminator", {}).get("propertyName") != key:
@@ -50,10 +51,13 @@ def _with_fields_beside(definitions: Mapping[str, Any]) -> dict[str, Any]:
             others = {other: value for other, value in definition["properties"].items() if other != key}
             members = []
             for reference in field["oneOf"]:
-                member = made.pop(reference["$ref"].rpartition("/")[2])
+                name_of_member = reference["$ref"].rpartition("/")[2]
+                moved.append(name_of_member)
+                member = definitions[name_of_member]
                 members.append(member | {"properties": others | member["properties"]})
             made[name] = {"title": definition["title"], "description": definition["description"], "anyOf": members}
-    return made
+    text = json.dumps(made)
+    return {name: definition for name, definition in made.items() if name not in moved or f"/{name}\"" in text}
 
 
 def _partial(node: Any) -> Any:
