@@ -1,5 +1,6 @@
 """Ways of computing the flow; adding one is a file here and a line in this list."""
 
+from wgfpipe.methods.back_and_forth import BackAndForth
 from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.exact import Exact
 from wgfpipe.methods.finite_volume import FiniteVolumes
@@ -15,7 +16,9 @@ from wgfpipe.methods.jko_sliced import JKOSliced
 from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
+from wgfpipe.methods.linearized_jko import LinearizedJKO
 from wgfpipe.methods.matched import Matched
+from wgfpipe.methods.primal_dual import PrimalDual
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -37,5 +40,8 @@ METHODS = (
     WassersteinFisherRao,
     Matched,
     FiniteVolumes,
+    LinearizedJKO,
+    PrimalDual,
+    BackAndForth,
     Exact,
 )

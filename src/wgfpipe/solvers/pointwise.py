@@ -22,6 +22,9 @@ MAX_ROOT_STEPS = 60
 ROOT_DIGITS = 1e-14
 """Relative change at which such Newton steps end: some sixty roundings, and the error is its square."""
 
+MIXED = 0.01
+"""Share of the minimizer in the masses of a guess: where there were none, F' is not finite."""
+
 BISECTIONS = 60
 """Halvings of a bracket: its width times 1e-18, which no double resolves."""
 
@@ -109,6 +112,13 @@ class Pointwise:
             below = self.answer(np.full(self.potential.shape, middle)).masses.sum() < mass
             low, high = (middle, high) if below else (low, middle)
         return low
+
+    def near(self, masses: Array) -> Array:
+        """First variation at masses >= 0, a hundredth of which is replaced by the minimizer of F: a finite guess for a step."""
+        mass = float(masses.sum())
+        rest = self.answer(np.full(masses.shape, self.level(mass))).masses
+        mixed = (1.0 - MIXED) * masses + MIXED * rest
+        return self.potential + self.slope(np.maximum(mixed, np.finfo(float).tiny) / self.volume)
 
     def proximal(self, density: Array, step: float) -> Array:
         """Densities rho >= 0 with ``rho + step (V + u'(rho)) = z``, of the shape of z: what minimizes |rho - z|^2 / 2 + step u.

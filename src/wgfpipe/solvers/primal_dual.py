@@ -138,7 +138,7 @@ class PrimalDual:
         q, mass = before / self.energy.volume, float(before.sum())
         squared = self._displacement(before, dt)
         root, c = math.sqrt(squared), squared / (self.levels * dt)
-        x, y = self._at_rest(q, mass) if start is None else self._unpacked(start)
+        x, y = self._at_start(before) if start is None else self._unpacked(start)
         tau = self._tau(q, squared, dt)
         sigma = 1.0 / (tau * self._norm**2)
         residual, iterations, copy = math.inf, 0, q
@@ -176,12 +176,11 @@ class PrimalDual:
         fields = Fields(parts[0], tuple(parts[1 : 1 + d]))
         return fields, Dual(tuple(parts[1 + d : 1 + 2 * d]), tuple(parts[1 + 2 * d : 1 + 3 * d]), parts[-1])
 
-    def _at_rest(self, q: Array, mass: float) -> tuple[Fields, Dual]:
-        """All levels at the start, no flux, and the multiplier of F that is right at its minimizer: a constant."""
-        rho = np.repeat(q[None], self.levels, axis=0)
-        faces = [np.zeros(np.diff(rho, axis=axis).shape) for axis in self._axes]
-        zeros = tuple(faces)
-        return Fields(rho, zeros), Dual(zeros, zeros, np.full(q.shape, self.energy.level(mass)))
+    def _at_start(self, before: Array) -> tuple[Fields, Dual]:
+        """All levels at the start, no flux, and the multiplier of F that is right for staying there."""
+        rho = np.repeat(before[None] / self.energy.volume, self.levels, axis=0)
+        zeros = tuple(np.zeros(np.diff(rho, axis=axis).shape) for axis in self._axes)
+        return Fields(rho, zeros), Dual(zeros, zeros, self.energy.near(before))
 
     def _displacement(self, before: Array, dt: float) -> float:
         """Square of a typical displacement: the slope of F' where there is mass, and no more than F releases at most."""
