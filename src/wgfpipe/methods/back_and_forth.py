@@ -39,7 +39,7 @@ class BackAndForth(EvenGridMethod):
         "Jacobs, Lee and Leger, The Back-and-Forth Method for Wasserstein Gradient Flows, ESAIM: COCV 27 (2021)",
     )
     example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.2}
-    contraction_error: ClassVar[float] = 0.5
+    contraction_error: ClassVar[float] = 0.2  # measured 0.16 at dt 1: of a residual of 0.4
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:
         return Solver(energy, grid.blocks[0])

@@ -39,7 +39,7 @@ class LinearizedJKO(EvenGridMethod):
         "Cances, Gallouet and Todeschini, A Variational Finite Volume Scheme for Wasserstein Gradient Flows, Numer. Math. 2020",
         "Li, Lu and Wang, Fisher Information Regularization Schemes for Wasserstein Gradient Flows, J. Comput. Phys. 2020",
     )
-    contraction_error: ClassVar[float] = 0.5
+    contraction_error: ClassVar[float] = 0.45  # measured 0.41 at dt 1, 0.34 at 1/2: it is no JKO step
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return Solved(

@@ -38,7 +38,7 @@ class PrimalDual(EvenGridMethod):
         "Carrillo, Craig, Wang and Wei, Primal Dual Methods for Wasserstein Gradient Flows, Found. Comput. Math. 22 (2022)",
     )
     example: ClassVar[Mapping[str, Any]] = {"levels": 2, "tolerance": 5e-3}
-    contraction_error: ClassVar[float] = 0.5
+    contraction_error: ClassVar[float] = 0.1  # measured 0.07: of two levels and the residual
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:
         return Solver(energy, [float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in grid.blocks[0]], self.levels)

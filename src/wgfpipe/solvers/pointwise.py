@@ -82,6 +82,12 @@ class Pointwise:
         slope = np.zeros_like(rho) if self.power is None else self.power.slope(rho)
         return slope if self.diffusion == 0.0 else slope + self.diffusion * (np.log(rho) + 1.0)
 
+    def stiffness(self, density: float) -> float:
+        """``rho u''(rho) = D + strength m rho^(m - 1)`` of a density > 0: its size in units of a first variation."""
+        if self.power is None:
+            return self.diffusion
+        return self.diffusion + self.power.strength * self.power.exponent * density ** (self.power.exponent - 1.0)
+
     def answer(self, variation: Array) -> Answer:
         """Masses that answer a first variation f, d masses / d f, and F*(f), infinite where no masses answer."""
         f = variation - self.potential
