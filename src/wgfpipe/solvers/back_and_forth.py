@@ -28,7 +28,7 @@ from scipy.fft import dctn, idctn
 
 from wgfpipe.grid._envelope import lower_envelope
 from wgfpipe.measure import Array
-from wgfpipe.solvers.pointwise import Pointwise
+from wgfpipe.solvers.pointwise import Answer, Pointwise
 
 
 class BackAndForthEnd(NamedTuple):
@@ -67,9 +67,7 @@ class BackAndForth:
         self.energy, self.axes = energy, tuple(np.asarray(axis, float) for axis in axes)
         self._spacings = tuple(float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.axes)
         self._nodes = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1)
-        squares = [
-            (2.0 / h * np.sin(0.5 * np.pi * np.arange(n) / n)) ** 2 for n, h in zip(shape, self._spacings, strict=True)
-        ]
+        squares = [(2.0 / h * np.sin(0.5 * np.pi * np.arange(n) / n)) ** 2 for n, h in zip(shape, self._spacings, strict=True)]
         self._laplacian = np.sum(np.meshgrid(*squares, indexing="ij"), axis=0)
 
     def transform(self, potential: Array, dt: float) -> Array:
@@ -161,9 +159,9 @@ class BackAndForth:
         assert best is not None
         return best._replace(masses=best.masses * (mass / best.masses.sum()), iterations=iteration)
 
-    def _smoothed(self, excess: Array, answer, dt: float, caution: float) -> Array:
+    def _smoothed(self, excess: Array, answer: Answer, dt: float, caution: float) -> Array:
         """``(theta1 - theta2 Lap)^-1`` of an excess of mass, as a density."""
         theta1 = float(answer.bend.max()) / self.energy.volume
         theta2 = dt * float(answer.masses.max()) / self.energy.volume
-        modes = dctn(excess / self.energy.volume, norm="ortho") / (caution * (theta1 + theta2 * self._laplacian))
-        return idctn(modes, norm="ortho")
+        modes = np.asarray(dctn(excess / self.energy.volume, norm="ortho")) / (caution * (theta1 + theta2 * self._laplacian))
+        return np.asarray(idctn(modes, norm="ortho"))

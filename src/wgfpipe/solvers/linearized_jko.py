@@ -1,6 +1,6 @@
 """Linearized JKO step on an even grid: one inner level of the dynamic formulation, with the end density as mobility.
 
-``min over phi of  F*(phi + (dt / 2) M'(G phi)^2) - <q, phi>``, q the masses before, G differences over faces, M means over them.
+``min over phi of  F*(phi + (dt / 2) M'(G phi)^2) - <q, phi>``, q the masses before, G differences over faces, M means there.
 It is the dual of ``min over m of  sum |m|^2 / (2 dt M p) + F(p)``, p = q - G'm: one step of implicit mobility in place of a
 geodesic. At the root the masses p that answer ``f = phi + (dt / 2) M'(G phi)^2`` satisfy
 
@@ -101,7 +101,7 @@ class LinearizedJKO:
         return csc_array(bend + self.difference.T @ mobility @ self.difference)
 
     def start(self, mass: float) -> Array:
-        """A potential to start from, of the grid's shape: the constant one that is right at the minimizer of F of a mass > 0."""
+        """A potential to start from, of the grid's shape: the constant that is right at the minimizer of F of a mass > 0."""
         return np.full(self.energy.potential.shape, self.energy.level(mass))
 
     def step(
@@ -146,9 +146,7 @@ class LinearizedJKO:
         slopes = self.difference @ phi.ravel()
         cost = 0.5 * dt * float((self.mean @ masses.ravel()) @ slopes**2)
         # The answer misses the mass by less than the residual; a factor 1 + O(residual) makes it exact.
-        return LinearizedEnd(
-            masses * (mass / masses.sum()), phi, float(np.abs(gradient).sum()) / mass, cost, iterations
-        )
+        return LinearizedEnd(masses * (mass / masses.sum()), phi, float(np.abs(gradient).sum()) / mass, cost, iterations)
 
     def _descended(self, phi: Array, before: Array, gradient: Array, dt: float) -> Array | None:
         """Potential after one Newton step that lowers the dual, or the gradient where the dual is rounding; None for none."""
