@@ -375,7 +375,7 @@ def test_a_solver_refuses_what_is_no_step(cls):
 
 @EVERY
 def test_a_run_is_near_that_of_the_debiased_entropic_step(cls):
-    """Five steps of 1/8: W2 of moments .021 (linearized), .009 (primal-dual), .075 (back-and-forth); certificates are judged."""
+    """Five steps of 1/8: W2 of moments .021 (linearized), .009 (primal-dual), .075 (back-and-forth)."""
     problem, options = ornstein_uhlenbeck(), {wgfpipe.PrimalDual: {"levels": 2, "tolerance": 2e-3}}.get(cls, {})
     run = wgfpipe.solve(problem, cls(dt=0.125, **options), 0.625, 2)
     certified = float(run["residual"].max()) <= cls(dt=0.125, **options).tolerance

@@ -1,7 +1,6 @@
 """What methods share that take an exact step on an even grid, each species alone: when they apply, and the step's account."""
 
 from abc import abstractmethod
-from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -62,7 +61,7 @@ class EvenGridMethod(Method):
 
     @abstractmethod
     def solver(self, energy: Pointwise, grid: Grid) -> Any:
-        """Solver of the steps of one species; it is only ever read, so that runs in other threads may use it, too."""
+        """Solver of the steps of one species."""
 
     @abstractmethod
     def advance(self, solver: Any, masses: Array, dt: float, carried: Array | None) -> tuple[End, Array]:
@@ -85,17 +84,17 @@ class EvenGridMethod(Method):
         grid, total = problem.require_grid(), float(state.weights.sum())
         after, rows = np.zeros_like(state.weights), {}
         residual, cost, iterations = 0.0, 0.0, 0
-        solvers = _solvers(self, problem)
+        energies = _energies(problem)
         for k, (before, result) in enumerate(zip(by_sign(grid, state.weights), by_sign(grid, after), strict=True)):
             if not before.any():
                 continue
-            shape = solvers[k].energy.potential.shape
             known = state.carried[k] if state.carried.shape[1] else None
-            end, rows[k] = self.advance(solvers[k], before.reshape(shape), dt, known)
+            solver = self.solver(energies[k], grid)
+            end, rows[k] = self.advance(solver, before.reshape(energies[k].potential.shape), dt, known)
             result[:] = end.masses.ravel()
             residual += end.residual * float(before.sum()) / total
             cost, iterations = cost + end.transport_cost, iterations + end.iterations
-        carried = np.zeros((len(solvers), len(next(iter(rows.values())))))
+        carried = np.zeros((len(energies), len(next(iter(rows.values())))))
         for k, row in rows.items():
             carried[k] = row
         edge = Status.EDGE if grid.boundary @ after > EDGE_MASS * total else Status.OK
@@ -113,16 +112,14 @@ class EvenGridMethod(Method):
         return problem.require_grid().measure(state.weights)
 
 
-@lru_cache(maxsize=8)
-def _solvers(method: EvenGridMethod, problem: Problem) -> tuple[Any, ...]:
-    """Solver of every species."""
+def _energies(problem: Problem) -> list[Pointwise]:
+    """Energy of every species."""
     grid, coupling = problem.require_grid(), problem.on_grid
     fixed = np.zeros(len(grid.points)) if coupling.fixed is None else coupling.fixed
     shape = tuple(len(axis) for axis in grid.blocks[0])
     power = coupling.internal if isinstance(coupling.internal, Power) else None
     volume = float(coupling.volumes[0])
-    energies = [Pointwise(row.reshape(shape), volume, coupling.diffusion, power) for row in by_sign(grid, fixed)]
-    return tuple(method.solver(energy, grid) for energy in energies)
+    return [Pointwise(row.reshape(shape), volume, coupling.diffusion, power) for row in by_sign(grid, fixed)]
 
 
 def _uneven(problem: Problem) -> str | None:

@@ -8,8 +8,8 @@ potential at the nodes (:mod:`wgfpipe.solvers.linearized_jko`). The energy pays 
 
 Order 1 in dt, with another constant than JKO. Measured on Ornstein and Uhlenbeck's process, dt = 0.1, 32^2 nodes of
 [-5, 5]^2: after one step .018 (W2) from exact JKO, after ten .025 from it and .024 from the flow, as near as JKO, .024. Cost
-a step: 5 to 12 sparse factorizations, some 20 at the first one; 50 ms at 32^2, 0.5 s at 64^2. Pitfall: compare it with the
-flow, not with JKO steps.
+a step: 5 to 12 sparse factorizations, some 20 at the first one; 80 ms at 32^2 (23 debiased entropic steps), 0.5 s at 64^2.
+Pitfall: compare it with the flow, not with JKO steps.
 Source: Cances, Gallouet and Todeschini, Numer. Math. 146 (2020); Li, Lu and Wang, J. Comput. Phys. 416 (2020).
 """
 

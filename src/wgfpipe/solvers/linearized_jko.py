@@ -75,9 +75,8 @@ class LinearizedJKO:
         self.energy = energy
         differences, means = [], []
         for axis, (count, spacing) in enumerate(zip(shape, spacings, strict=True)):
-            ones = np.ones(count - 1)
-            along = diags_array([-ones, ones], offsets=[0, 1], shape=(count - 1, count)) / spacing
-            half = diags_array([0.5 * ones, 0.5 * ones], offsets=[0, 1], shape=(count - 1, count))
+            one = np.eye(count)
+            along, half = csr_array(np.diff(one, axis=0) / spacing), csr_array(0.5 * (one[1:] + one[:-1]))
             before, after = (eye_array(math.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
             differences.append(kron(kron(before, along), after))
             means.append(kron(kron(before, half), after))
@@ -178,7 +177,7 @@ class LinearizedJKO:
         spread = max(float(np.ptp(self.energy.potential + phi)), self.energy.diffusion) or 1.0
         diagonal = hessian.diagonal() + np.abs(flat) / spread
         active = diagonal > 0.0
-        hessian = (hessian + diags_array(np.abs(flat) / spread))[active][:, active]
+        hessian = csc_array(hessian + diags_array(np.abs(flat) / spread))[active][:, active]
         scale = 1.0 / np.sqrt(diagonal[active])
         matrix = csc_array(diags_array(scale) @ hessian @ diags_array(scale))
         factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
