@@ -57,7 +57,7 @@ def _with_fields_beside(definitions: Mapping[str, Any]) -> dict[str, Any]:
                 members.append(member | {"properties": others | member["properties"]})
             made[name] = {"title": definition["title"], "description": definition["description"], "anyOf": members}
     text = json.dumps(made)
-    return {name: definition for name, definition in made.items() if name not in moved or f"/{name}\"" in text}
+    return {name: definition for name, definition in made.items() if name not in moved or f'/{name}"' in text}
 
 
 def _partial(node: Any) -> Any:

@@ -1,5 +1,6 @@
 """Ways of computing the flow; adding one is a file here and a line in this list."""
 
+from wgfpipe.methods.back_and_forth import BackAndForth
 from wgfpipe.methods.blob import Blob
 from wgfpipe.methods.emd_prox import EMDProx
 from wgfpipe.methods.exact import Exact
@@ -19,9 +20,11 @@ from wgfpipe.methods.jko_sliced import JKOSliced
 from wgfpipe.methods.jko_sliced_generator import JKOSlicedGenerator
 from wgfpipe.methods.jko_sliced_grid import JKOSlicedGrid
 from wgfpipe.methods.langevin import Langevin
+from wgfpipe.methods.linearized_jko import LinearizedJKO
 from wgfpipe.methods.matched import Matched
 from wgfpipe.methods.negative_sobolev import NegativeSobolev
 from wgfpipe.methods.noise_injection import NoiseInjection
+from wgfpipe.methods.primal_dual import PrimalDual
 from wgfpipe.methods.prox import Prox
 from wgfpipe.methods.wfr import WassersteinFisherRao
 
@@ -47,6 +50,9 @@ METHODS = (
     NegativeSobolev,
     Matched,
     FiniteVolumes,
+    LinearizedJKO,
+    PrimalDual,
+    BackAndForth,
     Exact,
     ExactMap,
     JKOGaussian,
