@@ -30,6 +30,7 @@ class Cap(Energy):
         "Math. Models Methods Appl. Sci. 20 (2010)",
     )
     example: ClassVar[Mapping[str, Any]] = {"density": 4.0}
+    example_initial: ClassVar[Mapping[str, Any] | None] = {"kind": "ball", "radius": 0.8}
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
 
     def on(self, space: Space, x: Array, y: Array) -> Functional:

@@ -8,9 +8,9 @@ Symbols: q ``weights`` before; tau of the paper = dt; p, the masses after, answe
 Order 1 in dt. It stalls on a lattice: |p - S#q|_1 stays at some percent, which is ``residual``, and the status is
 ``not_converged`` where that is above ``tolerance``. Measured on Ornstein and Uhlenbeck's process, dt = 0.1: residuals .30,
 .099, .088, .086 after 0, 20, 100, 300 iterations on 32^2 nodes of [-5, 5]^2, and .050 at last on 64^2; W2 of the step to
-exact JKO .014, .010, .007 after 20, 100, 300. Cost an iteration: O(N), 1 ms at 32^2; a step of 100 takes 35 debiased entropic ones. Pitfalls: more
-iterations do not help where the residual stalls, a finer grid does; errors of steps add up, .075 (W2) after five at 32^2 where
-the way is .5.
+exact JKO .014, .010, .007 after 20, 100, 300. Cost an iteration: O(N), 1 ms at 32^2; a step of 100 takes 35 debiased
+entropic ones. Pitfalls: more iterations do not help where the residual stalls, a finer grid does; errors of steps add up,
+.075 (W2) after five at 32^2 where the way is .5.
 Source: Jacobs, Lee and Leger, ESAIM: COCV 27 (2021).
 """
 

@@ -8,7 +8,8 @@ Symbols: q ``weights`` before, rho_1 those after; tau of the paper = dt. Stagger
 Order 1 in dt. A step is exact up to the square of h and of 1/levels, and to the residual, which is slow: measured on Ornstein
 and Uhlenbeck's process, dt = 0.1, 32^2 nodes, 4 levels, W2 of the first step to exact JKO .0069, .0057, .0047 after 200,
 400, 1000 iterations, residuals 8e-4, 5e-4, 2e-4. Cost an iteration: 2 ms at 32^2 and 4 levels, 0.3 s a step from the last
-one's iterate and 0.7 s the first (80 and 200 debiased entropic steps). Pitfall: masses far out arrive last, and moments show it.
+one's iterate and 0.7 s the first (80 and 200 debiased entropic steps). Pitfall: masses far out arrive last, which moments
+show.
 Source: Carrillo, Craig, Wang and Wei, Found. Comput. Math. 22 (2022).
 """
 
