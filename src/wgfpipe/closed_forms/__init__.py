@@ -7,9 +7,10 @@ from wgfpipe.closed_forms.base import OUTSIDE, ClosedForm
 from wgfpipe.closed_forms.crowd import CrowdFlow
 from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.closed_forms.newtonian import NewtonianFlow
+from wgfpipe.closed_forms.sliced import SlicedFlow
 from wgfpipe.problems import Problem
 
-CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, BarenblattFlow, CrowdFlow, NewtonianFlow)
+CLOSED_FORMS: tuple[type[ClosedForm], ...] = (GaussianFlow, BarenblattFlow, CrowdFlow, SlicedFlow, NewtonianFlow)
 
 
 @lru_cache(maxsize=8)

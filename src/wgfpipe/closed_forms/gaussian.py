@@ -55,7 +55,7 @@ class GaussianFlow(ClosedForm):
         form = bowl(others, dimension)
         return None if form is None else cls(start, *form, attraction, problem.functional.diffusion)
 
-    def law(self, time: float) -> Gaussian:
+    def law_at(self, time: float) -> Gaussian:
         """Mean and covariance at a time."""
         mean, covariance = self.start
         around = self.stiffness + self.attraction * np.eye(len(mean))
@@ -63,18 +63,18 @@ class GaussianFlow(ClosedForm):
         return Gaussian(alone.mean, ornstein_uhlenbeck(mean, covariance, around, self.centre, self.diffusion, time).covariance)
 
     def density(self, points: Array, time: float) -> Array:
-        mean, covariance = self.law(time)
+        mean, covariance = self.law_at(time)
         values, axes = np.linalg.eigh(covariance)
         along = (points - mean) @ axes / np.sqrt(values)
         return np.exp(-0.5 * (along**2).sum(axis=1)) / np.sqrt(np.prod(2.0 * np.pi * values))
 
     def outside(self, low: Array, high: Array, time: float) -> float:
-        mean, covariance = self.law(time)
+        mean, covariance = self.law_at(time)
         scale = np.sqrt(2.0 * np.diag(covariance))
         return float(0.5 * (erfc((high - mean) / scale) + erfc((mean - low) / scale)).sum())
 
     def moved(self, points: Array, time: float) -> Array:
-        return self.law(time).mean + (points - self.start.mean) @ _stretch(self, time).T
+        return self.law_at(time).mean + (points - self.start.mean) @ _stretch(self, time).T
 
 
 @lru_cache(maxsize=32)
@@ -86,7 +86,7 @@ def _stretch(form: GaussianFlow, time: float) -> Array:
     def slope(at: float, entries: Array) -> Array:
         rate = -around
         if form.diffusion > 0.0:
-            rate = rate + form.diffusion * np.linalg.inv(form.law(at).covariance)
+            rate = rate + form.diffusion * np.linalg.inv(form.law_at(at).covariance)
         return (rate @ entries.reshape(size, size)).ravel()
 
     run = solve_ivp(slope, (0.0, time), np.eye(size).ravel(), method="DOP853", rtol=DIGITS, atol=DIGITS * math.exp(-50.0))

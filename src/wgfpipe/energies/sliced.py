@@ -191,6 +191,7 @@ class SlicedDistance(Functional):
 
     def __init__(self, target: Array | Gaussians, directions: Array, weights: Array | None = None) -> None:
         self.directions = directions
+        self.law = target if isinstance(target, Gaussians) else None
         if isinstance(target, Gaussians):
             self.target: AtomsOnLines | GaussiansOnLines = GaussiansOnLines(*target, directions)
         else:

@@ -90,6 +90,36 @@ def sliced_distance_flow(
     return Gaussian(mean, symmetric(found.y[:, -1].reshape(dimension, dimension), "covariance"))
 
 
+def sliced_distance_map(
+    start: Gaussian, target: Gaussian, time: float, directions: Array, diffusion: float = 0.0
+) -> tuple[Gaussian, Array]:
+    """Law at a time, and the linear part T (d, d) of the map of the flow, to 1e-10 of their sizes.
+
+    The velocity ``-G (x - m) + D S^-1 (x - m)`` of a point is linear around the mean, so ``T' = (D S^-1 - G) T``, S = T S_0 T'.
+    """
+    from scipy.integrate import solve_ivp
+
+    covariance = positive_definite(start.covariance, "covariance of the start")
+    goal = positive_definite(target.covariance, "covariance of the target", semidefinite=True)
+    dimension, ends = len(covariance), _deviations(directions, goal)
+
+    def change(_: float, flat: Array) -> Array:
+        stretch = flat.reshape(dimension, dimension)
+        current = stretch @ covariance @ stretch.T
+        rates = 1.0 - ends / _deviations(directions, current)
+        pull = (directions.T * rates) @ directions / len(directions)
+        return ((diffusion * np.linalg.inv(current) - pull) @ stretch).ravel()
+
+    found = solve_ivp(change, (0.0, time), np.eye(dimension).ravel(), "DOP853", rtol=TOLERANCE, atol=TOLERANCE)
+    if not found.success:
+        raise ArithmeticError(f"the map was not followed to the time {time}: {found.message}")
+    stretch = found.y[:, -1].reshape(dimension, dimension)
+    rates, axes = np.linalg.eigh(directions.T @ directions / len(directions))
+    shift = np.asarray(start.mean, float) - np.asarray(target.mean, float)
+    mean = np.asarray(target.mean, float) + axes @ (np.exp(-time * rates) * (axes.T @ shift))
+    return Gaussian(mean, symmetric(stretch @ covariance @ stretch.T, "covariance")), stretch
+
+
 def isotropic_deviation_at_rest(target: float, dimension: int, diffusion: float) -> float:
     """Standard deviation at which an isotropic Gaussian rests: ``(s* + sqrt(s*^2 + 4 D d)) / 2``."""
     return 0.5 * (target + math.sqrt(target**2 + 4.0 * diffusion * dimension))
