@@ -1,5 +1,6 @@
 # make reproduce   the environment, the whole experiment and its report (results/report.html)
 # make test        the tests
+# make slow        the tests that take minutes: networks in twelve dimensions, large clouds of points
 # make lint        ruff, pyright, snakefmt, snakemake --lint
 # make benchmark   timings as ratios, written to benchmarks/README.md
 # make env         the environment alone (.venv, locked versions)
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Let uv look where pip is told to: a CPU build of torch on offer there wins over gigabytes of CUDA.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: reproduce test lint benchmark env lock clean
+.PHONY: reproduce test slow lint benchmark env lock clean
 
 reproduce: env
 	@start=$$(date +%s); snakemake --cores $(CORES) && \
@@ -20,7 +21,10 @@ reproduce: env
 	  echo "the report is results/report.html"
 
 test: env
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark -m "not slow"
+
+slow: env
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark -m slow
 
 lint: env
 	ruff check .
