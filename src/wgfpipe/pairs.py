@@ -19,13 +19,13 @@ BOTH, ALONE, NOISY = "yes", "alone", "with entropy"
 def small_problem(energy: type[Any], noisy: bool = False) -> Problem:
     """A small problem with the example of an energy; ValueError where it has no meaning with an entropy."""
     own = {"kind": plugins.kind_of(energy), **energy.example}
-    terms = {"energy": {"own": own, "noise": NOISE}} if noisy else {"energy": own}
+    section: Any = {"own": own, "noise": NOISE} if noisy else own
     if energy.example_space is None:
         grid = {"half_width": 3.0, "points_per_axis": 16}
-        return problem(data=dict(energy.example_data), grid=grid, **terms)
+        return problem(data=dict(energy.example_data), energy=section, grid=grid)
     law = dict(energy.example_initial or {"kind": "gaussian", "mean": 0.0, "std": 0.5})
     grid = {"half_width": 3.5, "points_per_axis": 16}
-    return problem(space=dict(energy.example_space), initial=law, grid=grid, **terms)
+    return problem(space=dict(energy.example_space), initial=law, energy=section, grid=grid)
 
 
 def why_not(method: type[Any], setting: Problem) -> str | None:

@@ -159,7 +159,7 @@ def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistak
             differing = [key for key in ("seed", "data", "horizon", "save_at") if spec.get(key) != first.get(key)]
             if "space" in spec:
                 mistakes.append(mistake(where, "cells", cell, "networks, whose functions compare; this cell has none"))
-            elif not cells[cell].state_space.two_layer:
+            elif not getattr(cells[cell].state_space, "two_layer", False):
                 expected = f"two-layer networks, which are pictured side by side; {cell!r} is none"
                 mistakes.append(mistake(where, "cells", cell, expected))
             elif differing:

@@ -17,6 +17,7 @@ from itertools import product
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from wgfpipe.grid.grid import Grid
@@ -91,7 +92,7 @@ class Convolution:
             for n, cyclic in zip(self._shape, self._cyclic, strict=True)
         )
         self._table = self._values()
-        self._transform = fft.rfftn(self._table)
+        self._transform = _transformed(self._table)
 
     def potential(self, masses: Array) -> Array:
         """``W * p`` at every node, (atom,)."""
@@ -110,20 +111,20 @@ class Convolution:
         return np.stack([self._convolved(masses, transform) for transform in self._slopes], axis=1)
 
     @cached_property
-    def _absolute(self) -> Array:
-        return fft.rfftn(np.abs(self._table))
+    def _absolute(self) -> NDArray[np.complex128]:
+        return _transformed(np.abs(self._table))
 
     @cached_property
-    def _slopes(self) -> list[Array]:
+    def _slopes(self) -> list[NDArray[np.complex128]]:
         """Transforms of the derivative of W by each parameter."""
         slopes = np.sum([self._tabulated(kernel.gradient, len(self._shape)) for kernel in self.kernels], axis=0)
         self._check(slopes, "slope")
-        return [fft.rfftn(slope) for slope in slopes]
+        return [_transformed(slope) for slope in slopes]
 
-    def _convolved(self, masses: Array, transform: Array) -> Array:
+    def _convolved(self, masses: Array, transform: NDArray[np.complex128]) -> Array:
         by_sign = masses.reshape(len(self.grid.signs), *self._shape)
-        spectrum = fft.rfftn(by_sign.sum(axis=0), self._lengths)
-        field = fft.irfftn(spectrum * transform, self._lengths)[tuple(slice(n) for n in self._shape)]
+        spectrum = _transformed(by_sign.sum(axis=0), self._lengths)
+        field = np.asarray(fft.irfftn(spectrum * transform, self._lengths))[tuple(slice(n) for n in self._shape)]
         return np.tile(field.ravel(), len(self.grid.signs))
 
     def _values(self) -> Array:
@@ -187,3 +188,8 @@ def cell_mean(function: Callable[[Array], Array], spacings: Array) -> float:
             share = float(np.prod(weights[chosen])) / 2.0 ** (d - 1) if d > 1 else 1.0
             total += share * float(along @ function(lengths[:, None] * end)) / d
     return total
+
+
+def _transformed(values: Array, lengths: tuple[int, ...] | None = None) -> NDArray[np.complex128]:
+    """Fourier transform of real values, padded with zeros to lengths."""
+    return np.asarray(fft.rfftn(values, lengths))

@@ -84,10 +84,17 @@ class Samples(Law):
         if self.digest is not None and (found := digest_of_file(path)) != self.digest:
             expected = f"the file that the config was read with, of digest {self.digest}; it has changed to {found}: start anew"
             raise LawError("path", self.path, expected)
-        shared = {"path": str(path)} | self.model_dump(include={"separator", "decimal", "standardize"})
         columns = {"x": self.columns[:-1], "y": self.columns[-1]}  # the last is the label to the reader
         try:
-            made = CSV(x=self.columns, y="", **shared).model_copy(update=columns).samples(np.random.default_rng(0))
+            table = CSV(
+                x=self.columns,
+                y="",
+                path=str(path),
+                separator=self.separator,
+                decimal=self.decimal,
+                standardize=self.standardize,
+            )
+            made = table.model_copy(update=columns).samples(np.random.default_rng(0))
         except DataError as error:
             key = "columns" if error.key in ("x", "y") else error.key
             raise LawError(key, error.value, error.expected) from None
