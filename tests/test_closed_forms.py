@@ -7,9 +7,9 @@ import pytest
 
 import wgfpipe
 from wgfpipe.closed_forms import CLOSED_FORMS, closed_form
-from wgfpipe.energies.internal import Cap
 from wgfpipe.energies.kernels import Newtonian
 from wgfpipe.energies.sliced import SlicedDistance
+from wgfpipe.internal import Cap
 from wgfpipe.methods.exact import Exact
 from wgfpipe.methods.exact_map import ExactMap
 from wgfpipe.methods.jko_gaussian import JKOGaussian

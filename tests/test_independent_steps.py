@@ -9,9 +9,9 @@ import pytest
 from conftest import make_problem, ornstein_uhlenbeck, ring, well
 
 import wgfpipe
-from wgfpipe.energies.internal import Power
 from wgfpipe.energies.terms import Terms
 from wgfpipe.grid.grid import Grid
+from wgfpipe.internal import Power
 from wgfpipe.results.schema import measure_at
 from wgfpipe.solvers import gaussian
 from wgfpipe.solvers.back_and_forth import BackAndForth

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 import wgfpipe
-from wgfpipe.energies import internal
+from wgfpipe import internal
 from wgfpipe.energies.terms import Terms
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import GibbsKernel

@@ -140,7 +140,7 @@ def test_diagnostics_are_stored_with_their_words_and_survive_a_checkpoint(tmp_pa
     for name, words in method.diagnostics.items():
         assert whole[name].dims == ("step",)
         assert whole[name].attrs == {"long_name": words, "units": "1"}
-    validate(whole.assign_attrs(Conventions="", source="", wgfpipe_schema="2", wgfpipe_version=""), "trajectory")
+    validate(whole.assign_attrs(Conventions="", source="", wgfpipe_schema="3", wgfpipe_version=""), "trajectory")
 
     class Stop(Exception):
         pass

@@ -16,6 +16,7 @@ SOURCE = Path(wgfpipe.__file__).parent
 LAYERS = (
     {
         "declared",
+        "digests",
         "expression",
         "section",
         "measure",
@@ -24,6 +25,7 @@ LAYERS = (
         "compiled",
         "coordinates",
         "losses",
+        "internal",
         "mixtures",
         "seeds",
         "times",
@@ -32,6 +34,7 @@ LAYERS = (
     {"grid", "transport", "spaces", "solvers"},
     {"laws", "energies", "datasets"},
     {"problems"},
+    {"closed_forms"},
     {"methods", "distances"},
     {"plugins"},
     {"results", "checkpoint"},
@@ -39,6 +42,7 @@ LAYERS = (
     {"config"},
     {"pipeline", "report"},
     {"library"},
+    {"pairs"},
     {"__init__", "__main__"},
 )
 """From what knows nothing of the others to what knows everything."""

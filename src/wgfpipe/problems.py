@@ -12,10 +12,10 @@ import numpy as np
 
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
-from wgfpipe.energies.internal import Internal
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.convolution import Convolution
 from wgfpipe.grid.grid import Grid
+from wgfpipe.internal import Internal
 from wgfpipe.laws.base import Initial as Law
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Measure, Sign

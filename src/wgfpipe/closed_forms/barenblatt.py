@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from wgfpipe.closed_forms.base import ClosedForm
-from wgfpipe.energies.internal import Power
+from wgfpipe.internal import Power
 from wgfpipe.laws.barenblatt import Barenblatt as Law
 from wgfpipe.measure import Array
 from wgfpipe.problems import Problem

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from wgfpipe.closed_forms.base import ClosedForm, bowl
-from wgfpipe.energies.internal import Cap
+from wgfpipe.internal import Cap
 from wgfpipe.laws.ball import Ball
 from wgfpipe.measure import Array
 from wgfpipe.problems import Problem

@@ -12,8 +12,8 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from wgfpipe.energies.internal import Internal
 from wgfpipe.grid.convolution import PairKernel
+from wgfpipe.internal import Internal
 from wgfpipe.losses import Loss, Squared
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.solvers.dual import first_matrix

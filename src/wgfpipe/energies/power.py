@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from wgfpipe.energies import internal
+from wgfpipe import internal
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import Density, Functional
 from wgfpipe.measure import Array

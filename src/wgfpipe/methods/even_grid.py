@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from wgfpipe.energies.internal import Power
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, mass_error
+from wgfpipe.internal import Power
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.finite_volume import EVEN

@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.energies.internal import Power
 from wgfpipe.grid.lattice import by_sign, mass_error
+from wgfpipe.internal import Power
 from wgfpipe.measure import Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.grid_steps import EDGE_MASS

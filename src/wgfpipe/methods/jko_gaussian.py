@@ -43,6 +43,7 @@ class JKOGaussian(Method):
     support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     takes_entropy: ClassVar[bool] = True
+    closed_form: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     certificate: ClassVar[str] = "none: it is a formula"
     references: ClassVar[tuple[str, ...]] = (

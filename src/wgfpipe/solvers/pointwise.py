@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import wrightomega, xlogy
 
-from wgfpipe.energies.internal import Power
+from wgfpipe.internal import Power
 from wgfpipe.measure import Array
 
 MAX_ROOT_STEPS = 60
