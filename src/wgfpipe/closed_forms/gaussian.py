@@ -2,7 +2,7 @@
 
 ``F = int (x - m)' A (x - m) / 2 dmu + (k / 4) iint |x - y|^2 dmu dmu + D int rho log rho``: the mean follows the potential
 alone, and the covariance that of the stiffness A + k (:func:`wgfpipe.solvers.gaussian.ornstein_uhlenbeck`). The map is
-linear, ``T' = (D S^-1 - A - k) T``; it is integrated to 12 digits.
+linear, ``T' = (D S^-1 - A - k) T``: known where all commute, and integrated to 12 digits elsewhere.
 Source: Uhlenbeck and Ornstein, Phys. Rev. 36 (1930); McKean, PNAS 56 (1966); Risken, The Fokker-Planck Equation (1989).
 """
 
@@ -24,6 +24,15 @@ from wgfpipe.solvers.gaussian import Gaussian, ornstein_uhlenbeck
 
 DIGITS = 1e-12
 """Relative error of the map in a time step of its integration."""
+
+AT_REST = 40.0
+"""Relaxation times after which nothing is left to relax, e^-40 = 4e-18."""
+
+LONG = 1e5
+"""Times, in units of the fastest rate, that an integration would take too many steps for: the map is not known there."""
+
+COMMUTE = 1e-14
+"""Entries off the diagonal, as a share of the largest, that rounding leaves of matrices that commute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,5 +98,17 @@ def _stretch(form: GaussianFlow, time: float) -> Array:
             rate = rate + form.diffusion * np.linalg.inv(form.law_at(at).covariance)
         return (rate @ entries.reshape(size, size)).ravel()
 
+    rates = np.linalg.eigvalsh(around)
+    if rates[0] > 0.0:
+        time = min(time, AT_REST / rates[0])  # at rest the slope is zero
+    before, after = form.start.covariance, form.law_at(time).covariance
+    if not np.isfinite(after).all():
+        return np.full((size, size), math.nan)
+    values, axes = np.linalg.eigh(before)
+    turned = axes.T @ around @ axes
+    if np.abs(turned - np.diag(np.diag(turned))).max() <= COMMUTE * np.abs(turned).max():  # every axis moves alone
+        return (axes * np.sqrt(np.diag(axes.T @ after @ axes) / values)) @ axes.T
+    if time * np.abs(rates).max() > LONG:
+        return np.full((size, size), math.nan)
     run = solve_ivp(slope, (0.0, time), np.eye(size).ravel(), method="DOP853", rtol=DIGITS, atol=DIGITS * math.exp(-50.0))
     return run.y[:, -1].reshape(size, size)

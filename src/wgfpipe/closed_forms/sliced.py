@@ -4,6 +4,7 @@ Directions are those of the energy, for which the equations hold whatever they a
 Source: Bonnotte, PhD thesis, Universite Paris-Sud 2013, chapter 5; Liutkus et al., ICML 2019 (with an entropy).
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -68,5 +69,9 @@ class SlicedFlow(ClosedForm):
 
 @lru_cache(maxsize=32)
 def _at(form: SlicedFlow, time: float) -> tuple[Gaussian, Array]:
-    """Law at a time, and the linear part of the map to there."""
-    return sliced_distance_map(form.start, form.target, time, form.directions, form.diffusion)
+    """Law at a time, and the linear part of the map to there; no numbers where the map was not followed so far."""
+    try:
+        return sliced_distance_map(form.start, form.target, time, form.directions, form.diffusion)
+    except ArithmeticError:  # the run ends there, and is said to have diverged
+        unknown = np.full_like(form.start.covariance, math.nan)
+        return Gaussian(np.full_like(form.start.mean, math.nan), unknown), unknown

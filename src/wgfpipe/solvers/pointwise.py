@@ -133,7 +133,7 @@ class Pointwise:
         """
         goal, c = density - step * self.potential, step * self.diffusion
         if self.power is None:
-            return c * wrightomega((goal - c) / c - math.log(c))
+            return c * wrightomega((goal - c) / c - np.log(c))
         if self.diffusion == 0.0 and self.power.exponent == 2.0:
             return np.maximum(goal, 0.0) / (1.0 + 2.0 * step * self.power.strength)
         return self._proximal_by_newton(goal - c, step)

@@ -26,6 +26,12 @@ from wgfpipe.solvers.gaussian import MAX_CONDITION, Gaussian, positive_definite,
 TOLERANCE = 1e-12
 """Relative error of a step of the integration."""
 
+LONG = 1e3
+"""Time by which most flows have come to rest; an integration takes about a step for each unit of it."""
+
+MOVING = 1e-10
+"""Rate of a map, in units of its size, below which it is at rest: the accuracy of the integration."""
+
 
 def plane_directions(condition: float) -> Array:
     """Directions of the plane, (line, 2), by which means over all directions are known to rounding.
@@ -110,7 +116,10 @@ def sliced_distance_map(
         pull = (directions.T * rates) @ directions / len(directions)
         return ((diffusion * np.linalg.inv(current) - pull) @ stretch).ravel()
 
-    found = solve_ivp(change, (0.0, time), np.eye(dimension).ravel(), "DOP853", rtol=TOLERANCE, atol=TOLERANCE)
+    end = min(time, LONG)
+    found = solve_ivp(change, (0.0, end), np.eye(dimension).ravel(), "DOP853", rtol=TOLERANCE, atol=TOLERANCE)
+    if end < time and not np.abs(change(end, found.y[:, -1])).max() <= MOVING:
+        raise ArithmeticError(f"the map was not followed to the time {time}: at {end:g} it still moves")
     if not found.success:
         raise ArithmeticError(f"the map was not followed to the time {time}: {found.message}")
     stretch = found.y[:, -1].reshape(dimension, dimension)
