@@ -33,6 +33,7 @@ LAYERS = (
     },
     {"grid", "transport", "spaces", "solvers"},
     {"laws", "energies", "datasets"},
+    {"coupling"},
     {"problems"},
     {"closed_forms"},
     {"methods", "distances"},

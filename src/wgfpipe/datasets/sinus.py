@@ -1,4 +1,4 @@
-"""A sine on equally spaced inputs, ``y = amplitude sin(pi frequency x) + noise`` on [-1, 1]: the notes' first example."""
+"""A sine on equally spaced inputs, ``y = amplitude sin(pi frequency x) + noise`` on [-1, 1], the first example."""
 
 from collections.abc import Mapping
 from pathlib import Path

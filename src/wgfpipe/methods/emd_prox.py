@@ -4,7 +4,7 @@
 current and the previous neurons, then the minimum over theta with that plan fixed (a smooth-by-parts problem, L-BFGS with
 strong Wolfe line search), until the plan no longer changes. Each half lowers the objective, so the step descends. For this
 energy the identity coupling is optimal at small dt, and the step is the proximal point of :mod:`wgfpipe.methods.prox`; the
-stored ``plan_off_diagonal`` shows whether it was. Symbols: lambda of the notes = dt. ``residual`` is the distance of the
+stored ``plan_off_diagonal`` shows whether it was. Symbols: lambda of the paper = dt. ``residual`` is the distance of the
 neurons to their own proximal points, root mean square over the mass: zero at a minimum, on activation lines too, where the
 gradient jumps and L-BFGS stalls; a step counts as converged when that is a small share of what the neurons moved. Order 1 in
 dt. Angles are taken where they have turned to, not modulo the circle. Cost a step: at least one EMD solve a sign, O(atom^3)

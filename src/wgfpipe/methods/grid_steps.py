@@ -6,13 +6,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from wgfpipe.coupling import Coupling
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import MAX_EXPONENT_RANGE, UNIFORM, GibbsKernel
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
-from wgfpipe.problems import Coupling, Problem
+from wgfpipe.problems import Problem
 from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, solve_scaling
 from wgfpipe.solvers.scaling import StepEnd
 from wgfpipe.status import Status

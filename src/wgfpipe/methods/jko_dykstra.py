@@ -1,11 +1,11 @@
-"""Entropic JKO on a grid by Algorithm 1 of the notes (Dykstra / scaling iterations), the method of reference.
+"""Entropic JKO on a grid by Algorithm 1 of Peyre (Dykstra / scaling iterations), the method of reference.
 
 ``min over plans pi of  epsilon KL(pi | gibbs) + 2 dt F(pi 1)  subject to  pi^T 1 = q`` by alternating KL projections:
 
     p = prox^KL_{(2 dt/epsilon) F}(gibbs b),  a = p / (gibbs b),  b = q / (gibbs a),
 
 stopped when ``|b * gibbs a - q|_1 / |q|_1`` for the a of one iteration and the b of the one before is below the tolerance.
-Symbols: epsilon = gamma of the notes, 2 dt = their tau, gibbs = their xi. The extra Dykstra variables cancel here: the
+Symbols: epsilon = gamma of the paper, 2 dt = its tau, gibbs = its xi. The extra Dykstra variables cancel here: the
 second constraint is affine, and the first prox is taken of gibbs b itself. The KL-prox of the loss,
 ``p = z exp(-(2 dt/epsilon) V)`` with the mass of each sign imposed, is the root of v = A p - centre in R^n, found by Newton
 with the Jacobian ``I + (2 dt/epsilon) Cov_p(A) Phi''(v)`` (2-3 iterations). The start is ``b = q / (gibbs a)`` with the a

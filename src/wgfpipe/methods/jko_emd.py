@@ -12,7 +12,7 @@ cannot fill an empty node: the transform's map, on whose images every optimal p 
 a share of its image masses is mixed in whenever it reaches them. The best masses met are returned, staying (p = q) among them.
 ``residual`` is their objective less the best bound: a duality gap.
 
-Symbols: the notes' tau = 2 dt. Order 1 in dt where mass moves; pinned like jko_exact where dt |dV| < h / 2. Pitfalls: it is a
+Symbols: tau of the paper = 2 dt. Order 1 in dt where mass moves; pinned like jko_exact where dt |dV| < h / 2. Pitfalls: it is a
 subgradient method, 70 exact plans for a gap of a fiftieth of the energy released and 150 for half of that (measured on 24^2
 nodes, dt = 0.75), where jko_exact needs 7 maps for 1e-8; and the cost matrix is dense. Cost a step: 5-200 EMD solves a sign,
 O(node^3) at worst (measured: 0.03 s a plan for both signs on 24^2 nodes, 1 s on 64^2).

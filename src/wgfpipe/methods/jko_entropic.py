@@ -2,10 +2,11 @@
 
 ``min over plans pi >= 0 with pi^T 1 = q of  epsilon KL(pi | gibbs) + 2 dt F(pi 1)``  (no transport between signs).
 
-Symbols: q ``weights`` before, p after; epsilon = gamma of the notes, 2 dt = their tau; gibbs = their xi, which compares masses
+Symbols: q ``weights`` before, p after; epsilon = gamma of the paper, 2 dt = its tau; gibbs = its xi, which compares masses
 per volume of the nodes; v = f - centre. For a fixed v the masses answer in two kernel applications, or in some tens where an
 entropy or ``debias`` changes the exponent of p (:mod:`wgfpipe.solvers.scaling`). The v of the outputs that answer it is
-a root, found in 3-9 responses (:mod:`wgfpipe.solvers.dual`).
+a root, found in 3-9 responses (:mod:`wgfpipe.solvers.dual`). An energy with a function of the density has no outputs, and the
+masses of the nodes are the unknowns (:mod:`wgfpipe.solvers.newton_scaling`).
 
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy (plain), which dt -> 0 takes ever farther from that of F, and of F
 itself (debiased, up to O(epsilon^2) a step). Where points act on one another their field is that of the masses before the
@@ -19,13 +20,13 @@ Source: Peyre, SIAM J. Imaging Sci. 8 (2015), entropic JKO; debiasing after Jana
 """
 
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from wgfpipe.coupling import Coupling
 from wgfpipe.expression import PositiveExpression
 from wgfpipe.grid.arithmetic import TINY, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import GibbsKernel
@@ -44,8 +45,9 @@ from wgfpipe.methods.grid_steps import (
     spread_of_debiasing,
     unequal_nodes,
 )
-from wgfpipe.problems import Coupling, Problem
+from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES
+from wgfpipe.solvers.fields import FieldSearch
 from wgfpipe.solvers.scaling import ENTERED, Step, StepEnd, solve_step
 from wgfpipe.status import Info, Status
 
@@ -57,9 +59,6 @@ MAX_FIELDS = 50
 
 OVERSHOT = 1e-3
 """Rise of the energy in a step, as a share of its size, that is reported: a kernel of 2 h^2 alone makes 1e-5 at rest."""
-
-MIXED = 5
-"""Fields before the last that are mixed with it."""
 
 
 class EntropicState(NamedTuple):
@@ -141,7 +140,7 @@ class JKOEntropic(Method):
         """Solve a step, and return the energy whose field it was solved in."""
         interaction, before = problem.on_grid.interaction, state.weights
         energy, guess = problem.on_grid.frozen(before), extrapolated(state.history)
-        fields = None if interaction is None or self.field == "frozen" else _Fields(interaction.potential(before))
+        fields = None if interaction is None or self.field == "frozen" else FieldSearch(interaction.potential(before))
         tried, responses, applications = 0, 0, 0
         while True:
             end = self._solved(problem, energy, gibbs, state, guess, matrix, dt)
@@ -217,29 +216,3 @@ def _overshot(problem: Problem, frozen: Coupling, before: Array, end: StepEnd) -
         return False
     value = energy.value(before)
     return energy.value(end.weights, end.outputs) > value + OVERSHOT * problem.energy_size
-
-
-class _Fields:
-    """Search for the field that a step itself makes: Anderson's mixing of the last fields, in root mean squares over the mass.
-
-    It minimizes the residual over the fields that were tried, and so is GMRES where the answer to a field is linear. Repetition
-    alone contracts by about dt times the steepest slope of a force, and not at all beyond 1.
-    """
-
-    def __init__(self, field: Array) -> None:
-        self.tried, self.residuals = [field], []
-
-    def next(self, answer: Array, weights: Array) -> tuple[Array, float]:
-        """Field to try (atom,) after an answer (atom,) of masses (atom,), and the share by which the answer is another."""
-        shares = weights / weights.sum()
-        residual = answer - self.tried[-1]
-        residual = residual - shares @ residual  # a constant moves nothing
-        self.residuals.append(residual)
-        size, left = (math.sqrt(float(shares @ values**2)) for values in (answer, residual))
-        changes = np.diff(self.residuals, axis=0).reshape(-1, len(answer)).T
-        steps = np.diff(self.tried, axis=0).reshape(-1, len(answer)).T
-        roots = np.sqrt(shares)
-        mixture = np.linalg.lstsq(roots[:, None] * changes, roots * residual, rcond=None)[0]
-        self.tried = [*self.tried[-MIXED:], self.tried[-1] + residual - (steps + changes) @ mixture]
-        self.residuals = self.residuals[-MIXED:]
-        return self.tried[-1], left / size if size > 0.0 else left

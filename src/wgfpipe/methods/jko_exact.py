@@ -10,7 +10,7 @@ by fully-corrective Frank-Wolfe over such maps: p = sum_k lambda_k (T_k)#q with 
 gives the next map. The plan that mixes the maps is feasible, so ``gap = primal - D(u)`` bounds the distance of both to the
 optimum, whatever the iteration did: it is stored as ``residual``.
 
-Symbols: the notes' tau = 2 dt. Order 1 in dt where mass moves; but it moves along an axis only if dt |dV| > h / 2, below
+Symbols: tau of the paper = 2 dt. Order 1 in dt where mass moves; but it moves along an axis only if dt |dV| > h / 2, below
 which it stays where it is: unlike the regularized step this one cannot resolve small steps. Every step compares what it moved
 the mass of each node with that node's own proximal point off the lattice; once a quarter of the mean displacement is lost,
 over the steps so far, the status is ``pinned``. Cost a step: one

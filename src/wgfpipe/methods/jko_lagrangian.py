@@ -10,7 +10,7 @@ dead one within dt V / 2 of its activation line is moved by JKO and never by gra
 tunnelling can be split by the exact step and not by this one: the gap then stays at that neuron's mass times its gain.
 The identity coupling is optimal whatever the gap: every neuron is at the lowest sum of transport and one common potential.
 
-Symbols: the notes' tau = 2 dt. Pitfall: with both layers trained the energy falls like the square of a neuron, and a slope of
+Symbols: tau of the paper = 2 dt. Pitfall: with both layers trained the energy falls like the square of a neuron, and a slope of
 the loss with dt max |G| >= 1 over unit w, V = alpha G(w), is answered by no place at all; the solution has none of these, and
 the search for it keeps to slopes that have an answer. Cost a step: 3-8 responses of O(sample x atom). Order 1 in dt.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Rockafellar, SIAM J. Control Optim. 14 (1976).

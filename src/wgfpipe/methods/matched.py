@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from wgfpipe.coupling import Coupling
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.grid import Grid
@@ -36,7 +37,7 @@ from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.grid_steps import AT_REST, EDGE_MASS, PINNED_MOBILITY, kernel_of, numbers_for, unequal_nodes
-from wgfpipe.problems import Coupling, Problem
+from wgfpipe.problems import Problem
 from wgfpipe.solvers.scaling import ENTERED
 from wgfpipe.status import Info, Status
 

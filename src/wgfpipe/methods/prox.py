@@ -6,7 +6,7 @@ minimum is the global one. No coupling is computed; ``plan_off_diagonal`` is 0 w
 the dual of transport, proves that the identity is optimal, and NaN where it does not (long steps, neurons held at activation
 lines). The step is the dual equation of :mod:`wgfpipe.solvers.dual`: for a fixed slope of the loss every neuron solves its own
 small proximal problem, started where it is, so neurons stay in the basin of the flow and do not tunnel as a global
-minimizer may. Symbols: gamma or lambda of the notes = dt. Cost a step: 3-8 responses of O(sample x atom x param), and one
+minimizer may. Symbols: gamma or lambda of the papers = dt. Cost a step: 3-8 responses of O(sample x atom x param), and one
 search of nearest neighbours for the proof.
 Order 1 in dt. ``transport_cost`` is that of the identity coupling, ``residual`` that of the dual equation.
 Source: Martinet 1970; Rockafellar, SIAM J. Control Optim. 14 (1976).
