@@ -1,6 +1,6 @@
 """Fixed output signs: ``m(theta; x) = sign * relu(<theta, x>)``, theta = (w, b).
 
-The notes' two-dimensional setting: for one-dimensional data the measure lives on the (w, b) plane, one copy of the plane a
+The two-dimensional setting: for one-dimensional data the measure lives on the (w, b) plane, one copy of the plane a
 sign. The model is 1-homogeneous, so a step ``lr`` on the parameters of ``f = (1/m) sum_i m(theta_i; x)`` moves flow time
 ``lr / m``. Source: Mei, Montanari and Nguyen, PNAS 115 (2018); Chizat and Bach, NeurIPS 2018.
 """
