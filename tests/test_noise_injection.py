@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import make_problem, ring
 from pydantic import ValidationError
 
 import wgfpipe
 from wgfpipe.energies.mmd import MMD
 from wgfpipe.measure import Measure
+from wgfpipe.methods.base import Solved
 from wgfpipe.methods.noise_injection import LEAST_DESCENT, LOWERED, RAISED, NoiseInjection
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import stack, validate
@@ -131,6 +132,13 @@ def test_what_is_no_level_is_refused():
 
 
 # Diagnostics of a method
+
+
+def test_injected_noise_has_no_say_about_the_flow_itself():
+    """It is another flow where beta is not zero, and a verdict does not count it among those that should follow."""
+    problem = ring()
+    assert NoiseInjection(dt=0.1, beta=0.0).solves(problem, 0.1, 3) == Solved()
+    assert NoiseInjection(dt=0.1, beta=0.5).solves(problem, 0.1, 3).metric != "w2"
 
 
 def test_diagnostics_are_stored_with_their_words_and_survive_a_checkpoint(tmp_path):

@@ -23,7 +23,7 @@ class Cap(Energy):
     kind: Literal["cap"] = "cap"
     density: float = Field(gt=0, description="the largest density kappa")
     title: ClassVar[str] = "cap on the density"
-    formula: ClassVar[str] = "ρ ≤ κ"  # noqa: RUF001
+    formula: ClassVar[str] = "χ<sub>ρ ≤ κ</sub>(μ)"  # noqa: RUF001
     equation: ClassVar[str] = "crowd motion"
     references: ClassVar[tuple[str, ...]] = (
         "Maury, Roudneff-Chupin and Santambrogio, A Macroscopic Crowd Motion Model of Gradient Flow Type, "

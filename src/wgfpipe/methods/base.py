@@ -50,7 +50,7 @@ class Solved(NamedTuple):
     entropy : float
         The D of F + D * entropy, with the steps that were taken; 0 for the flow of F itself.
     metric : str
-        The metric whose gradient flow it is: ``w2``, ``sliced``, or ``negative Sobolev``.
+        The metric whose gradient flow it is: ``w2``, ``sliced``, ``negative Sobolev``, or w2 with gradients beside the points.
     bias : float
         Displacement by the end, as a W2, that theory predicts of the scheme itself.
     caveat : str
@@ -58,7 +58,7 @@ class Solved(NamedTuple):
     """
 
     entropy: float = 0.0
-    metric: Literal["w2", "sliced", "negative Sobolev"] = "w2"
+    metric: Literal["w2", "sliced", "negative Sobolev", "w2 with injected noise"] = "w2"
     bias: float = 0.0
     caveat: str = ""
 
