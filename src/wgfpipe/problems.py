@@ -334,7 +334,9 @@ class Problem:
         The building block of explicit schemes; see :meth:`wgfpipe.spaces.base.Parametrization.advance`. The masses
         and signs are those of the initial measure unless others are ``carried``.
         """
-        carried, outputs = self.carried if carried is None else carried, self.functional.outputs
+        outputs = self.functional.outputs
+        if carried is None:
+            carried = self.carried
         if outputs is not None:
             return outputs.advance(state, base, dt, carried)
         force = self.functional.gradient(Measure(state.points, *carried), state.points, carried.sign)

@@ -93,12 +93,13 @@ class Outputs:
 
     def advance(self, state: ParticleState, base: Array, dt: float, carried: Carried) -> tuple[ParticleState, float]:
         """Return the points ``base - dt grad V(points)`` with their outputs, and their energy."""
-        if self.neurons is None:
+        neurons = self.neurons
+        if neurons is None:
             moved = self.space.retract(base - dt * self.decay * state.points, state.points)
             return ParticleState(moved, state.prediction), self.value(moved, carried.weights, state.prediction)
         if self.decay == 0.0:
-            return self.neurons.advance(state, base, dt, carried, self.samples)
-        after, loss = self.neurons.advance(state, base - dt * self.decay * state.points, dt, carried, self.samples)
+            return neurons.advance(state, base, dt, carried, self.samples)
+        after, loss = neurons.advance(state, base - dt * self.decay * state.points, dt, carried, self.samples)
         return after, loss + 0.5 * self.decay * float(carried.weights @ (after.points**2).sum(axis=1))
 
     def prox(self, anchor: Array, start: Array, sign: Sign, v: Array, dt: float) -> Array:

@@ -34,10 +34,13 @@ def _squared_distance(prediction, y):  # pragma: no cover - compiled
 
 @_relaxed
 def advance_two(points, base, weights, sign, x, y, bend, outputs, dt):  # pragma: no cover - compiled
-    """Two parameters: return ``base - dt grad V(points)``, (2, atom), the outputs there, (sample,), and their loss.
+    """Two parameters: return ``base - dt grad V(points)``, (atom, 2), the outputs there, (sample,), and their loss.
+
+    Points lie in columns, as Fortran has them; turned in here, where it costs nothing.
 
     A sample (a, b), b > 0, is b times the sample (a / b, 1), which costs one multiplication less a neuron.
     """
+    points, base = points.T, base.T
     n_atoms, n_samples = points.shape[1], len(y)
     n_even = n_samples + n_samples % 2  # beside an odd last sample, one without slope whose outputs are dropped
     position, slope, prediction = np.zeros(n_even), np.zeros(n_even), np.zeros(n_even)
@@ -73,7 +76,7 @@ def advance_two(points, base, weights, sign, x, y, bend, outputs, dt):  # pragma
             _outputs_of_two(moved0, moved1, signed, position, j, prediction)
     for j in range(n_samples):
         prediction[j] *= x[j, 1]
-    return moved, prediction[:n_samples], 0.5 * bend * _squared_distance(prediction, y)
+    return moved.T, prediction[:n_samples], 0.5 * bend * _squared_distance(prediction, y)
 
 
 @_inlined

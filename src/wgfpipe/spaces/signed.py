@@ -53,13 +53,13 @@ class Signed(Parametrization):
         self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
     ) -> tuple[ParticleState, float]:
         points, outputs, preactivations = state
-        (weights, sign), (x, loss) = carried, samples
-        if points.shape[1] == 2 and loss.quadratic is not None:
-            columns = points.T if points.flags.f_contiguous else np.ascontiguousarray(points.T)
-            base_columns = columns if base is points else np.ascontiguousarray(base.T)
-            given = columns, base_columns, weights, sign, x, loss.centre, loss.quadratic, outputs, dt
-            moved, after, value = _compiled_pass()(*given)
-            return ParticleState(moved.T, after), value
+        weights, sign = carried
+        x, loss = samples
+        if loss.quadratic is not None and points.shape[1] == 2:
+            columns = points if points.flags.f_contiguous else np.asfortranarray(points)
+            start = columns if base is points else np.asfortranarray(base)
+            moved, after, value = _compiled_pass()(columns, start, weights, sign, x, loss.centre, loss.quadratic, outputs, dt)
+            return ParticleState(moved, after), value
         inner = preactivations if preactivations.size else x @ points.T  # (sample, atom)
         active = np.multiply(inner > 0.0, loss.slope(outputs - loss.centre)[:, None])
         moved_points = base - dt * sign[:, None] * (active.T @ x)
