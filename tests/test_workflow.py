@@ -209,6 +209,33 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert finished.planned() == []
 
 
+def test_a_plan_starts_from_what_the_files_say(finished):
+    """What was deleted is made again though nobody asks for it; what was made of something else is, without any records."""
+    folder = finished.folder
+    (folder / "results/base/trajectory/jko.nc").rename(folder / "jko.nc")
+    planned = finished.planned()
+    assert {"trajectory base/jko", "distances base", "page"} <= set(planned)
+    assert not [job for job in planned if job.startswith(("data", "grid", "trajectory")) and job != "trajectory base/jko"]
+    (folder / "jko.nc").rename(folder / "results/base/trajectory/jko.nc")
+    assert finished.planned() == []
+
+    (folder / ".snakemake").rename(folder / "records")
+    shutil.copy(folder / "results/circle/trajectory/gd.nc", folder / "gd.nc")
+    try:
+        assert finished.planned() == []  # nothing is stale only because records are gone
+        shutil.copy(folder / "results/both_layers/trajectory/gd.nc", folder / "results/circle/trajectory/gd.nc")
+        os.utime(folder / "results/circle/trajectory/gd.nc", (0, 0))
+        done = finished.snakemake("--dry-run", "--quiet", "host")
+        assert "note: results/circle/trajectory/gd.nc is made anew: made by another config" in done.stderr
+        assert "label=gd" in done.stdout + done.stderr
+    finally:
+        shutil.copy(folder / "gd.nc", folder / "results/circle/trajectory/gd.nc")
+        os.utime(folder / "results/circle/trajectory/gd.nc", (0, 0))
+        shutil.rmtree(folder / ".snakemake")
+        (folder / "records").rename(folder / ".snakemake")
+    assert finished.planned() == []
+
+
 def test_the_same_config_gives_the_same_bytes(finished, tmp_path):
     """Without a break on one core, and killed and completed on two, in another folder: identical NetCDF files.
 

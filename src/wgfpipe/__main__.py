@@ -107,7 +107,7 @@ def _check(path: Path, results: Path) -> int:
     for line in lines:
         print(line)
     if lines:
-        print(f"{len(lines)} files are not current: delete those that exist and run `snakemake --cores 8`")
+        print(f"{len(lines)} files are not current: `snakemake --cores 8` makes them anew")
     else:
         print("all results are current")
     return 1 if lines else 0

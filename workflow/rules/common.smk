@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this 
 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
-from wgfpipe.pipeline import locking, origin, stages
+from wgfpipe.pipeline import locking, origin, stages, staleness
 from wgfpipe.report import catalogue, question
 
 if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
@@ -60,6 +60,29 @@ def claim_folder():
         FOLDER_LOCK = locking.claim(Path(".snakemake/wgfpipe.lock"))
     except BlockingIOError:
         raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
+
+
+def made_from_files(wildcards):
+    """Input function of what everything starts from: no file, but jobs are forced whose files are not what they should be.
+
+    A file may be missing that nobody asks for, or made of something else before Snakemake's records began. Its plan goes by
+    those records and by times; ours by what files say of themselves. As with --forcerun what follows a forced job runs, too.
+    """
+    if workflow.is_main_process:
+        force_stale()
+    return []
+
+
+@cache
+def force_stale():
+    """Tell Snakemake once, before it decides which jobs are needed."""
+    memory = staleness.Memory(Path(".snakemake/wgfpipe.files.json"))
+    reasons = staleness.stale(EXPERIMENT, Path("results"), memory)
+    memory.save()
+    workflow.dag.forcefiles.update(map(str, reasons))
+    told = [f"{path} is made anew: {reason}" for path, reason in reasons.items() if path.exists()]
+    for line in told[:10] + ([f"and {len(told) - 10} more"] if len(told) > 10 else []):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def lift_rate_limit():

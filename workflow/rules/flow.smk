@@ -3,6 +3,8 @@
 
 
 rule data:
+    input:
+        made_from_files,
     output:
         "results/{cell}/data.nc",
     log:

@@ -79,10 +79,10 @@ def objections(path: str | Path, spec_digest: str, inputs: Mapping[str, str]) ->
         return str(error)
     if digest_of_spec(found.spec) != spec_digest:
         return "made by another config"
-    return made_of_others(found, inputs)
+    return made_of_others(found.inputs, inputs)
 
 
-def made_of_others(found: Origin, inputs: Mapping[str, str]) -> str:
-    """Say of which files, other than those that are there now, something was made, if so."""
-    others = sorted(name for name in inputs if found.inputs.get(name) != inputs[name])
+def made_of_others(found: Mapping[str, str], inputs: Mapping[str, str]) -> str:
+    """Say of which files, other than those that are there now, something was made, if so: digests then and now."""
+    others = sorted(name for name in inputs if found.get(name) != inputs[name])
     return f"made of another {', '.join(others)}" if others else ""
