@@ -6,8 +6,8 @@ the right side along a cubic spline through its values; s and D are its least sq
 intervals. A gradient flow in another metric, or of another energy, has no s and D that do, and leaves a share ``unexplained``.
 
 Symbols: phi = exp(-|theta - a|^2 / (2 b^2)), anchors a a low-discrepancy normal sample of where the measures were, of every
-species, b^2 half their variance; neurons that slide along activation
-lines within a step's reach have the velocity of :mod:`wgfpipe.results.sliding`; a parameter with period P has ``2 (P / 2 pi)^2 (1 - cos(2 pi u / P))`` in place of u^2.
+species, b^2 half their variance. A parameter with period P has ``2 (P / 2 pi)^2 (1 - cos(2 pi u / P))`` in place of u^2.
+Neurons that slide along activation lines have the velocity of :mod:`wgfpipe.results.sliding`.
 Errors are those of a jackknife that leaves out one interval (of one repetition) at a time: noise of particles is independent
 between intervals, and what is neither flow nor noise counts as noise. Cost: one gradient of V a saved time, and as many passes
 over the atoms as there are functions. Order: h^4 in the spacing of saved times, where no kink is crossed by much mass.
@@ -155,9 +155,7 @@ def _increments(problem: Problem, measures: list[Measure], time: Array, reach: f
         for rows, part in zip((values, drifts, spreads), zip(*parts, strict=True), strict=True):
             rows.append(np.concatenate(part))
     change = np.diff(np.array(values), axis=0)
-    clock, diffusion = (
-        np.diff(CubicSpline(time, np.array(rate)).antiderivative()(time), axis=0) for rate in (drifts, spreads)
-    )
+    clock, diffusion = (np.diff(CubicSpline(time, np.array(rate)).antiderivative()(time), axis=0) for rate in (drifts, spreads))
     return list(zip(change, clock, diffusion, strict=True))
 
 

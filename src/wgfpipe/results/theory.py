@@ -1,14 +1,16 @@
 """What theory predicts of a problem before any scheme runs: lines for figures, and numbers for tests.
 
 * Tunnelling. Where V has a concave kink, neurons flow away from an activation line on both sides, with normal slopes a > 0
-  on the inactive and -b < 0 on the active side. An exact JKO step compares both: those within ``dt (b - a) / 2`` of the line
-  on the inactive side cross (on the active side within ``dt (a - b) / 2`` where a > b), and the flow never takes them back. A
-  dead neuron has a = 0, a band of ``dt |V'| / 2``. Hence ``W2^2 = dt int (density on the line) |b - a| / 2 travel^2``, travel how
-  far both sides of a line are apart in the end: order 1/2 in W2 and 1 in W1. *Derived*; Proximal points, which keep to their
+  on the inactive and -b < 0 on the active side. An exact JKO step compares both sides: those within ``dt (b - a) / 2`` of the
+  line on the inactive side cross, or on the active side within ``dt (a - b) / 2``, and the flow never takes them back. A dead
+  neuron has a = 0, a band of ``dt |V'| / 2``. Hence ``W2^2 = dt int (density on the line) |b - a| / 2 travel^2``, travel how
+  far both sides of a line are apart in the end: order 1/2 in W2 and 1 in W1 (*derived*). Proximal points, which keep to their
   basin, have order 1.
-* Orthogonal inputs, labels of both signs, a balanced start of size lambda, both layers trained: neurons of each sign fit
-  their labels at ``t = ln(1/lambda) / |D|``, D = (2/n) sum y_k x_k over them; the loss rests on plateaus in between; and
-  ``int |theta|^2 / 2`` ends at ``|sum y_k x_k / |x_k|^2|`` over each sign (Boursier, Pillaud-Vivien and Flammarion 2022).
+* Orthogonal inputs, a balanced start of size lambda, both layers trained: neurons of each sign fit their labels at
+  ``t = ln(1/lambda) / |D|``, D = (2/n) sum y_k x_k over those of that sign; the loss rests on plateaus in between; and
+  ``int |theta|^2 / 2`` ends at the sum of ``|sum y_k x_k / |x_k|^2|`` over both (Boursier, Pillaud-Vivien and Flammarion,
+  NeurIPS 2022). Growth is exponential until then, so a scheme's own times are at its own rate: ``log(1 + dt |D|) / dt`` of
+  explicit steps, ``-log(1 - dt |D|) / dt`` of implicit ones (*derived*).
 * Entropic steps that are not debiased diffuse by ``epsilon / (4 dt)``: ``Method.solves`` says so of every run.
 """
 
@@ -18,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from wgfpipe.measure import Array
+from wgfpipe.energies.functional import ROUNDINGS
+from wgfpipe.measure import Array, Sign
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import repetitions
 from wgfpipe.spaces.base import Parametrization
@@ -91,12 +94,80 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
         band = np.where(diverging, np.maximum(0.5 * np.abs(active + beside) - emptied, 0.0), 0.0)
         emptied = np.where(diverging, np.where(beside > 0.0, np.inf, emptied + band), emptied)  # what is not dead leaves
         crosses = band > 0.0
-        ends = [
-            _moved(problem, (line + side)[crosses], sign[crosses], slopes[k:], time[k:]) for side in (-beyond, beyond)
-        ]
+        ends = [_moved(problem, (line + side)[crosses], sign[crosses], slopes[k:], time[k:]) for side in (-beyond, beyond)]
         apart = np.linalg.norm(ends[1] - ends[0], axis=1)
         fallen[:, crosses] += band[crosses] * np.stack([np.ones_like(apart), apart, apart**2])
     return Tunnelling(*(fallen @ density / start.weights.sum()).tolist())
+
+
+class Fitting(NamedTuple):
+    """What training both layers on orthogonal inputs does, stage by stage, those that fit earlier first.
+
+    Attributes
+    ----------
+    rates : Array, shape (stage,)
+        ``|D|`` of the sign that fits.
+    times : Array, shape (stage,)
+        When it does.
+    losses : Array, shape (stage + 1,)
+        Loss at the start, between, and at the end.
+    norm : float
+        ``int |theta|^2 / 2`` at the end.
+    """
+
+    rates: Array
+    times: Array
+    losses: Array
+    norm: float
+
+
+def fitting(problem: Problem, dt: float = 0.0, implicit: bool = False) -> Fitting:
+    """Predict when orthogonal inputs are fitted from a small balanced start.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of both layers, with the squared loss.
+    dt : float
+        Length of the steps of the scheme; 0 for the flow.
+    implicit : bool
+        Whether its steps are implicit; they need dt |D| < 1.
+
+    Raises
+    ------
+    ValueError
+        If the theory does not speak of the problem or of the steps, with the reason.
+    """
+    model, x, y = problem.parametrization, problem.x, problem.y
+    if not isinstance(model, WeightAlpha):
+        raise ValueError(f"expected both layers trained, parametrization weight_alpha, got {model.kind}")
+    if problem.energy.kind != "squared_loss" or problem.outputs.decay != 0.0:
+        raise ValueError(f"expected the energy squared_loss without weight decay, got {problem.energy.kind}")
+    products, lengths = x @ x.T, (x**2).sum(axis=1)
+    apart = np.abs(products - np.diag(lengths)).max()
+    if apart > ROUNDINGS * np.finfo(float).eps * lengths.max():
+        raise ValueError(f"expected orthogonal inputs x, the constant included, but a product of two is {apart:.3g}")
+    widths = np.abs(problem.initial.points[:, -1]) * np.linalg.norm(problem.initial.points[:, :-1], axis=1)
+    size = math.sqrt(float(widths.max()))
+    if not 0.0 < size < 1.0:
+        raise ValueError(f"expected a start of size below 1, sqrt(|alpha| |w|), got {size:.3g}")
+    parts = [y > 0.0, y < 0.0]
+    parts = [part for part in parts if part.any()]
+    rates = np.array([2.0 / len(y) * np.linalg.norm(y[part] @ x[part]) for part in parts])
+    order = np.argsort(-rates)
+    grown = np.array([_rate(rate, dt, implicit) for rate in rates[order]])
+    fitted = np.array([float((y[parts[k]] ** 2).sum()) for k in order]) / len(y)
+    losses = float((y**2).mean()) - np.concatenate([[0.0], np.cumsum(fitted)])
+    norm = sum(float(np.linalg.norm((y[part] / lengths[part]) @ x[part])) for part in parts)
+    return Fitting(rates[order], math.log(1.0 / size) / grown, losses, norm)
+
+
+def _rate(rate: float, dt: float, implicit: bool) -> float:
+    """Rate at which steps of dt let grow what the flow does at ``rate``."""
+    if implicit and not dt * rate < 1.0:
+        raise ValueError(f"an implicit step needs dt |D| < 1 to have an answer, got {dt * rate:.3g}")
+    step = -dt if implicit else dt
+    return rate if dt == 0.0 else math.log1p(step * rate) / step
 
 
 def _on_lines(problem: Problem) -> tuple[Array, Array, Array, Array]:
@@ -118,7 +189,7 @@ def _on_lines(problem: Problem) -> tuple[Array, Array, Array, Array]:
     return np.tile(line, (2, 1)), np.tile(normal, (2, 1)), signs, masses * np.tile(density, 2)
 
 
-def _moved(problem: Problem, points: Array, sign: Array, slopes: Array, time: Array) -> Array:
+def _moved(problem: Problem, points: Array, sign: Sign, slopes: Array, time: Array) -> Array:
     """Where neurons of no mass flow to, given the slopes of the loss (time, sample)."""
     model = problem.parametrization
     assert isinstance(model, Parametrization)
