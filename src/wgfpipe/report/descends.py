@@ -44,5 +44,5 @@ def draw_descents(descents: xr.Dataset, reference: str) -> Figure:
     clock.set(title="clock $s$", xlabel="flow time of $F$ / time of the scheme")
     diffusion.set(title="diffusion $D$", xlabel="strength of the entropy")
     share.set(title="unexplained", xlabel="% of the motion")
-    diffusion.legend(loc="best")
+    figure.legend(loc="outside lower center")
     return figure

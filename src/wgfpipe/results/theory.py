@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy.interpolate import CubicSpline
 
 from wgfpipe.energies.functional import ROUNDINGS
 from wgfpipe.measure import Array, Sign
@@ -28,8 +29,9 @@ from wgfpipe.spaces.base import Parametrization
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.spaces.weight_alpha import WeightAlpha
 
-N_RADII, N_ANGLES, STEPS_BETWEEN = 8, 256, 4
-"""Neurons on every ray of a line, angles of a normalizing integral, and steps between saved times."""
+N_RADII, N_ANGLES, N_TIMES, STEPS_BETWEEN = 8, 256, 25, 4
+"""Neurons on every ray of a line, angles of a normalizing integral, times at which bands are asked for, and
+steps of neurons between them."""
 
 
 class Tunnelling(NamedTuple):
@@ -66,12 +68,13 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
     problem : Problem
         Of signed neurons in the plane; its start has a law with a density.
     flow : Dataset
-        Trajectory of the flow, saved often enough to interpolate its outputs.
+        Trajectory of the flow, of at least four saved times: its outputs are interpolated between them.
 
     Raises
     ------
     ValueError
-        If neurons are no signed ones in the plane, or the start has no density.
+        If neurons are no signed ones in the plane, the start has no density, the energy is no loss alone, or too few times
+        were saved.
     """
     law, x = problem.law, problem.x
     if not isinstance(problem.parametrization, Signed) or x.shape[1] != 2:
@@ -81,8 +84,12 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
     if problem.functional.outputs is None or problem.functional.outputs.decay != 0.0:
         raise ValueError("expected an energy that is a loss of outputs alone")
     run = repetitions(flow)[0]
-    slopes = problem.loss.slope(run["prediction"].values - problem.loss.centre)  # (time, sample)
-    time, start = run["time"].values, problem.initial
+    if run.sizes["time"] < 4:
+        raise ValueError(f"expected a flow of at least 4 saved times, between which to interpolate, got {run.sizes['time']}")
+    saved, start = run["time"].values, problem.initial
+    time = np.linspace(float(saved[0]), float(saved[-1]), N_TIMES)
+    outputs = CubicSpline(saved, run["prediction"].values)(time)
+    slopes = np.array([problem.loss.slope(f - problem.loss.centre) for f in outputs])  # (time, sample)
     line, normal, sign, density = _on_lines(problem)
     beyond = 1e-9 * np.abs(line).max() * normal
     emptied, fallen = np.zeros(len(line)), np.zeros((3, len(line)))
@@ -153,7 +160,7 @@ def fitting(problem: Problem, dt: float = 0.0, implicit: bool = False) -> Fittin
         raise ValueError(f"expected a start of size below 1, sqrt(|alpha| |w|), got {size:.3g}")
     parts = [y > 0.0, y < 0.0]
     parts = [part for part in parts if part.any()]
-    rates = np.array([2.0 / len(y) * np.linalg.norm(y[part] @ x[part]) for part in parts])
+    rates = np.array([2.0 / len(y) * float(np.linalg.norm(y[part] @ x[part])) for part in parts])
     order = np.argsort(-rates)
     grown = np.array([_rate(rate, dt, implicit) for rate in rates[order]])
     fitted = np.array([float((y[parts[k]] ** 2).sum()) for k in order]) / len(y)
@@ -170,7 +177,7 @@ def _rate(rate: float, dt: float, implicit: bool) -> float:
     return rate if dt == 0.0 else math.log1p(step * rate) / step
 
 
-def _on_lines(problem: Problem) -> tuple[Array, Array, Array, Array]:
+def _on_lines(problem: Problem) -> tuple[Array, Array, Sign, Array]:
     """Neurons on activation lines, the normals there, their signs, and the mass a unit of width that each stands for."""
     law, x = problem.law, problem.x
     assert law is not None
