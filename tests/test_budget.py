@@ -255,3 +255,39 @@ def test_the_grid_scheme_closes_along_a_path_of_steps_and_spacings():
     for made in along_the_grid((39, 77, 153)).values():
         assert made.residue <= made.uncertainty
         assert made.answer == "follows"
+
+
+@pytest.mark.slow
+def test_errors_that_cancel_are_told_apart():
+    """The debiased scheme at 64^2: 1.6 % of the travel are +3 % of entropy and -1.2 % of the step, one by one.
+
+    Measured: grid -.30 %, entropy +2.90 %, step -1.20 %, .46 % unexplained within 1.74 %. Kernel means 1.10 % within 2.86 %.
+    """
+    coarse, fine = (
+        make_problem(n, data={"kind": "sinus", "n": 8}, grid={"half_width": [3.5, 3.4], "points_per_axis": n})
+        for n in (64, 127)
+    )
+    spacing, dt = coarse.grid.spacing, 0.125
+    regularizations = [spacing**2 / n for n in (1, 2, 4)]
+    for name, observable in observables(coarse).items():
+
+        def seen(problem, method, observable=observable):
+            return observed(problem, method, observable, 2.0, 5)
+
+        flows = [seen(coarse, Flow(dt=step)) for step in (0.02, 0.01)]
+        reference = extrapolated((0.02, 0.01), flows, "linear", judged=1)
+        runs = [seen(fine, JKOEntropic(dt=dt, epsilon=epsilon)) for epsilon in regularizations]
+        total = seen(coarse, JKOEntropic(dt=dt, epsilon=regularizations[0])) - flows[1]
+        hops = {
+            "grid": extrapolated((spacing, spacing / 2), [total, runs[0] - seen(fine, Flow(dt=0.02))], "square"),
+            "entropy": extrapolated(regularizations, runs, "sqrt"),
+            "step": computed(flows[1], seen(coarse, Prox(dt=dt)), reference.uncertainty),
+            "reference": reference,
+        }
+        travelled = size(flows[1] - np.tile(observable(coarse.initial), 4))
+        made = budget(total, hops, travelled, 0.1, reference.uncertainty, observable=name)
+        print(made.sentence)
+        assert made.residue <= made.uncertainty
+        assert made.answer == "follows"
+        assert made.shares["step"] < 0.0
+        assert made.shares["entropy"] > (made.total if name == "outputs" else 0.02)

@@ -6,8 +6,9 @@ in the measure (:mod:`wgfpipe.results.observables`), at the saved times, of runs
 r, is known up to U, the sum of the uncertainties of all limits (:mod:`wgfpipe.results.limits`). A scheme that follows up to
 its discretization leaves nothing, and the verdict asks r and U alone.
 
-Cost: a few sums of vectors. Pitfall: hops are refined one at a time from the run judged, so what two refinements do only
-together stays unexplained.
+Cost: a few sums of vectors. Pitfalls: hops are refined one at a time from the run judged, so what two refinements do only
+together stays unexplained. A family of regularizations above the one judged is far from its limit where there are kinks: take
+it, its half and its quarter on a grid of half the spacing.
 Source: Roache, J. Fluids Eng. 116 (1994), on what a grid study has to report.
 """
 

@@ -128,13 +128,16 @@ def extrapolated(
     taken = observed if model == "order" else EXPONENTS[model][: len(series) - 1]
     weights = _weights(steps, taken)
     value = weights @ series
-    others, spare = [_weights(steps, taken[:-1])], len(series) > len(taken) + 1
+    others = [_weights(steps, taken[:-1])]
     if model == "order":
         others.append(others[0] + weights - _weights(steps, (1.0,)))  # an order above one may be luck, and counts as one
+        before = (_order(steps[-4:-1], lengths[-3:-1]),) if len(series) > 3 else ()
+        spare = bool(before) and not _irregular(model, *before, collinearity)
     else:
         others.append(_weights(steps, observed))
-        if spare:
-            others.append(np.append(_weights(steps[:-1], taken), 0.0))
+        before, spare = taken, len(series) > len(taken) + 1
+    if spare:
+        others.append(np.append(_weights(steps[:-1], before), 0.0))
     change = max(size(value - other @ series) for other in others)
     factor = CHECKED if spare or model == "order" else UNCHECKED
     return limit(value, factor * change + noise * float(np.linalg.norm(weights)))
