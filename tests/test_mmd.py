@@ -12,7 +12,7 @@ from wgfpipe.energies.mmd_kernels import AnyMMDKernel, EnergyDistance, GaussianM
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
 from wgfpipe.problems import Problem
-from wgfpipe.results.negative_sobolev import lojasiewicz, lojasiewicz_bound, negative_sobolev
+from wgfpipe.energies.lojasiewicz import lojasiewicz_bound
 from wgfpipe.results.schema import measure_at
 
 EPS = np.finfo(float).eps
