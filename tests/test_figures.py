@@ -132,7 +132,7 @@ def test_bytes_repeat(results, base, tmp_path):
     done = []
     with matplotlib.rc_context({"font.size": 20.0, "lines.linewidth": 5.0}):  # a user's own style must not show
         figures.draw_cell("base", **base, folder=tmp_path, progress=lambda n, in_all: done.append((n, in_all)))
-    assert done[-1] == (6, 6)
+    assert done[-1] == (8, 8)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
 
@@ -270,7 +270,11 @@ def test_a_cell_without_a_network_is_drawn(points, tmp_path):
     assert (tmp_path / "fit.svg").stat().st_size < 20_000
     assert (tmp_path / "flow.gif").read_bytes().startswith(b"GIF89a")
     assert catalogue.figures_of(outputs=False) == ("energy", "distances", "measures", "certificates")
-    assert catalogue.figures_of(outputs=True) == tuple(figures.FIGURES) == tuple(catalogue.CATALOGUE)
+    variables = [entry.variable for entry in catalogue.CATALOGUE.values()]
+    assert catalogue.figures_of(True, variables) == tuple(figures.FIGURES) == tuple(catalogue.CATALOGUE)
+    for name in ("rate", "held_out"):
+        assert (tmp_path / f"{name}.svg").stat().st_size < 20_000
+        assert name not in catalogue.figures_of(outputs=True)
     assert catalogue.figures_of_spec({"data": None}) == catalogue.figures_of_spec({}) == catalogue.figures_of(outputs=False)
 
 

@@ -14,8 +14,9 @@ The supremum is over functions of a family:
   ``G_ij = int grad k(. - x_i) . grad k(. - x_j) dmu``. This is a lower bound of the supremum over all functions.
 
 A direction in which G is 0 up to rounding is left out, and f itself is always asked: S^2 is a lower bound of the supremum, and
-the ratio is at most 1; on a line the integral may be off by 1 / n^2 for n atoms. Cost a measure: a dense eigenproblem of n atoms or samples, 10 n^3 operations, and n^2 kernels a
-coordinate, or a tangent kernel: about a second of one core for n = LARGEST. On a line n^2 kernels alone.
+the ratio is at most 1; on a line the integral may be off by a share of 4 / n^2 for n atoms.
+Cost a measure: a dense eigenproblem of n atoms or samples, 10 n^3 operations, and n^2 kernels a coordinate, or a tangent
+kernel: two seconds of one core for n = LARGEST. On a line n^2 kernels alone.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019 (proposition 7 and its proof).
 """
 
@@ -28,7 +29,7 @@ import numpy as np
 from wgfpipe.measure import Array
 
 LARGEST = 1000
-"""Atoms or samples above which nothing is said, as it would cost more than a second a measure."""
+"""Atoms or samples above which nothing is said, as it would cost seconds a measure."""
 
 DIAGNOSED: Mapping[str, str] = {
     "negative_sobolev": "squared negative Sobolev norm S^2 of the measure seen from its target",
@@ -63,7 +64,7 @@ def lojasiewicz_bound(energy: float, time: Array, largest: Array | float) -> Arr
 
 def too_large(count: int, what: str) -> str:
     """Why nothing is said for so many atoms or samples; empty where it is."""
-    return f"{count} {what}, and more than {LARGEST} take more than a second a measure" if count > LARGEST else ""
+    return f"{count} {what}, and more than {LARGEST} take seconds a measure" if count > LARGEST else ""
 
 
 def of_outputs(residual: Array, tangent: Array) -> Lojasiewicz:

@@ -75,10 +75,10 @@ class Sliced(Energy):
     }
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
 
-    @field_validator("target")
+    @field_validator("target", "held_out")
     @classmethod
-    def _is_whole(cls, target: Law) -> Law:
-        if target.sampled is not None:
+    def _is_whole(cls, target: Law | None) -> Law | None:
+        if target is not None and target.sampled is not None:
             raise ValueError(
                 "expected a target without sampled, which says how many points a start has; a target has target_samples"
             )

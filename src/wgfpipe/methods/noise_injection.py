@@ -3,8 +3,9 @@
 V is the first variation at the measure of the z_k themselves: noise moves the place that is asked and no atom, so the energy
 falls where ``F(next) - F <= -c dt D_beta``, ``D_beta = int |grad V(z + beta u)|^2``, some c > 0. If in addition
 ``D_beta >= C beta^2 F`` then ``F <= F(0) exp(-c C sum dt beta^2)``: points that a smooth kernel no longer sees come back.
-Beta is a number, or falls as ``beta / sqrt(1 + t / decay_time)``, or is halved every ``decay_time``, or adapts: after a step with ``F(next) <= F - dt D_beta / 4``
-it rises by 5 %, after any other it falls by 10 %, and a step that would raise F is dropped, so F never rises.
+Beta is a number, or falls as ``beta / sqrt(1 + t / decay_time)``, or is halved every ``decay_time``, or adapts: after a step
+with ``F(next) <= F - dt D_beta / 4`` it rises by 5 %, after any other it falls by 10 %, and a step that would raise F is
+dropped, so F never rises.
 
 Symbols: t and dt are flow time of the flow of F = MMD^2 / 2; learning rates of MMD^2 are dt / 2. Stored a step: beta, D_beta
 and ``(F - F(next)) / (dt D_beta)``, the c of the criterion, negative where F would have risen.

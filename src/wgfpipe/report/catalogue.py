@@ -82,16 +82,17 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "rate": Entry(
         "Rate",
-        "Left: the energy, and dashed the bound 1 / (1 / F(0) + 4 t / C) of the reference, where that is a flow in W2; C is the "
-        "largest squared negative Sobolev norm S^2 at its saved times until t. Right: the Lojasiewicz ratio "
-        "MMD^4 / (S^2 int |grad V|^2), at most 1, the grey line. The nearer to 1, the nearer the flow is to its bound.",
+        "Left: the energy, and dashed the bound 1 / (1 / F(0) + 4 t / C) of the reference, where that is a flow in W2. C is "
+        "the largest squared negative Sobolev norm S² at its saved times until t. Right: the Łojasiewicz ratio "
+        "MMD⁴ / (S² ∫ |∇V|² dμ), at most 1, the grey line. The nearer to 1, the nearer the flow is to its bound.",
         variable="lojasiewicz_ratio",
         why_variable="the energy is no squared discrepancy, so there is no Lojasiewicz ratio to draw",
     ),
     "held_out": Entry(
         "Held out",
-        "The energy on what the flow sees, left, and on what is held out from it, right, on one scale. Dashed, where it is known "
-        "and above 0: the held-out energy of the target that the flow sees. Below it a flow learns the sample and no more.",
+        "The energy on what the flow sees, left, and on what is held out from it, right, on one scale. Dashed, where it is "
+        "known: the held-out energy of the target that the flow sees. Below it a flow learns the sample and no more. Labels "
+        "without noise have the floor 0.",
         variable="held_out_energy",
         why_variable="nothing is held out from the flow, so there is no other energy to draw",
     ),
