@@ -487,7 +487,7 @@ def test_a_squared_loss_is_a_discrepancy_of_residuals():
         {"kind": "quadratic"},
         {"kind": "huber"},
         {"kind": "squared_loss", "weight_decay": 0.1},
-        {"loss": {"kind": "squared_loss"}, "noise": {"kind": "entropy"}},
+        {"loss": {"kind": "squared_loss"}, "noise": {"kind": "entropy", "strength": 0.1}},
     ],
     ids=["quadratic", "huber", "decay", "sum"],
 )
