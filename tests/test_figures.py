@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
+from wgfpipe.energies.base import HeldOut
 from wgfpipe.pipeline import stages
 from wgfpipe.report import catalogue, figures, pictures, question, sweeps
 from wgfpipe.report import page as report
@@ -26,6 +27,7 @@ from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
+from wgfpipe.results.held_out import with_held_out
 from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
@@ -111,6 +113,7 @@ def with_failures(cell: dict) -> dict:
     refused = cell["trajectories"]["prox"].isel(time=slice(0, 1), step=slice(0, 0)).copy(deep=True)
     refused.attrs["status"] = "unsupported"
     runs = {"gd": cell["trajectories"]["gd"], "jko": jko, "prox": prox, "refused": refused}
+    runs = {label: with_held_out(run, HeldOut(flat.problem().functional, 0.01)) for label, run in runs.items()}
     distances = cell["distances"].reindex({"label": list(runs)})
     for row, run in enumerate(runs.values()):
         distances["value"].values[row, :, run.sizes["time"] :] = np.nan
