@@ -48,8 +48,9 @@ class Lojasiewicz(NamedTuple):
     @property
     def ratio(self) -> float:
         """``MMD^4 / (S^2 int |grad f|^2 dmu)``, at most 1; 0 where S^2 is infinite, NaN at the target itself."""
-        below = self.negative_sobolev * self.dissipation
-        return self.squared_discrepancy**2 / below if below > 0.0 else math.nan
+        if not (self.negative_sobolev > 0.0 and self.dissipation > 0.0):
+            return math.nan
+        return self.squared_discrepancy / self.negative_sobolev * (self.squared_discrepancy / self.dissipation)
 
     @property
     def said(self) -> dict[str, float]:
@@ -119,4 +120,4 @@ def supremum(values: Array, gram: Array) -> float:
 
 def _at_least(found: float, squared: float, dissipation: float) -> float:
     """S^2 over a family and f, for which it is ``MMD^4 / int |grad f|^2 dmu``."""
-    return max(found, squared**2 / dissipation) if dissipation > 0.0 else found
+    return max(found, squared * (squared / dissipation)) if dissipation > 0.0 else found
