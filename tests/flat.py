@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from wgfpipe.energies.functional import Density
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
 from wgfpipe.results import schema
@@ -40,6 +41,7 @@ class FlatProblem:
 
     parts: ClassVar = {"potential": None}
     x = np.zeros((0, 0))
+    functional: ClassVar = Density(None)
 
     def predict(self, measure):
         return np.zeros(0)

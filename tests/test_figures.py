@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
+from wgfpipe.energies.base import HeldOut
 from wgfpipe.pipeline import stages
 from wgfpipe.report import catalogue, figures, pictures, question, sweeps
 from wgfpipe.report import page as report
@@ -26,6 +27,7 @@ from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
+from wgfpipe.results.held_out import with_held_out
 from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
@@ -111,6 +113,7 @@ def with_failures(cell: dict) -> dict:
     refused = cell["trajectories"]["prox"].isel(time=slice(0, 1), step=slice(0, 0)).copy(deep=True)
     refused.attrs["status"] = "unsupported"
     runs = {"gd": cell["trajectories"]["gd"], "jko": jko, "prox": prox, "refused": refused}
+    runs = {label: with_held_out(run, HeldOut(flat.problem().functional, 0.01)) for label, run in runs.items()}
     distances = cell["distances"].reindex({"label": list(runs)})
     for row, run in enumerate(runs.values()):
         distances["value"].values[row, :, run.sizes["time"] :] = np.nan
@@ -132,7 +135,7 @@ def test_bytes_repeat(results, base, tmp_path):
     done = []
     with matplotlib.rc_context({"font.size": 20.0, "lines.linewidth": 5.0}):  # a user's own style must not show
         figures.draw_cell("base", **base, folder=tmp_path, progress=lambda n, in_all: done.append((n, in_all)))
-    assert done[-1] == (6, 6)
+    assert done[-1] == (8, 8)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
 
@@ -270,7 +273,11 @@ def test_a_cell_without_a_network_is_drawn(points, tmp_path):
     assert (tmp_path / "fit.svg").stat().st_size < 20_000
     assert (tmp_path / "flow.gif").read_bytes().startswith(b"GIF89a")
     assert catalogue.figures_of(outputs=False) == ("energy", "distances", "measures", "certificates")
-    assert catalogue.figures_of(outputs=True) == tuple(figures.FIGURES) == tuple(catalogue.CATALOGUE)
+    variables = [entry.variable for entry in catalogue.CATALOGUE.values()]
+    assert catalogue.figures_of(True, variables) == tuple(figures.FIGURES) == tuple(catalogue.CATALOGUE)
+    for name in ("rate", "held_out"):
+        assert (tmp_path / f"{name}.svg").stat().st_size < 20_000
+        assert name not in catalogue.figures_of(outputs=True)
     assert catalogue.figures_of_spec({"data": None}) == catalogue.figures_of_spec({}) == catalogue.figures_of(outputs=False)
 
 

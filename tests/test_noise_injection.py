@@ -80,6 +80,26 @@ def test_a_level_that_decays_is_one_of_flow_time():
     np.testing.assert_array_equal(run["noise"], 1.5)
 
 
+def test_a_level_that_halves_does_so_at_multiples_of_a_flow_time():
+    """``beta 2^-k`` from t = k decay_time on; steps of 0.1 do not add up to 1 exactly, and the halving is where it is."""
+    run = wgfpipe.solve(far(count=20), NoiseInjection(dt=0.1, beta=1.5, schedule="halving", decay_time=1.0), 3.0, 2)
+    np.testing.assert_array_equal(run["noise"], 1.5 * 0.5 ** np.repeat([0, 1, 2], 10))
+
+
+def test_outputs_of_the_measure_are_not_computed_again():
+    """A network's step is the one by hand, and asks for outputs once: of the measure after it."""
+    problem = make_problem(initial={"kind": "gaussian", "sampled": 10})
+    method = NoiseInjection(dt=0.1, beta=0.5, schedule="constant")
+    state = method.init(problem, np.random.default_rng(5))
+    noise = np.random.default_rng([state.seed, 0]).standard_normal(problem.initial.points.shape)
+    places = problem.initial.points + 0.5 * noise
+    force = problem.functional.gradient(problem.initial, places, problem.initial.sign)
+    stale = state._replace(prediction=problem.y)  # outputs that fit: the step believes them, and there is no force
+    after, _ = method.step(problem, state, 0.1)
+    np.testing.assert_array_equal(after.points, problem.initial.points - 0.1 * force)
+    np.testing.assert_array_equal(method.step(problem, stale, 0.1)[0].points, problem.initial.points)
+
+
 def test_noise_brings_back_what_the_flow_loses():
     """After t = 150 the adaptive run is at less than 3/5 of the energy of gradient descent (measured: .33, .31, .44, .45)."""
     for seed in range(2):

@@ -30,6 +30,15 @@ rule figures:
             category="{cell}",
             labels={"figure": "certificates"},
         ),
+        rate=report(
+            "results/{cell}/figures/rate.svg", caption="../report/rate.rst", category="{cell}", labels={"figure": "rate"}
+        ),
+        held_out=report(
+            "results/{cell}/figures/held_out.svg",
+            caption="../report/held_out.rst",
+            category="{cell}",
+            labels={"figure": "held out"},
+        ),
         png=expand("results/{{cell}}/figures/{name}.png", name=FIGURES),
         animation=report(
             "results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}

@@ -84,6 +84,14 @@ class Dataset(PlugIn, ABC):
         inputs, labels = self.generate(rng, source)
         return Samples(inputs, labels, np.zeros(self.dimension + 1), np.ones(self.dimension + 1))
 
+    def held_out(self, rng: np.random.Generator, n: int | None = None) -> tuple[Array, Array] | None:
+        """Return fresh inputs (n, dimension) and labels (n,) of the law that the data are of; None where there are none.
+
+        The generator is to be in the state in which :meth:`generate` was called. There are as many as data unless n is given,
+        and they are in the units of :meth:`samples`.
+        """
+        return None
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input features, the constant not counted."""

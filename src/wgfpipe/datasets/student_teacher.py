@@ -38,14 +38,14 @@ class StudentTeacher(Dataset):
         inputs = self._inputs(rng, self.n)
         return inputs, self._labels(inputs, self._teachers(rng))
 
-    def held_out(self, rng: np.random.Generator, n: int = 1000) -> tuple[Array, Array]:
+    def held_out(self, rng: np.random.Generator, n: int | None = None) -> tuple[Array, Array]:
         """Return fresh inputs (n, dimension) and their labels (n,) by the teachers that :meth:`generate` draws from ``rng``.
 
         The generator is to be in the state in which that was called. No fresh input is one of the data.
         """
         self._inputs(rng, self.n)
         teachers = self._teachers(rng)
-        inputs = self._inputs(rng, n)
+        inputs = self._inputs(rng, self.n if n is None else n)
         return inputs, self._labels(inputs, teachers)
 
     def _inputs(self, rng: np.random.Generator, n: int) -> Array:

@@ -1,8 +1,9 @@
 """The contract of an energy, or of a term of one, as it stands in a config."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -20,6 +21,17 @@ DECLARED = (
     declared.Declared("example_convex", declared.truth, "True or False"),
 )
 """Class variables of an energy, which :class:`Energy` describes, and the values they may have."""
+
+
+class HeldOut(NamedTuple):
+    """An energy on data, or to a target, that a flow does not see, and its floor.
+
+    The floor is the energy there of what the flow does see: a measure that comes below it has learnt more than its target.
+    NaN where it is not known.
+    """
+
+    functional: Functional
+    floor: float = math.nan
 
 
 class Energy(PlugIn, ABC):
@@ -57,6 +69,13 @@ class Energy(PlugIn, ABC):
             If it has no meaning there, with the reason.
         """
 
+    def held_out_of(self, space: Space, x: Array, y: Array, fresh: tuple[Array, Array] | None) -> HeldOut | None:
+        """Return the energy on what its flow does not see; None where there is no such thing.
+
+        ``fresh`` are inputs (held_out, feature) and labels (held_out,) of a data set that has them.
+        """
+        return None
+
 
 class LossEnergy(Energy):
     """A loss of a network's outputs, ``Phi(f_mu) + (weight_decay / 2) int |theta|^2 dmu``."""
@@ -71,6 +90,9 @@ class LossEnergy(Energy):
         if not isinstance(space, Parametrization):
             raise ValueError(f"the {self.title} is one of a network's outputs, and the points of {space.kind} are no neurons")
         return Network(Outputs(space, x, self.loss(y), checked_decay(self.weight_decay, space, "set weight_decay to 0")))
+
+    def held_out_of(self, space: Space, x: Array, y: Array, fresh: tuple[Array, Array] | None) -> HeldOut | None:
+        return None if fresh is None else HeldOut(self.on(space, *fresh))
 
 
 def checked_decay(strength: float, space: Space, instead: str) -> float:

@@ -6,12 +6,15 @@ gradient of that; and the views that implicit steps need, where it has them. A s
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
+from wgfpipe.energies import lojasiewicz
 from wgfpipe.grid.convolution import PairKernel
 from wgfpipe.internal import Internal
 from wgfpipe.losses import Loss, Squared
@@ -138,6 +141,13 @@ class Outputs:
         return replace(first, decay=self.decay + other.decay)
 
 
+class Diagnosis(NamedTuple):
+    """What an energy says of a measure beside its value, by name; NaN for what is missing, with the reason."""
+
+    values: Mapping[str, float]
+    missing: str = ""
+
+
 class Functional(ABC):
     """A term of an energy, or their sum, bound to what it reads.
 
@@ -155,6 +165,8 @@ class Functional(ABC):
         Whether atoms at one place have no finite energy.
     kernel : PairKernel or None
         The W of a term ``(1/2) iint W(x - y) dmu dmu``, whose field on an even grid is a convolution.
+    diagnosed : mapping of str to str
+        Name -> long name of what :meth:`diagnostics` says of a measure, which trajectories store.
     """
 
     convex: bool = True
@@ -163,6 +175,7 @@ class Functional(ABC):
     internal: Internal | None = None
     singular: bool = False
     kernel: PairKernel | None = None
+    diagnosed: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def value(self, measure: Measure) -> float:
@@ -179,6 +192,10 @@ class Functional(ABC):
     def size(self, measure: Measure) -> float:
         """Sum of the absolute values that cancel in the energy of a measure, where it is no function of outputs."""
         return 0.0
+
+    def diagnostics(self, measure: Measure) -> Diagnosis:
+        """What :attr:`diagnosed` names, of a measure."""
+        return Diagnosis({})
 
     @property
     def terms(self) -> "tuple[Functional, ...]":
@@ -211,6 +228,17 @@ class Network(Functional):
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs: Outputs = outputs
+        if outputs.loss.quadratic and outputs.decay == 0.0:
+            self.diagnosed = lojasiewicz.DIAGNOSED
+
+    def diagnostics(self, measure: Measure) -> Diagnosis:
+        """Lojasiewicz ratio of a quadratic loss of a network without weight decay."""
+        if not self.diagnosed:
+            return Diagnosis({})
+        if reason := lojasiewicz.too_large(len(self.outputs), "samples"):
+            return Diagnosis(dict.fromkeys(self.diagnosed, math.nan), reason)
+        tangent = self.outputs.tangent(measure.points, measure.weights, measure.sign)
+        return Diagnosis(lojasiewicz.of_outputs(self._of(measure) - self.outputs.loss.centre, tangent).said)
 
     def value(self, measure: Measure) -> float:
         return self.outputs.value(measure.points, measure.weights, self._of(measure))

@@ -3,7 +3,8 @@
 It is an interaction, a potential and a constant, ``(1/2) iint k dmu dmu - int f dmu + (1/2) iint k dnu dnu`` with the mean
 embedding ``f = int k(. - z) dnu(z)``; the constant stands in the potential. The first variation is ``int k d(mu - nu)`` and a
 constant, and the flow is ``d_t mu = div(mu grad int k d(mu - nu))``: half as fast as that of MMD^2. Kernels and embeddings are
-those of :mod:`wgfpipe.energies.mmd_kernels`. An embedding is exact where it has a closed form and for a law that is made of
+those of :mod:`wgfpipe.energies.mmd_kernels`. Beside its value it says the Lojasiewicz ratio of a measure
+(:mod:`wgfpipe.energies.lojasiewicz`). An embedding is exact where it has a closed form and for a law that is made of
 atoms; any other law is replaced by ``target_samples`` points drawn once, with the seed of the term.
 
 Cost a value or a gradient: one kernel a pair of atoms, and one an atom and point of the target where that is made of points.
@@ -16,6 +17,7 @@ Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019 (their flow is that of MMD
 negative distance kernel).
 """
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -23,10 +25,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from wgfpipe.energies import lojasiewicz
 from wgfpipe.energies.base import Energy
-from wgfpipe.energies.functional import Functional, Potential, Sum
+from wgfpipe.energies.functional import Diagnosis, Functional, Potential, Sum
 from wgfpipe.energies.interaction import PairInteraction
-from wgfpipe.energies.mmd_kernels import AnyMMDKernel, Embedding, GaussianMMD, MMDKernel
+from wgfpipe.energies.mmd_kernels import AnyMMDKernel, Embedding, EnergyDistance, GaussianMMD, MMDKernel
 from wgfpipe.laws import AnyLaw
 from wgfpipe.laws.base import Law, LawError
 from wgfpipe.measure import Array, Measure
@@ -60,22 +63,22 @@ class MMD(Energy):
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         dimension = flat_dimension(space, x.shape[1], "a discrepancy")
         target_fits(self.target, dimension)
-        return Discrepancy(self.kernel, self._embedding(dimension))
+        if (found := self._embedding(self.kernel, dimension)) is None:
+            raise ValueError(
+                f"the mean embedding of a law {self.target.kind} by the kernel {self.kernel.kind} has no closed form in "
+                f"dimension {dimension}: set target_samples to a number of points, such as 1000"
+            )
+        return Discrepancy(self.kernel, found, self._embedding(EnergyDistance(), 1) if dimension == 1 else None)
 
-    def _embedding(self, dimension: int) -> Embedding:
-        """Mean embedding of the target, or of points drawn of it."""
+    def _embedding(self, kernel: MMDKernel, dimension: int) -> Embedding | None:
+        """Mean embedding of the target, or of points drawn of it; None where it has no closed form."""
         law: Law = self.target
         if self.target_samples is not None:
             rng = np.random.default_rng(np.random.SeedSequence(self.seed))
-            return OfAtoms(self.kernel, law.sample(rng, self.target_samples, dimension))
+            return OfAtoms(kernel, law.sample(rng, self.target_samples, dimension))
         if (atoms := law.atoms(dimension)) is not None:
-            return OfAtoms(self.kernel, atoms)
-        if (found := self.kernel.embedding(law, dimension)) is not None:
-            return found
-        raise ValueError(
-            f"the mean embedding of a law {law.kind} by the kernel {self.kernel.kind} has no closed form in dimension "
-            f"{dimension}: set target_samples to a number of points, such as 1000"
-        )
+            return OfAtoms(kernel, atoms)
+        return kernel.embedding(law, dimension)
 
 
 class Discrepancy(Sum):
@@ -86,15 +89,42 @@ class Discrepancy(Sum):
     kernel : MMDKernel
     target : Embedding
         Of nu.
+    by_distance : Embedding, optional
+        Of nu on a line, by the energy distance: its slope is ``1 - 2 F_nu``, F_nu the distribution function.
     """
 
-    def __init__(self, kernel: MMDKernel, target: Embedding) -> None:
-        self.target = target
+    diagnosed: Mapping[str, str] = lojasiewicz.DIAGNOSED
+
+    def __init__(self, kernel: MMDKernel, target: Embedding, by_distance: Embedding | None = None) -> None:
+        self.target, self._by_distance, self._kernel = target, by_distance, kernel
         super().__init__([PairInteraction(kernel), Potential(self._potential, self._slope)])
 
     def witness(self, measure: Measure, points: Array) -> Array:
         """``int k(. - y) d(mu - nu)`` at points y, (atom,): the first variation without a constant."""
         return self.first_variation(measure, points, np.ones(len(points), np.int8)) - 0.5 * self._constant
+
+    def diagnostics(self, measure: Measure) -> Diagnosis:
+        """Lojasiewicz ratio; all functions are asked on a line, and sums of kernels elsewhere."""
+        nothing = dict.fromkeys(self.diagnosed, math.nan)
+        carrying = measure.weights > 0.0
+        points, weights, sign = measure.points[carrying], measure.weights[carrying], measure.sign[carrying]
+        if reason := lojasiewicz.too_large(len(points), "atoms"):
+            return Diagnosis(nothing, reason)
+        squared, force = 2.0 * self.value(measure), self.gradient(measure, points, sign)
+        dissipation = float(weights @ (force**2).sum(axis=1))
+        if points.shape[1] > 1:
+            witness = self.witness(measure, points)
+            found = lojasiewicz.of_kernels(squared, dissipation, points, weights, witness, self._kernel.gradient)
+            return Diagnosis(found.said)
+        if self._by_distance is None:
+            return Diagnosis(nothing, "the distribution function of the target has no closed form; set target_samples")
+        norm = lojasiewicz.on_a_line(points[:, 0], weights, self._distribution)
+        return Diagnosis(lojasiewicz.Lojasiewicz(squared, norm, dissipation).said)
+
+    def _distribution(self, places: Array) -> Array:
+        """Distribution function of nu on a line, (place,)."""
+        assert self._by_distance is not None
+        return 0.5 * (1.0 - self._by_distance.gradient_at(places[:, None])[:, 0])
 
     def _potential(self, points: Array) -> Array:
         return 0.5 * self._constant - self.target.at(points)

@@ -27,10 +27,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, field_validator
 
-from wgfpipe.energies.base import Energy
+from wgfpipe.energies.base import Energy, HeldOut
 from wgfpipe.energies.functional import Functional
 from wgfpipe.laws import AnyLaw
-from wgfpipe.laws.base import Law, LawError
+from wgfpipe.laws.base import Law, LawError, of_equal_weights
 from wgfpipe.laws.mixture import Mixture
 from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.spaces.base import Space
@@ -60,6 +60,9 @@ class Sliced(Energy):
         ge=1,
         description="draw this many atoms of the target in its place; null for a gaussian or a mixture itself",
     )
+    held_out: AnyLaw | None = Field(  # pyright: ignore[reportInvalidTypeForm]
+        default=None, description="another sample of the target, to which trajectories tell the distance, too"
+    )
     seed: int = Field(default=0, ge=0, description="of the lines and of the atoms that are drawn")
     title: ClassVar[str] = "sliced distance"
     formula: ClassVar[str] = "(1 / 2) SW₂²(μ, ν)"  # noqa: RUF001
@@ -72,10 +75,10 @@ class Sliced(Energy):
     }
     example_space: ClassVar[Mapping[str, Any] | None] = {"kind": "euclidean", "dimension": 2}
 
-    @field_validator("target")
+    @field_validator("target", "held_out")
     @classmethod
-    def _is_whole(cls, target: Law) -> Law:
-        if target.sampled is not None:
+    def _is_whole(cls, target: Law | None) -> Law | None:
+        if target is not None and target.sampled is not None:
             raise ValueError(
                 "expected a target without sampled, which says how many points a start has; a target has target_samples"
             )
@@ -91,6 +94,15 @@ class Sliced(Energy):
         except LawError as error:
             raise ValueError(f"target.{error.key}: got {error.value!r}, expected {error.expected}") from None
         return SlicedDistance(self._target(dimension), lines(dimension, self.directions, self.seed))
+
+    def held_out_of(self, space: Space, x: Array, y: Array, fresh: tuple[Array, Array] | None) -> HeldOut | None:
+        if self.held_out is None:
+            return None
+        functional = self.model_copy(update={"target": self.held_out, "held_out": None}).on(space, x, y)
+        seen = self._target(len(space.parameter_names(x.shape[1])))
+        if isinstance(seen, Gaussians):
+            return HeldOut(functional)
+        return HeldOut(functional, functional.value(of_equal_weights(seen, space.signs)))
 
     def _target(self, dimension: int) -> Array | Gaussians:
         """The target in closed form, or atoms of it (atom, d)."""

@@ -3,8 +3,9 @@
 V is the first variation at the measure of the z_k themselves: noise moves the place that is asked and no atom, so the energy
 falls where ``F(next) - F <= -c dt D_beta``, ``D_beta = int |grad V(z + beta u)|^2``, some c > 0. If in addition
 ``D_beta >= C beta^2 F`` then ``F <= F(0) exp(-c C sum dt beta^2)``: points that a smooth kernel no longer sees come back.
-Beta is a number, or falls as ``beta / sqrt(1 + t / decay_time)``, or adapts: after a step with ``F(next) <= F - dt D_beta / 4``
-it rises by 5 %, after any other it falls by 10 %, and a step that would raise F is dropped, so F never rises.
+Beta is a number, or falls as ``beta / sqrt(1 + t / decay_time)``, or is halved every ``decay_time``, or adapts: after a step
+with ``F(next) <= F - dt D_beta / 4`` it rises by 5 %, after any other it falls by 10 %, and a step that would raise F is
+dropped, so F never rises.
 
 Symbols: t and dt are flow time of the flow of F = MMD^2 / 2; learning rates of MMD^2 are dt / 2. Stored a step: beta, D_beta
 and ``(F - F(next)) / (dt D_beta)``, the c of the criterion, negative where F would have risen.
@@ -52,11 +53,16 @@ class NoiseInjection(Method):
 
     kind: Literal["noise_injection"] = "noise_injection"
     beta: float = Field(default=1.0, ge=0, description="standard deviation of the noise; at the start if it varies")
-    schedule: Literal["constant", "decay", "adaptive"] = Field(
+    schedule: Literal["constant", "decay", "halving", "adaptive"] = Field(
         default="adaptive",
-        description="constant, decay as (1 + t / decay_time)^(-1/2), or adaptive by the descent of the energy",
+        description="constant, decay as (1 + t / decay_time)^(-1/2), halving at multiples of decay_time, or adaptive by the "
+        "descent of the energy",
     )
-    decay_time: float = Field(default=100.0, gt=0, description="flow time t at which a decaying beta has fallen to 1 / sqrt(2)")
+    decay_time: float = Field(
+        default=100.0,
+        gt=0,
+        description="flow time in which a decaying beta first falls to 1 / sqrt(2), and a halving one to 1 / 2",
+    )
     title: ClassVar[str] = "gradient descent with injected noise"
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
@@ -102,7 +108,7 @@ class NoiseInjection(Method):
         before = self.measure(problem, state)
         noise = np.random.default_rng([state.seed, state.step]).standard_normal(state.points.shape)
         places = space.retract(state.points + state.level * noise, state.points)
-        force = problem.functional.gradient(before, places, start.sign)
+        force = self._force(problem, state, before, places)
         after = Measure(space.retract(state.points - dt * force, state.points), start.weights, start.sign)
         prediction = problem.predict(after)
         energy = problem.smooth_energy(after, prediction)
@@ -124,6 +130,13 @@ class NoiseInjection(Method):
     def measure(self, problem: Problem, state: InjectionState) -> Measure:
         return Measure(state.points, problem.initial.weights, problem.initial.sign)
 
+    def _force(self, problem: Problem, state: InjectionState, before: Measure, places: Array) -> Array:
+        """Gradient of V at places, (atom, param); outputs of the measure, which the state carries, are not computed again."""
+        outputs = problem.functional.outputs
+        if outputs is None:
+            return problem.functional.gradient(before, places, before.sign)
+        return outputs.gradient(places, before.sign, state.prediction - outputs.loss.centre)
+
     def _next_level(self, state: InjectionState, dt: float, met: bool) -> float:
         """Beta of the next step, by whether this one met the criterion."""
         match self.schedule:
@@ -131,13 +144,15 @@ class NoiseInjection(Method):
                 return self.beta
             case "decay":
                 return self.beta / math.sqrt(1.0 + (state.time + dt) / self.decay_time)
+            case "halving":  # half a step: rounding of a sum of steps moves no halving
+                return self.beta * 0.5 ** math.floor((state.time + 1.5 * dt) / self.decay_time)
             case "adaptive":
                 return state.level * (RAISED if met else LOWERED)
 
     def _without_noise(self, problem: Problem, state: InjectionState, dt: float) -> Status:
         """Whether the step raises the energy also without noise, beyond rounding: then dt is too long."""
         start, before = problem.initial, self.measure(problem, state)
-        force = problem.functional.gradient(before, state.points, start.sign)
+        force = self._force(problem, state, before, state.points)
         moved = problem.parametrization.retract(state.points - dt * force, state.points)
         energy = problem.smooth_energy(Measure(moved, start.weights, start.sign))
         return Status.OK if energy <= state.energy + problem.energy_rounding(state.energy) else Status.ASCENT

@@ -8,7 +8,7 @@ import xarray as xr
 
 from wgfpipe.config.grid import GridSpec, grid_of_axes
 from wgfpipe.datasets.base import Dataset
-from wgfpipe.energies.base import Energy
+from wgfpipe.energies.base import Energy, HeldOut
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Law
 from wgfpipe.measure import Array, Measure
@@ -23,7 +23,8 @@ def data_dataset(dataset: Dataset | None, seed: int, source: Any = None) -> xr.D
     """Make the training data: ``x(sample, feature)`` with the constant 1 last, ``y(sample)``, and how they were standardized.
 
     ``shift`` and ``scale``, of every feature and of the label, turn raw data into these: ``(raw - shift) / scale``. Without a
-    data set there are no samples and no features.
+    data set there are no samples and no features. Fresh inputs and labels, where the data have such, are
+    ``held_out_x(held_out, feature)`` and ``held_out_y(held_out)``.
     """
     if dataset is None:
         return _data_of(np.zeros((0, 0)), np.zeros(0), (), np.array([0.0]), np.array([1.0]))
@@ -33,6 +34,15 @@ def data_dataset(dataset: Dataset | None, seed: int, source: Any = None) -> xr.D
     made.attrs.update(
         title=f"Training data: {dataset.title}", references="; ".join(dataset.citations), label=dataset.label_name
     )
+    fresh = dataset.held_out(np.random.default_rng(seed_of(seed, "data")))
+    if fresh is not None:
+        made["held_out_x"] = ("held_out", "feature"), with_constant(fresh[0])
+        made["held_out_y"] = "held_out", np.asarray(fresh[1], float)
+        describe(
+            made,
+            held_out_x="inputs that the flow does not see, the constant 1 last",
+            held_out_y="labels that the flow does not see",
+        )
     return made
 
 
@@ -158,6 +168,12 @@ def assemble(data: xr.Dataset, grid_data: xr.Dataset, space: Space, energy: Ener
     if grid is None:
         return Problem(x, y, space, energy, initial, no_grid=grid_data.attrs["no_grid"], law=law)
     return Problem(x, y, space, energy, initial, grid, weights, law=law)
+
+
+def held_out(data: xr.Dataset, space: Space, energy: Energy) -> HeldOut | None:
+    """Energy on what the flow of some data does not see; None where nothing is held out."""
+    fresh = (data["held_out_x"].values, data["held_out_y"].values) if "held_out_x" in data else None
+    return energy.held_out_of(space, data["x"].values, data["y"].values, fresh)
 
 
 def _grid_of(grid_data: xr.Dataset, space: Space) -> Grid:

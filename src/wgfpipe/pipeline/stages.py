@@ -24,6 +24,7 @@ from wgfpipe.pipeline.timing import work
 from wgfpipe.plugins import FAMILIES, class_of, classes_in, made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
+from wgfpipe.results.held_out import with_held_out
 from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
@@ -153,6 +154,7 @@ def run_method(
         with atomic(owner) as part:
             part.write_bytes(stamp.encode())
     runs = []
+    held_out = assembly.held_out(trajectory.read(data_path, "data"), _space(spec), made_from("energy", spec["energy"]))
     with work():
         for number, part in enumerate(parts):
             what = f"{spec['label']} ({spec['method']['kind']})" + (f", run {number + 1} of {n_runs}" if n_runs > 1 else "")
@@ -165,7 +167,7 @@ def run_method(
                 progress=Progress(what),
                 checkpoint=part,
             )
-            runs.append(run)
+            runs.append(run if held_out is None else with_held_out(run, held_out))
             print(f"{what}: {run.sizes['step']} steps, status {run.attrs['status']}: {run.attrs['advice']}")
             if run.attrs["status"] == "unsupported":  # for one reason, whatever the seed is
                 break

@@ -4,7 +4,7 @@ The one list of figures. Who plans a run, who draws and who writes the page ask 
 the workflow has the same outputs for every cell, so the file of a figure that does not apply says so in a sentence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +22,28 @@ class Entry:
         Caption where points have no outputs; the same unless given.
     why_outputs : str
         Why it needs points with outputs; empty if it does not.
+    variable : str
+        What trajectories must say for it; empty for what all of them say.
+    why_variable : str
+        Why there is no such figure where they do not.
     """
 
     title: str
     caption: str
     elsewhere: str = ""
     why_outputs: str = ""
+    variable: str = ""
+    why_variable: str = ""
 
-    def applies(self, outputs: bool) -> bool:
-        """Whether there is such a figure, where points have outputs or where they have none."""
-        return outputs or not self.why_outputs
+    def applies(self, outputs: bool, variables: Collection[str] = ()) -> bool:
+        """Whether there is such a figure, where points have outputs or have none, and trajectories say these variables."""
+        return not self.refusal(outputs, variables)
+
+    def refusal(self, outputs: bool, variables: Collection[str] = ()) -> str:
+        """Why there is no such figure; empty where there is."""
+        if self.why_outputs and not outputs:
+            return self.why_outputs
+        return self.why_variable if self.variable and self.variable not in variables else ""
 
     def told(self, outputs: bool) -> str:
         """Return the caption."""
@@ -68,15 +80,34 @@ CATALOGUE: dict[str, Entry] = {
         "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
         "Steps whose status is not ok are marked at the bottom.",
     ),
+    "rate": Entry(
+        "Rate",
+        "Left: the energy, and dashed the bound 1 / (1 / F(0) + 4 t / C) of the reference, where that is a flow in W2. C is "
+        "the largest squared negative Sobolev norm S² at its saved times until t. Right: the Łojasiewicz ratio "
+        "MMD⁴ / (S² ∫ |∇V|² dμ), at most 1, the grey line. The nearer to 1, the nearer the flow is to its bound.",
+        variable="lojasiewicz_ratio",
+        why_variable="the energy is no squared discrepancy, so there is no Lojasiewicz ratio to draw",
+    ),
+    "held_out": Entry(
+        "Held out",
+        "The energy on what the flow sees, left, and on what is held out from it, right, on one scale. Dashed, where it is "
+        "known: the held-out energy of the target that the flow sees. Below it a flow learns the sample and no more. Labels "
+        "without noise have the floor 0.",
+        variable="held_out_energy",
+        why_variable="nothing is held out from the flow, so there is no other energy to draw",
+    ),
 }
 """File -> figure, in the order of the page."""
 
 
-def figures_of(outputs: bool) -> tuple[str, ...]:
-    """Names of the figures of a cell whose points have outputs, or have none."""
-    return tuple(name for name, entry in CATALOGUE.items() if entry.applies(outputs))
+def figures_of(outputs: bool, variables: Collection[str] = ()) -> tuple[str, ...]:
+    """Names of the figures of a cell whose points have outputs, or have none, and whose trajectories say these variables."""
+    return tuple(name for name, entry in CATALOGUE.items() if entry.applies(outputs, variables))
 
 
 def figures_of_spec(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the figures of a resolved cell, or of its part for the figures: what is trained on data has outputs."""
+    """Names of the figures that a resolved cell, or its part for the figures, is known to have before anything is run.
+
+    What is trained on data has outputs. Which variables trajectories say is known of trajectories.
+    """
     return figures_of(spec.get("data") is not None)

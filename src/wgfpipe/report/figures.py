@@ -1,4 +1,4 @@
-"""The figures of a cell, drawn from its Datasets: energy, distances, measures, fit, certificates and an animation.
+"""The figures of a cell, drawn from its Datasets: energy, distances, measures, fit, certificates, bounds and an animation.
 
 One look in all of them: the reference is black, every other label has one colour (Okabe and Ito's colour-blind-safe palette)
 and one marker. A trajectory that ended early is drawn as far as it goes; the legend says so, and names those that never
@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.report.bounds import draw_held_out, draw_rate
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.pictures import animate, draw_measures
 from wgfpipe.report.scene import (
@@ -253,6 +254,8 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "measures": draw_measures,
     "fit": draw_fit,
     "certificates": draw_certificates,
+    "rate": draw_rate,
+    "held_out": draw_held_out,
 }
 
 
@@ -296,8 +299,8 @@ def draw_cell(
     scene = Scene(data, grid, distances, trajectories, as_signed)
     with styled():
         for done, (name, draw) in enumerate(FIGURES.items()):
-            applies = CATALOGUE[name].applies(scene.outputs)
-            figure = draw(scene) if applies else draw_sentence(CATALOGUE[name].why_outputs)
+            refusal = CATALOGUE[name].refusal(scene.outputs, scene.variables)
+            figure = draw_sentence(refusal) if refusal else draw(scene)
             for kind in ("svg", "png"):
                 with atomic(folder / f"{name}.{kind}") as part:
                     part.write_bytes(render_figure(figure, kind, f"{cell}: {name}"))

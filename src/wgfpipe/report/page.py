@@ -174,7 +174,7 @@ def _cell(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, a
                 "caption": CATALOGUE[name].told(outputs),
                 "uri": _uri((folder / "figures" / f"{name}.svg").read_bytes(), "image/svg+xml"),
             }
-            for name in figures_of(outputs)
+            for name in figures_of(outputs, _variables(folder / "trajectory" / f"{answer['reference']}.nc"))
         ],
         "animation": _uri((folder / "figures" / "flow.gif").read_bytes(), "image/gif"),
         "config": yaml.safe_dump(spec, sort_keys=False, width=100, allow_unicode=True),
@@ -302,6 +302,12 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Global attributes and sizes of a file, without its data."""
     with xr.open_dataset(path, engine="netcdf4") as dataset:
         return dict(dataset.attrs), {str(name): size for name, size in dataset.sizes.items()}
+
+
+def _variables(path: Path) -> tuple[str, ...]:
+    """Names of the variables of a file."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return tuple(str(name) for name in dataset.variables)
 
 
 def _uri(content: bytes, media_type: str) -> str:

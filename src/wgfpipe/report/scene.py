@@ -93,6 +93,11 @@ class Scene:
         self.complete = [label for label in self.shown if self.trajectories[label].sizes["time"] >= len(self.time)]
         self.looks = looks_of(self.labels)
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of what the reference's trajectory says."""
+        return tuple(str(name) for name in self.trajectories[self.reference].variables)
+
     def has_density(self, label: str) -> bool:
         """Whether a label's measures are masses on a grid of points without outputs, and so a density."""
         return not self.outputs and "time" not in self.trajectories[label]["points"].dims

@@ -119,11 +119,16 @@ class Recorder:
 
 
 def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None = None) -> xr.Dataset:
-    """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension."""
-    infos, parametrization = recorder.infos, problem.parametrization
+    """Make the trajectory Dataset of what was recorded; what did not change over time carries no time dimension.
+
+    Beside the variables of the schema it has those that the energy says of a measure, ``Functional.diagnosed``, (time,).
+    """
+    infos, parametrization, functional = recorder.infos, problem.parametrization, problem.functional
     neurons = isinstance(parametrization, Parametrization)
     status = Status.UNSUPPORTED if unsupported else Status.worst(*(info.status for info in infos))
     first = recorder.measures[0]
+    with np.errstate(over="ignore", invalid="ignore"):  # of places that are about to diverge: NaN
+        diagnoses = [functional.diagnostics(measure) for measure in recorder.measures] if functional.diagnosed else []
     dataset = xr.Dataset(
         {
             "points": _over_time([measure.points for measure in recorder.measures], "param"),
@@ -132,6 +137,7 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
             "energy": ("time", np.asarray(recorder.energies, float)),
             "energy_term": (("time", "term"), np.asarray(recorder.energy_terms, float)),
             "dissipation": ("time", np.asarray(recorder.dissipations, float)),
+            **{name: ("time", np.array([said.values[name] for said in diagnoses])) for name in functional.diagnosed},
             "prediction": (("time", "sample"), np.asarray(recorder.predictions, float)),
             **{
                 name: ("step", np.asarray([getattr(info, source) for info in infos], float))
@@ -161,9 +167,13 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
         dissipation="rate int |grad V|^2 dmu at which the flow lowers the energy",
         prediction="outputs of the network on the data" if neurons else "empty: a point of this space has no outputs",
         status="outcome of the step",
+        **functional.diagnosed,
         **{name: text for name, (_, text, _) in STEP_VARIABLES.items()},
         **method.diagnostics,
     )
+    if missing := "; ".join(dict.fromkeys(said.missing for said in diagnoses if said.missing)):
+        for name in functional.diagnosed:
+            dataset[name].attrs["missing"] = missing
     dataset["residual"].attrs["long_name"] = f"certificate of the step: {method.certificate}"
     dataset["status"].attrs.update(
         flag_values=np.asarray([status.code for status in Status], np.int8),
