@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -155,8 +155,10 @@ def _entries(scene: Scene) -> list[tuple[str, str, bool, list[str]]]:
             kinds.setdefault(said.partition(" of ")[0], {})[label] = said.partition(";")[0].replace(":", ",")
     entries = []
     for kind, of_label in kinds.items():
-        shared = commonprefix([said.split(" ") for said in of_label.values()])
-        said = " ".join(shared)
+        alike = takewhile(
+            lambda words: len(set(words)) == 1, zip(*(said.split(" ") for said in of_label.values()), strict=False)
+        )
+        said = " ".join(word for word, *_ in alike)
         said = said if len(set(of_label.values())) == 1 else said.rpartition(",")[0]  # the clause that they share
         title = textwrap.shorten(said or kind, 68, placeholder=" …")
         entries.append((textwrap.fill(title, 37), "residual", True, list(of_label)))
