@@ -113,7 +113,7 @@ def draw_certificates(scene: Scene) -> Figure:
             0.5, 0.5, "no method here has an inner solver" + ", every step is ok" * (not troubled), ha="center", color=GREY
         )
     else:
-        figure, table = panels(rows, columns, height=1.1, gaps=(0.5, 0.72), margins=(0.55, 0.08, 0.42, 0.4))
+        figure, table = panels(rows, columns, height=1.1, gaps=(0.5, 0.72), margins=(0.55, 0.13, 0.42, 0.4))
         flat = [axes for row in table for axes in row]
         for k, (axes, (title, name, logarithmic, labels)) in enumerate(zip(flat, entries, strict=False)):
             shown: dict[str, Any] = {"labels": labels, "looks": scene.looks, "logarithmic": logarithmic}

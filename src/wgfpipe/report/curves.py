@@ -284,7 +284,9 @@ def draw_fit(
     start = f"{reference} at $t = 0$"
     if data.sizes["feature"] == 2:
         axes.plot(x, outputs[reference][0], color=FAINT, zorder=1, label=start)
-        axes.plot(samples, y, "o", color="white", markeredgecolor="black", markersize=4, zorder=5, label="data")
+        ring: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "zorder": 5 if len(y) <= 60 else 1.5}
+        size = 4.0 if len(y) <= 60 else 2.2  # a cloud of samples lies below the lines
+        axes.plot(samples, y, "o", markersize=size, label="data", rasterized=len(y) > 200, **ring)
     else:
         axes.plot(y, outputs[reference][0], "o", color=FAINT, markersize=2, zorder=1, label=start, rasterized=len(y) > 200)
         axes.plot([y.min(), y.max()], [y.min(), y.max()], color=FAINT, zorder=1, label="perfect fit")

@@ -76,13 +76,15 @@ def _table(scene: Scene, quantities: int, columns: int) -> tuple[Figure, list[li
     Returns the figure, its panels by row, and of every panel used its quantity and its labels.
     """
     if len(scene.groups) > 1:
-        look: dict[str, Any] = {"height": 1.0, "gaps": (0.12, 0.16), "margins": (0.75, 0.08, 0.12, 0.4)}
+        look: dict[str, Any] = {"height": 1.0, "gaps": (0.12, 0.16), "margins": (0.75, 0.08, 0.12, 0.4), "label_at": 0.5}
         figure, table = panels(quantities, len(scene.groups), **look)
         members = list(scene.groups.values())
         return figure, table, [(axes, k, members[c]) for k, row in enumerate(table) for c, axes in enumerate(row)]
     columns = min(columns, quantities)
     width = min(WIDTHS["page"], 0.6 + 3.2 * columns)
-    figure, table = panels(math.ceil(quantities / columns), columns, width=width, height=1.35 if columns > 2 else 1.9)
+    shape: dict[str, Any] = {"height": 1.35} if columns > 2 else {"height": 1.9, "gaps": (0.75, 0.55), "label_at": 0.52}
+    margins = (0.55 if columns > 2 else 0.68, 0.13, 0.28, 0.4)
+    figure, table = panels(math.ceil(quantities / columns), columns, width=width, margins=margins, **shape)
     flat = [axes for row in table for axes in row]
     for axes in flat[quantities:]:
         axes.remove()

@@ -17,6 +17,9 @@ from wgfpipe.report.scene import Scene, kinks_of
 from wgfpipe.report.style import GREY, WIDTHS, panels, words
 from wgfpipe.results.schema import measure_at, repetitions
 
+MOST_NEURONS = 300
+"""Neurons that are drawn as dots, where points have outputs: more stand for a density."""
+
 TIMES = 4
 """Saved times pictured, about."""
 
@@ -126,7 +129,7 @@ def draw_measures(scene: Scene) -> Figure:
     largest = max((float(np.abs(difference).max()) for difference in apart.values()), default=0.0)
     densest = max(float(pictures[scene.reference, k].sum(axis=0).max()) for k in indices)
     columns = len(indices) + bool(apart)
-    note, gap, left, right = scene.projection, 0.08, 0.5, 0.9
+    note, gap, left, right = scene.projection, 0.08, 0.5, 0.95 if apart else 1.15
     side = (WIDTHS["page"] - left - right - (TIMES + 1) * gap) / (TIMES + 1)
     width = left + columns * (side + gap) - gap + right
     margins = (left, right, 0.25 + 0.2 * bool(note), 0.4)
@@ -138,7 +141,8 @@ def draw_measures(scene: Scene) -> Figure:
                 plane.show(axes, pictures[label, k] / peak)
                 if scene.has_density(scene.reference) and (scene.reference, k) in pictures:
                     plane.outline(axes, pictures[scene.reference, k].sum(axis=0))
-                if not scene.outputs and not scene.has_density(label):
+                few = scene.trajectories[label].sizes["atom"] <= MOST_NEURONS
+                if not scene.on_grid(label) and (few or not scene.outputs):
                     plane.dots(axes, scene.measure(label, k))
             else:
                 axes.text(0.5, 0.5, words(scene.status(label)), ha="center", color=GREY, transform=axes.transAxes)

@@ -72,7 +72,7 @@ class Plane:
         """
         edges = np.array([quantiles(measure) for measure in measures])  # (measure, low or high, param)
         low, high = edges[:, 0].min(axis=0), edges[:, 1].max(axis=0)
-        width = 1.1 * float((high - low).max()) + 2 * spacing or 1.0  # all atoms in one place are a dot in a square of 1
+        width = (1.1 if spacing else 1.25) * float((high - low).max()) + 2 * spacing or 1.0  # one atom is a dot in 1 x 1
         return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
 
     def densities(self, measure: Measure) -> Array:
@@ -201,7 +201,7 @@ def difference_key(axes: Axes, largest: float) -> None:
     axes.set_yticks([-1, 0, 1], [f"\N{MINUS SIGN}{largest:.2g}", "0", f"{largest:.2g}"])
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
-    axes.set_ylabel("difference / largest\ndensity of the reference")
+    axes.set_ylabel("difference / largest")
 
 
 def quantiles(measure: Measure) -> Array:

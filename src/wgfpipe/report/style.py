@@ -27,18 +27,20 @@ from wgfpipe.status import Status
 WIDTHS = {"column": 3.35, "page": 6.9}
 """Widths of a column and of a page of the usual journals, in inches."""
 
-COLORS = ("#7A4B9A", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#8C6D31", "#56B4E9", "#0072B2")
+COLORS = ("#7A4B9A", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#8C6D31", "#CC79A7", "#0072B2")
 """Okabe and Ito's colour-blind-safe palette, with a purple and a brown in place of its yellow and black."""
 
 GROUPS = {  # (family, support) of a method -> (name of the group, its markers, where its colours start)
-    ("gradient descent", "particles"): ("flows of particles", "oX", 0),
-    ("Wasserstein gradient flow", "particles"): ("implicit steps of particles", "^v", 3),
+    ("gradient descent", "particles"): ("flows of particles", "oX", 3),
+    ("Wasserstein gradient flow", "particles"): ("implicit steps of particles", "^v", 2),
     ("Wasserstein gradient flow", "grid"): ("masses on the grid", "sD", 5),
 }
 OTHER = ("other schemes", "Pp", 2)
 """The group of a method that is in none."""
 
-DASHES, FILLINGS = ("-", "--", "-."), ("full", "none")
+VARIANTS = (("-", "full"), ("--", "none"), ("-.", "none"), ("--", "full"), ("-.", "full"), (":", "none"))
+"""Dash and filling of labels of one method: the first for the label that is its kind, or begins it."""
+
 GREY, FLOOR_GREY, FAINT = "#6b6b6b", "#e3e3e3", "#b5b5b5"
 STATUS_MARKS = dict(zip(list(Status)[1:], ("|", "_", "2", "x", "s", "X", "."), strict=True))
 """A status is a shape in black: colours are those of methods."""
@@ -121,12 +123,12 @@ def looks_of(kinds: Mapping[str, str], reference: str | None = None) -> dict[str
             looks[label] = {"color": "black", "linewidth": 1.9}
             continue
         _, marker, color = _place(kind)
-        n = len(DASHES) * len(FILLINGS)
+        n = len(VARIANTS)
         variant = 0 if kind.startswith(label) else 1 + crc32(label.encode()) % (n - 1)
         while (marker, color, variant % n) in taken and variant < 2 * n:
             variant += 1
         taken.add((marker, color, variant % n))
-        dash, filling = DASHES[variant % len(DASHES)], FILLINGS[variant % n // len(DASHES)]
+        dash, filling = VARIANTS[variant % n]
         looks[label] = {"color": color, "marker": marker, "linestyle": dash, "fillstyle": filling}
     return looks
 
@@ -149,7 +151,8 @@ def panels(
     height: float = 1.25,
     width: float = WIDTHS["page"],
     gaps: tuple[float, float] = (0.52, 0.55),
-    margins: tuple[float, float, float, float] = (0.55, 0.08, 0.28, 0.4),
+    margins: tuple[float, float, float, float] = (0.55, 0.13, 0.28, 0.4),
+    label_at: float = 0.37,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Make a figure of panels that are laid out in inches, which is exact and takes no time.
 
@@ -162,6 +165,8 @@ def panels(
         Between panels, sideways and downwards.
     margins : (float, float, float, float)
         Left, right, top and bottom.
+    label_at : float
+        How far left of a panel the name of its y axis stands.
 
     Returns
     -------
@@ -179,7 +184,7 @@ def panels(
         table.append([figure.add_axes((x, low, side / width, height / tall)) for x in lefts])
         for axes in table[-1]:  # at known places: looking for the widest label takes as long as drawing
             axes.xaxis.set_label_coords(0.5, -0.24 / height)
-            axes.yaxis.set_label_coords(-0.36 / side, 0.5)
+            axes.yaxis.set_label_coords(-label_at / side, 0.5)
     return figure, table
 
 
