@@ -58,7 +58,8 @@ def looks_for(runs: Mapping[str, xr.Dataset], reference: str | None) -> Looks:
 
 def draw_line(axes: Axes, x: Array, y: Array, look: Mapping[str, Any], label: str, **others: Any) -> None:
     """Draw the line of a label, with few enough markers."""
-    axes.plot(x, y, label=label, **{"markevery": max(1, len(x) // 10)} | dict(look) | others)
+    keywords: dict[str, Any] = {"markevery": max(1, len(x) // 10), **look, **others}
+    axes.plot(x, y, label=label, **keywords)
 
 
 def handle_of(line: Line2D) -> Line2D:

@@ -186,7 +186,7 @@ def _draw_densities(scene: Scene) -> Figure:
     line = Line.around([scene.measure(label, k) for label, k in there], scene.spacing)
     curves = {(label, k): line.density(scene.measure(label, k)) for label, k in there}
     highest = max(curve.max() for curve in curves.values())
-    looks = {label: scene.looks[label] | {"marker": None} for label in scene.shown}
+    looks: dict[str, dict[str, Any]] = {label: {**scene.looks[label], "marker": None} for label in scene.shown}
     rows = 1 + (len(scene.shown) > 1)
     margins = (0.6, 0.08, 0.28, 0.4)
     figure, table = panels(rows, len(indices), height=1.2, gaps=(0.1, 0.12), margins=margins)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.style import power_text, symbol
@@ -100,7 +100,7 @@ class Plane:
         for one in (0, 1):
             chosen = np.flatnonzero(sign == one)
             if len(chosen) > NEIGHBOUR:
-                apart = cKDTree(places[chosen]).query(places[chosen], NEIGHBOUR + 1)[0][:, -1]
+                apart = KDTree(places[chosen]).query(places[chosen], NEIGHBOUR + 1)[0][:, -1]
                 relative = np.maximum(0.5 * apart / self.blur, 1.0)
                 steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)
         return steps

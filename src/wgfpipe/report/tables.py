@@ -12,8 +12,8 @@ from typing import Any
 
 FORMATS = ("latex", "markdown")
 
-COLUMNS = ("cell", "method", "verdict", "functions", "measures", "grid floor", "status")
-BUDGET = ("total", "uncertainty", "largest share")
+COLUMNS: tuple[str, ...] = ("cell", "method", "verdict", "functions", "measures", "grid floor", "status")
+BUDGET: tuple[str, ...] = ("total", "uncertainty", "largest share")
 
 ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     letter: "\\" + letter for letter in "&%$#_{}"
