@@ -7,6 +7,7 @@ import re
 import flat
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
 import wgfpipe
@@ -14,6 +15,7 @@ from wgfpipe import figures
 from wgfpipe.measure import Measure
 from wgfpipe.plugins import FAMILIES, kind_of
 from wgfpipe.report import certificates, plane, style, sweeps
+from wgfpipe.report.scene import MOST_KINKS, kinks_of
 from wgfpipe.results.compare import compare
 
 EVERY = {"gd": "gd", "flow": "flow", "prox": "prox", "jko": "jko_entropic", "jko_plain": "jko_entropic"} | {
@@ -147,6 +149,15 @@ def test_no_lattice_shows_where_blocks_are_of_different_spacing():
         inside = density[np.ix_(rows, columns)]
         # each of two axes leaves a ripple of 2 exp(-pi^2 / 2) = 1.4 % up and as much down; pixels may add as much again
         assert (inside.max() - inside.min()) / inside.mean() < 8 * 2 * math.exp(-(math.pi**2) / 2)
+
+
+def test_many_samples_make_no_black_fan():
+    x = np.random.default_rng(0).normal(size=(442, 1))
+    data = xr.Dataset({"x": (("sample", "feature"), np.hstack([x, np.ones_like(x)]))})
+    kinks = kinks_of(data)
+    assert len(kinks) == MOST_KINKS
+    assert np.searchsorted(np.sort(x[:, 0]), kinks) == pytest.approx((np.arange(16) + 0.5) / 16 * 442, abs=1)
+    assert (kinks_of(data.isel(sample=slice(0, 8))) == x[:8, 0]).all()
 
 
 def test_a_difference_of_pictures_has_no_mass():

@@ -284,7 +284,7 @@ def test_no_figure_of_such_a_cell_speaks_of_a_network(points):
         drawn = figures.draw_measures(scene)
     assert scene.representatives() == ["exact", "jko", "langevin"]
     assert not [text for text in told if re.search("neuron|network|gradient descent|output", text)]
-    assert drawn.axes[0].get_xlabel() == (style.symbol(scene.parameters[0]) if len(scene.parameters) == 1 else "")
+    assert drawn.axes[0].get_xlabel() == ""  # the lowest row has the names
     assert {style.symbol(name) for name in scene.parameters[:2]} <= set(told)
     for entry in catalogue.CATALOGUE.values():
         if entry.applies(outputs=False):
