@@ -5,7 +5,6 @@ is drawn as far as it goes; the legend says so, and names those that never start
 """
 
 import math
-import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,7 +143,7 @@ def draw_distances(scene: Scene) -> Figure:
         )
     if len(scene.groups) > 1:
         for row in table:
-            title = textwrap.fill(row[0].get_title(), 24)
+            title = row[0].get_title().partition(" (")[0]
             for axes in row:
                 axes.set_title("")
             row[0].set_ylabel(f"{title}\n/ travel")
