@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from wgfpipe.config.experiment import load
 from wgfpipe.energies.base import HeldOut
 from wgfpipe.pipeline import stages
-from wgfpipe.report import catalogue, figures, pictures, question, sweeps
+from wgfpipe.report import animation, catalogue, certificates, figures, plane, question, style, sweeps
 from wgfpipe.report import page as report
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
@@ -32,7 +32,7 @@ from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
 
-FILES = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")} | {"flow.gif"}
+FILES = {f"{name}.{kind}" for name in figures.FIGURES for kind in figures.KINDS} | {"flow.gif", "figures.pdf"}
 CONFIG = {
     "defaults": {
         "data": {"kind": "sinus", "n": 6},
@@ -140,7 +140,7 @@ def test_bytes_repeat(results, base, tmp_path):
         assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), animation.animate])
 def test_failures_are_named_and_break_nothing(base, draw):
     with scene_module.styled():
         made = draw(scene_module.Scene(**with_failures(base)))
@@ -148,13 +148,13 @@ def test_failures_are_named_and_break_nothing(base, draw):
             return
         scene_module.render_figure(made, "png", "")
     if draw is not figures.draw_measures:
-        told = " ".join(text.get_text() for text in made.legends[0].get_texts())
+        told = " ".join(text.get_text() for legend in made.legends for text in legend.get_texts())
         assert "jko (diverged)" in told
         assert "prox (not converged)" in told
         assert "refused (unsupported): not drawn" in told
 
 
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), animation.animate])
 def test_a_reference_without_company_is_drawn(base, draw):
     alone = base | {"distances": base["distances"].sel({"label": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
     with scene_module.styled():
@@ -164,7 +164,7 @@ def test_a_reference_without_company_is_drawn(base, draw):
 
 
 @pytest.mark.parametrize("n_times", [1, 3])
-@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), pictures.animate])
+@pytest.mark.parametrize("draw", [*figures.FIGURES.values(), animation.animate])
 def test_a_reference_that_fails_breaks_nothing(base, draw, n_times):
     failed = base["trajectories"]["gd"].isel(time=slice(0, n_times), step=slice(0, 2 * (n_times - 1))).copy(deep=True)
     failed.attrs["status"] = "diverged"
@@ -179,7 +179,7 @@ def test_a_reference_that_fails_breaks_nothing(base, draw, n_times):
 
 def test_statuses_are_marked_at_their_steps(base):
     made = figures.draw_certificates(scene_module.Scene(**with_failures(base)))
-    strip = made.axes[-1]
+    strip = next(axes for axes in made.axes if axes.get_title() == "steps with a status other than ok")
     marks = {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in strip.get_lines()}
     assert marks == {"edge": ([0.25], [0]), "diverged": ([0.375], [0]), "not converged": ([0.25], [1])}
 
@@ -203,13 +203,13 @@ def test_pictures_show_the_mass_of_each_sign(base, label):
     run = base["trajectories"][label]
     for index in (0, run.sizes["time"] - 1):
         measure = trajectory.measure_at(run, index)
-        shown = pictures.Plane.around([measure], scene.spacing).densities(measure).sum(axis=(1, 2))
+        shown = plane.Plane.around([measure], scene.spacing).densities(measure).sum(axis=(1, 2))
         # A thousandth may lie beyond either side of either axis, and a blur of half a spacing spreads a little more.
         np.testing.assert_allclose(shown, [measure.mass(1), measure.mass(-1)], rtol=0.01)
 
 
 def test_colours_tell_the_signs_apart():
-    white, blue, red, both = pictures._blend(np.array([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]))[0].astype(int)
+    white, blue, red, both = plane.blend(np.array([[[0.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 1.0]]]))[0].astype(int)
     assert (white == 255).all()
     assert blue[2] > blue[0] + 100
     assert red[0] > red[2] + 100
@@ -219,8 +219,8 @@ def test_colours_tell_the_signs_apart():
 def test_thinned_curves_keep_their_peaks():
     values = np.random.default_rng(0).random(10_000)
     values[4321] = 7.0
-    time, kept = figures._thin(np.arange(10_000.0), values)
-    assert len(kept) == figures.MAX_CURVE_POINTS
+    time, kept = certificates.thin(np.arange(10_000.0), values)
+    assert len(kept) == certificates.MAX_CURVE_POINTS
     assert kept.max() == 7.0
     assert time[kept.argmax()] == 4321.0
 
@@ -233,15 +233,14 @@ def test_the_label_of_one_row_of_panels_is_whole(base):
     with scene_module.styled():
         made = figures.draw_distances(scene_module.Scene(**base | {"distances": distances, "trajectories": runs}))
         made.draw_without_rendering()
-        box = made._supylabel.get_window_extent()
-    assert box.y0 >= 0.0
-    assert box.y1 <= made.bbox.y1
+        boxes = [axes.yaxis.label.get_window_extent() for axes in made.axes]
+    assert all(box.y0 >= 0.0 and box.y1 <= made.bbox.y1 for box in boxes)
 
 
 def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
     axes = Figure().add_subplot()
     axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
-    scene_module.log_scale(axes)
+    style.log_scale(axes)
     low, high = axes.get_ylim()
     assert 1e-3 < low <= 0.1
     assert 1.0 <= high < 10.0
@@ -292,8 +291,8 @@ def test_no_figure_of_such_a_cell_speaks_of_a_network(points):
         drawn = figures.draw_measures(scene)
     assert scene.representatives() == ["exact", "jko", "langevin"]
     assert not [text for text in told if re.search("neuron|network|gradient descent|output", text)]
-    assert drawn.axes[0].get_xlabel() == (scene_module.symbol(scene.parameters[0]) if len(scene.parameters) == 1 else "")
-    assert {scene_module.symbol(name) for name in scene.parameters[:2]} <= set(told)
+    assert drawn.axes[0].get_xlabel() == ""  # the lowest row has the names
+    assert {style.symbol(name) for name in scene.parameters[:2]} <= set(told)
     for entry in catalogue.CATALOGUE.values():
         if entry.applies(outputs=False):
             assert not re.search("neuron|network|gradient descent", entry.told(outputs=False))
@@ -306,7 +305,7 @@ def test_densities_of_a_line_hold_the_mass(points):
         return
     for label in scene.shown:
         measure = scene.measure(label, -1)
-        line = pictures.Line.around([measure], scene.spacing)
+        line = plane.Line.around([measure], scene.spacing)
         assert line.density(measure).sum() * (line.places[1] - line.places[0]) == pytest.approx(1.0, abs=0.01)
 
 

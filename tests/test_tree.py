@@ -42,7 +42,7 @@ LAYERS = (
     {"solving"},
     {"config"},
     {"pipeline", "report"},
-    {"library"},
+    {"library", "figures"},
     {"pairs"},
     {"__init__", "__main__"},
 )

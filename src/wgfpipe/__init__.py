@@ -74,7 +74,7 @@ else:
                 for plug_in in family:
                     if plug_in.__name__ == name:
                         return plug_in
-        if name in (*MOVED, "distances"):
+        if name in (*MOVED, "distances", "figures"):
             return import_module(f"wgfpipe.{name}")
         raise AttributeError(f"module 'wgfpipe' has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""Command line: ``wgfpipe validate | schema | show | check | methods | pairs | overhead``, or ``python -m wgfpipe ...``."""
+"""Command line: ``wgfpipe validate | schema | show | check | table | methods | pairs | overhead``, or ``python -m wgfpipe``."""
 
 import argparse
 import io
@@ -43,6 +43,10 @@ def _main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="say which results are missing or made by another config or other code")
     check.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
     check.add_argument("--results", type=Path, default=Path("results"), help="the results folder (results)")
+    table = commands.add_parser("table", help="print the verdicts of a results folder as a table")
+    table.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the results folder (results)")
+    table.add_argument("--cell", action="append", default=[], metavar="CELL", help="a cell; may be given again (all)")
+    table.add_argument("--format", choices=("latex", "markdown"), default="markdown", help="what to print (markdown)")
     overhead = commands.add_parser("overhead", help="print the share of a run's time that is not numerics")
     overhead.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the results folder (results)")
     overhead.add_argument("--wall", type=float, help="wall seconds of the whole run, if measured")
@@ -60,6 +64,8 @@ def _main(arguments: list[str] | None = None) -> int:
             return _show(options.file)
         case "check":
             return _check(options.config, options.results)
+        case "table":
+            return _table(options.results, options.cell, options.format)
         case "methods":
             from wgfpipe.plugins import table
 
@@ -111,6 +117,17 @@ def _check(path: Path, results: Path) -> int:
     else:
         print("all results are current")
     return 1 if lines else 0
+
+
+def _table(results: Path, cells: list[str], form: str) -> int:
+    from wgfpipe.report.tables import table
+
+    try:
+        print(table(results, cells, form))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _show(path: Path) -> int:

@@ -24,7 +24,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "summary": ("results.summary",),
     "trajectory": ("results.schema",),
     "fitted": ("results.fitted",),
-    "figures": ("report.figures",),
     "pictures": ("report.pictures",),
     "scene": ("report.scene",),
     "stages": ("pipeline.stages",),

@@ -9,7 +9,15 @@ from matplotlib.lines import Line2D
 
 from wgfpipe.energies.lojasiewicz import lojasiewicz_bound
 from wgfpipe.measure import Array
-from wgfpipe.report.scene import GREY, Scene, log_scale
+from wgfpipe.report.curves import draw_line
+from wgfpipe.report.scene import Scene
+from wgfpipe.report.style import GREY, log_scale, panels
+
+BOUND = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
+"""Look of a bound, and of a floor."""
+
+SHAPE = {"height": 1.9, "gaps": (0.75, 0.55), "margins": (0.68, 0.13, 0.28, 0.4), "label_at": 0.52}
+"""Of a row of two panels."""
 
 
 def draw_rate(scene: Scene) -> Figure:
@@ -17,31 +25,27 @@ def draw_rate(scene: Scene) -> Figure:
 
     C is the largest S^2 at the saved times until t. The bound is one of the flow in W2: other references have none.
     """
-    figure = Figure(figsize=(8.0, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
+    figure, [[left, right]] = panels(1, 2, **SHAPE)
     told = [label for label in scene.shown if "lojasiewicz_ratio" in scene.trajectories[label]]
     extra: list[Artist] = []
     for label in told:
         run = scene.trajectories[label]
         n = min(run.sizes["time"], len(scene.time))
-        scene.plot(left, label, scene.time[:n], run["energy"].values[:n])
-        scene.plot(right, label, scene.time[:n], run["lojasiewicz_ratio"].values[:n])
+        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
+        draw_line(right, scene.time[:n], run["lojasiewicz_ratio"].values[:n], scene.looks[label], label)
     bound = bound_of(scene)
     if bound is not None:
-        look = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
-        left.plot(scene.time, bound, zorder=1, **look)
-        extra.append(Line2D([], [], label=f"bound of {scene.reference}", **look))
+        left.plot(scene.time, bound, zorder=1, **BOUND)
+        extra.append(Line2D([], [], label=f"bound of {scene.reference}", **BOUND))
     right.axhline(1.0, color=GREY, linewidth=0.8, zorder=1)
     log_scale(left, share=0.0)
     log_scale(right, share=0.0)
     missing = {scene.trajectories[label]["lojasiewicz_ratio"].attrs.get("missing", "") for label in told} - {""}
     if missing:
-        right.text(
-            0.5, 0.5, "\n".join(sorted(missing)), ha="center", fontsize=7.5, color=GREY, transform=right.transAxes, wrap=True
-        )
+        right.text(0.5, 0.5, "\n".join(sorted(missing)), ha="center", color=GREY, transform=right.transAxes, wrap=True)
     left.set(title="energy $F$", xlabel="flow time $t$")
     right.set(title="$\\mathrm{MMD}^4 / (S^2 \\int |\\nabla V|^2 d\\mu)$", xlabel="flow time $t$")
-    scene.legend(figure, told, extra)
+    scene.legend(figure, told, extra, grouped=False)
     return figure
 
 
@@ -58,24 +62,21 @@ def bound_of(scene: Scene) -> Array | None:
 
 def draw_held_out(scene: Scene) -> Figure:
     """Energy on the data, or to the target, and on what is held out of them, with the floor of the latter."""
-    figure = Figure(figsize=(8.0, 3.5), layout="constrained")
-    panels = left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    figure, [[left, right]] = panels(1, 2, **SHAPE)
     told = [label for label in scene.shown if "held_out_energy" in scene.trajectories[label]]
     extra: list[Artist] = []
     for label in told:
         run = scene.trajectories[label]
         n = min(run.sizes["time"], len(scene.time))
-        scene.plot(left, label, scene.time[:n], run["energy"].values[:n])
-        scene.plot(right, label, scene.time[:n], run["held_out_energy"].values[:n])
+        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
+        draw_line(right, scene.time[:n], run["held_out_energy"].values[:n], scene.looks[label], label)
     floors = {float(scene.trajectories[label]["held_out_floor"]) for label in told}
     for floor in sorted(floor for floor in floors if math.isfinite(floor) and floor > 0.0):
-        look = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
-        for axes in panels:
-            axes.plot(scene.time, np.full(len(scene.time), floor), zorder=1, **look)
-        extra = [Line2D([], [], label="floor: the target that the flow sees", **look)]
-    log_scale(*panels, share=0.0)
+        for axes in (left, right):
+            axes.plot(scene.time, np.full(len(scene.time), floor), zorder=1, **BOUND)
+        extra = [Line2D([], [], label="floor: the target that the flow sees", **BOUND)]
+    log_scale(left, right, share=0.0)
     left.set(title="energy on what the flow sees", xlabel="flow time $t$")
     right.set(title="energy on what is held out", xlabel="flow time $t$")
-    right.tick_params(labelleft=True)
-    scene.legend(figure, told, extra)
+    scene.legend(figure, told, extra, grouped=False)
     return figure

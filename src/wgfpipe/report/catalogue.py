@@ -59,16 +59,20 @@ CATALOGUE: dict[str, Entry] = {
     "distances": Entry(
         "Distances",
         "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
-        "The black line is the reference's own way from its start. Shaded grey, where there are grid methods: the distance of "
-        "the reference to the nearest measure on the grid, below which none of them can come. Shaded in a colour: the range "
-        "over repetitions. Dotted, where it can be told from the distance: the plan that keeps labels, an upper bound.",
+        "The black line is the reference's own way from its start. Dotted in black, where a verdict asks: the tolerance. "
+        "Lines are medians over repetitions, shaded in their colour the range. Shaded grey, for grid methods: the distance of "
+        "the reference to the nearest measure on the grid, below which none of them can come. "
+        "Dotted in a colour, where it can be told from the distance: the plan that keeps labels, an upper bound.",
     ),
     "measures": Entry(
         "Measures",
-        "The measure of the neurons' parameters, blurred by half a grid spacing so that particles and grid masses read alike; "
-        "blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a neuron.",
-        "The measures over flow time, blurred by half a grid spacing so that particles and grid masses read alike. Dots are "
-        "particles. Orange lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row.",
+        "The measure of the neurons' parameters, blurred by half the distance to the fourth neighbour, which on a grid is half "
+        "its spacing; blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a "
+        "neuron, for many samples 16 quantiles. Right: the density at the last time less the reference's, brown for more, "
+        "purple for less.",
+        "The measures over flow time, blurred by half the distance to the fourth neighbour, which on a grid is half its "
+        "spacing. Dots are particles. Orange lines, where the reference has a density: 5, 25 and 75 % of its largest, the same "
+        "in every row. Right or below: the density less the reference's, in pictures brown for more and purple for less.",
     ),
     "fit": Entry(
         "Fit",
@@ -77,7 +81,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "certificates": Entry(
         "Certificates",
-        "What the solvers say of every step. Quantities that a method does not have, or that are zero, are left out. "
+        "What the solvers say of every step, a panel each kind of certificate; exact zeros stand on a level of their own. "
+        "Methods without an equation to solve have none. "
         "Steps whose status is not ok are marked at the bottom.",
     ),
     "rate": Entry(

@@ -1,57 +1,30 @@
-"""What the figures of a cell share: the Datasets they draw from, the look of every label, scales, and rendering."""
+"""What the figures of a cell share: the Datasets they draw from, and how its labels look."""
 
-import io
-import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.report.style import GREY, MOST_LINES, group_of, grow, legend_below, looks_of, symbol, words
+from wgfpipe.report.style import LINE as LINE_HEIGHT
+from wgfpipe.report.style import ROUNDING as ROUNDING
+from wgfpipe.report.style import SUPERSCRIPTS as SUPERSCRIPTS
+from wgfpipe.report.style import render_figure as render_figure
+from wgfpipe.report.style import styled as styled
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
 from wgfpipe.results.verdict import has_functions
 from wgfpipe.status import Status
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS, DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", "-.")
-GREY, FLOOR_GREY, FAINT = "#767676", "#e3e3e3", "#b5b5b5"
-SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
-"""The ends of the map RdBu: told apart by the colour-blind, and nearly black where they overlap."""
-STATUS_MARKS = dict(zip(list(Status)[1:], ("|", "_", "2", "x", "s", "X", "."), strict=True))
-"""A status is a shape in black: colours are those of methods."""
-
-DECADES, PIXELS = 3.0, 144
-"""Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-ROUNDING = 1e-6
-"""Share of the largest value drawn below which logarithmic scales leave values out: rounding, or the common start."""
 MOST_NAMES = 12
 """Parameters of a point that a caption names one by one."""
 
-MAX_FRAMES, MAX_CURVE_POINTS, SVG_DPI = 40, 300, 80
-
-STYLE: dict[Any, Any] = {
-    "font.size": 8.5,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.formatter.limits": (-4, 5),
-    "grid.color": "#e6e6e6",
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.6,
-    "svg.hashsalt": "wgfpipe",
-}
+MOST_KINKS = 16
+"""Lines of samples in the plane of neurons; more would be a black fan."""
 
 
 class Scene:
@@ -67,6 +40,10 @@ class Scene:
         The reference and all labels with at least two saved times; those among them that get as far as the reference.
     looks : dict
         Label -> keywords of its line.
+    groups : dict
+        Name -> labels that share a panel, the reference aside: of each group of methods where there are too many for one.
+    tolerance : float or None
+        Largest share of the distance travelled that counts as following.
     outputs : bool
         Whether points have outputs: they are neurons of a network.
     as_signed : callable or None
@@ -80,18 +57,23 @@ class Scene:
         distances: xr.Dataset,
         trajectories: Mapping[str, xr.Dataset],
         as_signed: Callable[[Measure], Measure] | None = None,
+        tolerance: float | None = None,
     ) -> None:
+        self.tolerance = tolerance
         self.outputs = has_functions(distances)
         self.as_signed = as_signed if self.outputs else None
         self.data, self.grid, self.distances = data, grid, distances
-        # Pictures, energies and certificates are those of the first repetition; distances are means, with what they range over.
+        # Pictures and certificates are those of the first repetition; energies and distances are medians with their ranges.
+        self.runs = dict(trajectories)
         self.trajectories = {label: repetitions(run)[0] for label, run in trajectories.items()}
         self.reference = str(distances.attrs["reference"])
         self.time: Array = self.trajectories[self.reference]["time"].values
         self.labels = [self.reference, *(label for label in trajectories if label != self.reference)]
         self.shown = [k for k in self.labels if k == self.reference or self.trajectories[k].sizes["time"] > 1]
         self.complete = [label for label in self.shown if self.trajectories[label].sizes["time"] >= len(self.time)]
-        self.looks = looks_of(self.labels)
+        kinds = {label: str(self.trajectories[label].attrs["method_kind"]) for label in self.labels}
+        self.looks = looks_of(kinds, self.reference)
+        self.groups = self._groups(kinds)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -171,111 +153,57 @@ class Scene:
         firsts = [[label for label in flows if self.on_grid(label) is on_grid][:1] for on_grid in (True, False)]
         return [self.reference, *firsts[0], *firsts[1]]
 
-    def over_repetitions(self, values: xr.DataArray) -> tuple[Array, Array, Array]:
-        """Mean, least and largest of a quantity over the repetitions, if it has any, at the times of the reference."""
-        rows = values if REPETITION in values.dims else values.expand_dims(REPETITION)
-        rows = rows.isel(time=slice(0, len(self.time))).transpose(REPETITION, ...).values
-        return rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0)
-
-    def plot(self, axes: Axes, label: str, x: Array, y: Array, **looks: Any) -> None:
-        """Draw the line of a label."""
-        axes.plot(x, y, markevery=max(1, len(x) // 16), **self.looks[label] | looks)
-
     def legend(
-        self, figure: Figure, labels: list[str], extra: list[Artist], looks: Mapping[str, dict[str, Any]] | None = None
+        self,
+        figure: Figure,
+        labels: list[str],
+        extra: list[Artist],
+        looks: Mapping[str, dict[str, Any]] | None = None,
+        grouped: bool = True,
     ) -> None:
-        """Put one legend below all panels; a status that is not ok stands beside its label."""
-        handles: list[Artist] = []
-        for label in self.labels:
-            text = label if self.status(label) is Status.OK else f"{label} ({words(self.status(label))})"
-            if label in labels:
-                handles.append(Line2D([], [], label=text, **(looks or self.looks)[label]))
-            elif label not in self.complete:
-                handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label=f"{text}: not drawn"))
-        handles += extra
-        widths = [1.0 + 0.075 * len(str(handle.get_label())) for handle in handles]  # inches, a bit too wide
-        for rows in range(1, len(handles) + 1):
-            columns = [widths[k : k + rows] for k in range(0, len(widths), rows)]
-            if rows == len(handles) or sum(map(max, columns)) < figure.get_figwidth():
-                look = {"handlelength": 4.5}  # a dash and a dot on either side of the marker
-                figure.legend(handles=handles, loc="outside lower center", ncols=len(columns), **look)
-                break
+        """Put one legend below all panels, or those of the groups above their columns; a status that is not ok is told."""
+        looks = looks or self.looks
+        lines = {label: Line2D([], [], label=self.told(label), **looks[label]) for label in self.labels if label in labels}
+        absent: list[Artist] = [
+            Line2D([], [], color=GREY, marker="x", linestyle="none", label=f"{self.told(label)}: not drawn")
+            for label in self.labels
+            if label not in labels and label not in self.complete
+        ]
+        if len(self.groups) == 1 or not grouped:
+            legend_below(figure, [*lines.values(), *absent, *extra])
+            return
+        legend_below(figure, [line for label, line in lines.items() if label == self.reference] + absent + extra)
+        shown = [[lines[label] for label in members if label in lines] for members in self.groups.values()]
+        grow(figure, top=(max(map(len, shown)) + 1) * LINE_HEIGHT)
+        for axes, name, handles in zip(figure.axes, self.groups, shown, strict=False):
+            left = axes.get_position().x0
+            look = {"handlelength": 3.6, "borderaxespad": 0.1, "labelspacing": 0.3, "alignment": "left"}
+            figure.legend(handles=handles, title=name, loc="upper left", bbox_to_anchor=(left, 1.0), **look)
+
+    def told(self, label: str) -> str:
+        """Label in a legend, with its status unless that is ok."""
+        return label if self.status(label) is Status.OK else f"{label} ({words(self.status(label))})"
+
+    def _groups(self, kinds: Mapping[str, str]) -> dict[str, list[str]]:
+        others = [label for label in self.shown if label != self.reference]
+        if len(others) <= MOST_LINES:
+            return {"": others}
+        groups: dict[str, list[str]] = {}
+        for label in others:
+            groups.setdefault(group_of(kinds[label]), []).append(label)
+        return groups
 
 
 def kinks_of(data: xr.Dataset) -> Array:
-    """Inputs of the samples where they are numbers: where a neuron (w, b) switches."""
-    return data["x"].values[:, 0] if data.sizes["feature"] == 2 else np.zeros(0)
+    """Inputs where a neuron (w, b) switches: of the samples where those are numbers, of many their quantiles."""
+    if data.sizes["feature"] != 2:
+        return np.zeros(0)
+    x = data["x"].values[:, 0]
+    return x if len(x) <= MOST_KINKS else np.quantile(x, (np.arange(MOST_KINKS) + 0.5) / MOST_KINKS)
 
 
-def looks_of(labels: list[str]) -> dict[str, dict[str, Any]]:
-    """Keywords of the lines of labels, the reference first: one look a label in all figures of a cell."""
-    looks: dict[str, dict[str, Any]] = {labels[0]: {"color": "black", "linewidth": 2.4}}
-    for k, label in enumerate(labels[1:]):
-        n = len(COLORS)
-        looks[label] = {"color": COLORS[k % n], "marker": MARKERS[k % n], "linestyle": DASHES[k // n % len(DASHES)]}
-    return looks
-
-
-def log_scale(*panels: Axes, share: float = ROUNDING) -> None:
-    """Scale y logarithmically, the same in all panels given, without what is less than a share of the largest.
-
-    That share is rounding, or the common start. The limits hold at least two powers of ten, which alone are labelled.
-    """
-    lines = [line for axes in panels for line in axes.get_lines()]
-    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines] or [np.array([])])
-    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
-    if len(drawn) == 0:
-        return
-    least = drawn[drawn >= share * drawn.max()].min()
-    low, high = math.log10(least / 1.5), math.log10(drawn.max() * 1.5)
-    low = low if math.floor(high) > math.ceil(low) else math.floor(low)
-    high = high if math.floor(high) > math.ceil(low) else math.ceil(high) + 0.1
-    for line in lines:
-        values = np.asarray(line.get_ydata(), float)
-        line.set_ydata(np.where((values >= least) & np.isfinite(values), values, np.nan))
-    for axes in panels:
-        axes.set(yscale="log", ylim=(10.0**low, 10.0**high))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(power_text))
-
-
-def power_text(value: float, position: int = 0) -> str:
-    """Power of ten in plain text, which is drawn ten times faster than a formula."""
-    exponent = round(math.log10(value))
-    return "10" + str(exponent).translate(SUPERSCRIPTS) if exponent else "1"
-
-
-def symbol(name: str) -> str:
-    """Name of a parameter as a formula: w1 has an index, w1_2 two, b_plus an exponent, alpha is Greek."""
-    name, _, half = name.partition("_")
-    letters = name.rstrip("0123456789")
-    greek = {"alpha": "\\alpha", "theta": "\\theta", "angle": "\\varphi"}.get(letters, letters)
-    exponent = {"plus": "^{+}", "minus": "^{-}"}.get(half, "")
-    index = name[len(letters) :] + (f",{half}" if half.isdigit() else "")
-    return f"${greek}_{{{index}}}{exponent}$"
-
-
-def words(status: Status) -> str:
-    """Name of a status in plain words."""
-    return status.name.lower().replace("_", " ")
-
-
-@contextmanager
-def styled() -> Iterator[None]:
-    """Draw and render in this project's style, whatever the user's matplotlibrc says."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield
-
-
-def render_figure(figure: Figure, kind: str, title: str) -> bytes:
-    """Bytes of a figure as ``svg`` or ``png``, without dates."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")  # once is enough
-    metadata = {"Title": title} | ({"Date": None, "Creator": None} if kind == "svg" else {"Software": None})
-    stream = io.BytesIO()
-    figure.savefig(stream, format=kind, dpi=SVG_DPI if kind == "svg" else 150, metadata=metadata)
-    return stream.getvalue()
+def over_repetitions(values: xr.DataArray, n_times: int) -> tuple[Array, Array, Array]:
+    """Median, least and largest of a quantity over the repetitions, if it has any, at the first times."""
+    rows = values if REPETITION in values.dims else values.expand_dims(REPETITION)
+    rows = rows.isel(time=slice(0, n_times)).transpose(REPETITION, ...).values
+    return np.median(rows, axis=0), rows.min(axis=0), rows.max(axis=0)

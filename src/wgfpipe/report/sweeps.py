@@ -1,4 +1,4 @@
-"""The figure of a sweep: distances at the end against the value that is swept."""
+"""The figure of a sweep: distances at the end against the value that is swept, and the order at which they fall."""
 
 import math
 from collections.abc import Mapping
@@ -6,41 +6,96 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from wgfpipe.report.scene import GREY, log_scale, looks_of, render_figure, styled
+from wgfpipe.measure import Array
+from wgfpipe.report.style import GREY, WIDTHS, grow, log_scale, looks_of, panels, render_figure, styled
+
+CONFIDENCE = 0.95
+"""Of the interval of a slope, Student's for a least-squares line through logarithms."""
+
+POINTS = "points_per_axis"
+"""What a grid has many of is drawn against its spacing, in units of the width of its box: 1 / (points - 1)."""
+
+Row = Mapping[str, Any]
 
 
 def sweep_figure(
     name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], symbols: Mapping[str, str]
 ) -> bytes:
-    """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells."""
+    """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells.
+
+    Parameters
+    ----------
+    name : str
+        Of the sweep.
+    settings : mapping
+        Cell -> the values set in it.
+    rows : list of dict
+        Rows of the summary without those of references; see :func:`wgfpipe.results.summary.table`.
+    symbols : mapping
+        Distance -> its symbol.
+
+    Returns
+    -------
+    bytes
+        SVG.
+    """
     rows = [row for row in rows if row["cell"] in settings]
-    labels = list(dict.fromkeys(row["label"] for row in rows))
+    kinds = {row["label"]: str(row.get("kind", row["label"])) for row in rows}
     measured = list(dict.fromkeys(row["distance"] for row in rows))
     names = [distance for distance in ("function_gap", "w1", "w2") if distance in measured] or measured[:3]
-    groups, looks = comparable(settings), looks_of(["the reference", *labels])
+    groups, looks = comparable(settings), looks_of(kinds)
     with styled():
-        figure = Figure(figsize=(max(3.2 * len(names), 4.0), (2.7 + 0.2 * len(labels)) * len(groups)), layout="constrained")
-        panels = figure.subplots(len(groups), len(names), squeeze=False, sharey=True)
-        for of_group, (title, key, places) in zip(panels, groups, strict=True):
+        below = 0.45 + 0.15 * (len(kinds) + 1)  # a legend under every panel: each has slopes of its own
+        width = min(WIDTHS["page"], 0.6 + 2.4 * len(names))
+        shape: dict[str, Any] = {"height": 1.6, "width": width, "gaps": (0.5, below + 0.45)}
+        figure, table = panels(len(groups), len(names), margins=(0.6, 0.08, 0.4, 0.1), **shape)
+        grow(figure, bottom=below)
+        for of_group, (title, key, places) in zip(table, groups, strict=True):
             for axes, distance in zip(of_group, names, strict=True):
-                _sweep_panel(
-                    axes, places, [row for row in rows if row["distance"] == distance and row["cell"] in places], looks
-                )
+                of_panel = [row for row in rows if row["distance"] == distance and row["cell"] in places]
+                _sweep_panel(axes, key, places, of_panel, looks)
                 axes.set_title("\n".join(filter(None, [symbols[distance], title])))
-                axes.set_xlabel(key)
-        log_scale(*panels.ravel())
-        figure.supylabel("final distance / largest distance travelled", fontsize=9)
+            of_group[0].set_ylabel("final distance / travel")
+        log_scale(*(axes for of_group in table for axes in of_group))
         return render_figure(figure, "svg", f"sweep {name}")
+
+
+def slope_of(x: Array, y: Array) -> tuple[float, float]:
+    """Slope of a least-squares line through (log x, log y), and half the width of its confidence interval.
+
+    Parameters
+    ----------
+    x, y : Array, shape (point,)
+        Positive.
+
+    Returns
+    -------
+    (float, float)
+        The half width is NaN for two points, which every line fits, and both are where all x are one.
+    """
+    from scipy.stats import t as student
+
+    across, up = np.log(x) - np.log(x).mean(), np.log(y) - np.log(y).mean()
+    spread = float(across @ across)
+    if len(x) < 2 or not spread > 0.0:
+        return math.nan, math.nan
+    slope = float(across @ up) / spread
+    if len(x) == 2:
+        return slope, math.nan
+    variance = float(((up - slope * across) ** 2).sum()) / (len(x) - 2)
+    return slope, float(student.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * math.sqrt(variance / spread)
 
 
 def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
     """Group a sweep's cells by what differs in one numeric key only: (what they share, that key, cell -> its value).
 
-    Where nothing is comparable, all cells make one group whose values are texts.
+    Where nothing is comparable, all cells make one group whose values are texts. Seeds are no axis: cells that differ in one
+    alone have the same value, and are drawn as a range.
     """
+    settings = {cell: {k: v for k, v in values.items() if not _is_seed(k)} for cell, values in settings.items()}
     groups: list[tuple[str, str, dict[str, Any]]] = []
     for keys in dict.fromkeys(tuple(values) for values in settings.values()):
         members = {cell: values for cell, values in settings.items() if tuple(values) == keys}
@@ -56,26 +111,50 @@ def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
     return groups
 
 
-def _sweep_panel(axes: Axes, places: Mapping[str, Any], rows: list[dict[str, Any]], looks: Mapping[str, Any]) -> None:
-    """Draw one distance of one group; a numeric axis is logarithmic and gives each label its slope."""
+def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dict[str, Any]], looks: Mapping[str, Any]) -> None:
+    """Draw one distance of one group; a numeric axis is logarithmic and gives each label its order."""
     numeric = all(isinstance(place, float) for place in places.values())
-    where = dict(places) if numeric else {cell: float(k) for k, cell in enumerate(places)}
+    texts = list(dict.fromkeys(map(str, places.values())))
+    where = {cell: _at(key, place) if numeric else float(texts.index(str(place))) for cell, place in places.items()}
     for label in dict.fromkeys(row["label"] for row in rows):
-        shares = {where[row["cell"]]: row["final_relative"] for row in rows if row["label"] == label}
-        x = np.array(sorted(place for place, share in shares.items() if 0 < share < math.inf))
-        y = np.array([shares[place] for place in x])
-        slope = f" (slope {np.polyfit(np.log(x), np.log(y), 1)[0]:.2f})" if numeric and len(x) >= 3 else ""
-        axes.plot(x, y, label=label + slope, **looks[label])
+        pairs = [(where[row["cell"]], row["final_relative"]) for row in rows if row["label"] == label]
+        pairs = [(x, y) for x, y in pairs if 0 < y < math.inf]
+        if not pairs:
+            continue
+        x, y = np.array(sorted(pairs)).T
+        at = np.unique(x)
+        least, middle, most = (np.array([take(y[x == one]) for one in at]) for take in (np.min, np.median, np.max))
+        slope, half = slope_of(x, y) if numeric else (math.nan, math.nan)
+        told = f": order {slope:.2f} ± {half:.2f}" if math.isfinite(half) else ""
+        axes.plot(at, middle, label=label + told, **looks[label])
+        if np.any(most > least):
+            axes.fill_between(at, least, most, color=looks[label]["color"], alpha=0.2, linewidth=0)
     floors = {where[row["cell"]]: row["floor"] / row["travelled"] for row in rows if row["floor"] > 0}
     if floors:
         axes.plot(sorted(floors), [floors[place] for place in sorted(floors)], ":", color=GREY, label="grid floor")
     if numeric:
         axes.set_xscale("log")
-        axes.set_xticks(sorted(where.values()), [f"{place:g}" for place in sorted(where.values())])
+        ticks = {_at(key, place): f"1/{place - 1:g}" if _is_points(key) else f"{place:g}" for place in set(places.values())}
+        axes.set_xticks(sorted(ticks), [ticks[place] for place in sorted(ticks)])
     else:
-        axes.set_xticks(list(where.values()), list(places.values()))
+        axes.set_xticks(range(len(texts)), texts)
+    axes.set_xlabel("grid spacing $h$ / width of the box" if _is_points(key) else key.replace("methods.", ""))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1, handlelength=2.6)
+    lines = [line for line in axes.get_lines() if isinstance(line, Line2D)]
+    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1, handlelength=2.6, labelspacing=0.25)
+
+
+def _at(key: str, value: float) -> float:
+    """Where a value swept stands: that of a grid at its spacing."""
+    return 1.0 / (value - 1.0) if _is_points(key) and value > 1.0 else value
+
+
+def _is_points(key: str) -> bool:
+    return key.rpartition(".")[-1] == POINTS
+
+
+def _is_seed(key: str) -> bool:
+    return key.rpartition(".")[-1] == "seed"
 
 
 def _is_positive(value: Any) -> bool:

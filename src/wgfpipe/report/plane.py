@@ -1,0 +1,229 @@
+"""Where measures are pictured: a square of the plane of two coordinates, or an interval of one, and the colours on it.
+
+Atoms are blurred by half the distance to their fourth neighbour of the same species. On a lattice that is half its spacing, of
+the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians is 2 exp(-pi^2 / 2) = 1.4 %. Where a
+flow has drawn atoms apart the blur has grown with their distances, up to a multiple of the least blur.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.spatial import KDTree
+
+from wgfpipe.measure import Array, Measure
+from wgfpipe.report.style import power_text, symbol
+
+SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
+"""The ends of the map RdBu: told apart by the colour-blind, and nearly black where they overlap."""
+
+MORE, LESS = (0.70, 0.35, 0.02), (0.33, 0.15, 0.53)
+"""The ends of the map PuOr: where a scheme has more mass than the reference, and where it has less."""
+
+DECADES, PIXELS = 3.0, 144
+"""Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
+
+OCTAVES, PER_OCTAVE = 2, 2
+"""The blur of an atom is at most 2^OCTAVES times the least, in steps of PER_OCTAVE to a factor of two."""
+
+NEIGHBOUR = 4
+"""Atoms on a lattice of the plane have as many nearest neighbours."""
+
+LEVELS = (0.05, 0.25, 0.75)
+"""Shares of the largest density at which level lines are drawn."""
+
+MOST_DOTS = 1000
+"""Atoms that are drawn as dots."""
+
+OUTLINE = "#c2410c"
+"""Colour of level lines: dark orange, which is seen on every blue."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The square of the plane of the first two coordinates that measures are pictured on, the same for all panels of a figure.
+
+    Measures of neurons are pictured as the signed neurons (w, b) that have the same outputs.
+
+    Attributes
+    ----------
+    low : Array, shape (2,)
+        Lower left corner.
+    width : float
+        Length of a side.
+    blur : float
+        Standard deviation of the least blur.
+    """
+
+    low: Array
+    width: float
+    blur: float
+
+    @classmethod
+    def around(cls, measures: list[Measure], spacing: float = 0.0) -> "Plane":
+        """Choose the square that holds all but a thousandth of every measure's mass, and a least blur of half a grid spacing.
+
+        Where there is no lattice in this plane the least blur is that of two pixels.
+        """
+        edges = np.array([quantiles(measure) for measure in measures])  # (measure, low or high, param)
+        low, high = edges[:, 0].min(axis=0), edges[:, 1].max(axis=0)
+        width = (1.1 if spacing else 1.25) * float((high - low).max()) + 2 * spacing or 1.0  # one atom is a dot in 1 x 1
+        return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
+
+    def densities(self, measure: Measure) -> Array:
+        """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards."""
+        there = measure.weights > 1e-7 * measure.weights.max(initial=0.0)  # far below what the colours show
+        place = (measure.points[there, :2] - self.low) / self.width * PIXELS - 0.5  # (atom, 2), in pixels
+        sign, weights = np.where(measure.sign[there] > 0, 0, 1), measure.weights[there]
+        octave = self._octaves(measure.points[there, :2], sign)
+        corner = np.floor(place).astype(int)
+        blur, density = self.blur / self.width * PIXELS, np.zeros((2, PIXELS, PIXELS))
+        for level in np.unique(octave):
+            chosen = octave == level
+            image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
+            for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):  # shared among the four nearest pixels
+                column, row = np.clip(corner[chosen] + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
+                across, up = np.abs(1 - np.array([k, m]) - place[chosen] + corner[chosen]).T
+                np.add.at(image, (sign[chosen], row, column), across * up * weights[chosen])
+            wide = blur * 2.0 ** (level / PER_OCTAVE)
+            density += gaussian_filter(image[:, 1:-1, 1:-1], (0, wide, wide), mode="constant", truncate=3.0)
+        return density
+
+    def _octaves(self, places: Array, sign: NDArray[np.int_]) -> NDArray[np.int_]:
+        """Blur of each atom, (atom,), as steps above the least: half the distance to its fourth neighbour of its sign."""
+        steps = np.zeros(len(places), int)
+        for one in (0, 1):
+            chosen = np.flatnonzero(sign == one)
+            if len(chosen) > NEIGHBOUR:
+                apart = KDTree(places[chosen]).query(places[chosen], NEIGHBOUR + 1)[0][:, -1]
+                relative = np.maximum(0.5 * apart / self.blur, 1.0)
+                steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)
+        return steps
+
+    def frame(self, axes: Axes, names: Sequence[str], kinks: Array) -> None:
+        """Set up a panel: limits, names, and the lines where a sample switches a neuron."""
+        high = self.low + self.width
+        axes.set(xlim=(self.low[0], high[0]), ylim=(self.low[1], high[1]), aspect="equal")
+        axes.set(xlabel=symbol(names[0]), ylabel=symbol(names[1]))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(4, prune="both"))  # labels at the ends would run into the next panel's
+        axes.grid(False)
+        for x in kinks:
+            axes.axline((0.0, 0.0), (1.0, -x), color="black", alpha=0.16, linewidth=0.5)
+
+    def outline(self, axes: Axes, density: Array) -> None:
+        """Draw the level lines of a blurred density (PIXELS, PIXELS), at shares of its largest value."""
+        if density.max() > 0.0:
+            places = [low + self.width * (np.arange(PIXELS) + 0.5) / PIXELS for low in self.low]
+            blur = 1.5 * self.blur / self.width * PIXELS  # a line shows ripples that a picture hides
+            density = gaussian_filter(density, blur)
+            axes.contour(*places, density / density.max(), levels=LEVELS, colors=OUTLINE, linewidths=0.7)
+
+    def dots(self, axes: Axes, measure: Measure) -> None:
+        """Draw atoms as dots, where they are few enough to be told apart."""
+        if len(measure.points) <= MOST_DOTS:
+            look: dict[str, Any] = {"color": "black", "markersize": 1.6, "markeredgewidth": 0.0, "alpha": 0.6}
+            axes.plot(*measure.points[:, :2].T, ".", rasterized=len(measure.points) > MOST_DOTS // 5, **look)
+
+    def show(self, axes: Axes, relative: Array, **keywords: Any) -> Any:
+        """Picture relative densities in a panel."""
+        return self._image(axes, blend(relative), **keywords)
+
+    def show_difference(self, axes: Axes, relative: Array) -> Any:
+        """Picture a difference of densities (PIXELS, PIXELS), as shares of the largest one, in a panel."""
+        return self._image(axes, tint(relative))
+
+    def _image(self, axes: Axes, colors: NDArray[np.uint8], **keywords: Any) -> Any:
+        extent = (self.low[0], self.low[0] + self.width, self.low[1], self.low[1] + self.width)
+        return axes.imshow(colors, extent=extent, origin="lower", interpolation="bilinear", zorder=0, **keywords)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The interval that measures of one coordinate are drawn on, the same for all panels of a figure."""
+
+    places: Array
+    blur: float
+
+    @classmethod
+    def around(cls, measures: list[Measure], spacing: float = 0.0) -> "Line":
+        """Choose the interval that holds all but a thousandth of every measure's mass, and a blur of 3/4 of a grid spacing.
+
+        A line shows ripples that a picture does not: here the comb leaves 2 exp(-9 pi^2 / 8) = 0.003 %.
+        """
+        edges = np.array([quantiles(measure) for measure in measures])[..., 0]  # (measure, low or high)
+        low, high = edges[:, 0].min(), edges[:, 1].max()
+        width = 1.3 * float(high - low) + 2 * spacing or 1.0
+        places = (low + high) / 2 + width * (np.arange(4 * PIXELS) - 2 * PIXELS + 0.5) / (4 * PIXELS)
+        return cls(places, max(0.75 * spacing, (0.8 if spacing else 8.0) * width / (4 * PIXELS)))
+
+    def density(self, measure: Measure) -> Array:
+        """Blurred density of all species at the places, (place,)."""
+        step = self.places[1] - self.places[0]
+        place = (measure.points[:, 0] - self.places[0]) / step
+        corner = np.floor(place).astype(int)
+        masses = np.zeros(len(self.places) + 2)  # a rim catches what lies outside
+        for k in (0, 1):
+            share = np.abs(1 - k - place + corner)
+            np.add.at(masses, np.clip(corner + k + 1, 0, len(masses) - 1), share * measure.weights)
+        return gaussian_filter1d(masses[1:-1], self.blur / step, mode="constant") / step
+
+    def frame(self, axes: Axes, name: str, highest: float) -> None:
+        """Set up a panel: limits and names."""
+        axes.set(xlim=(self.places[0], self.places[-1]), ylim=(0.0, 1.08 * highest), xlabel=symbol(name))
+
+
+def color_key(axes: Axes, signs: bool = True) -> None:
+    """Draw the colours of measures: relative density of the sign +, of both alike, and of the sign -; or of one species."""
+    density = np.broadcast_to(np.logspace(-DECADES, 0, 64)[:, None], (64, 1))
+    none = np.zeros_like(density)
+    columns = [[density, none], [density, density], [none, density]] if signs else [[density, none]]
+    pairs = np.concatenate(columns, axis=2)  # (sign, density, column)
+    axes.imshow(blend(pairs), extent=(0, 3, -DECADES, 0), origin="lower", aspect="auto")
+    axes.grid(False)
+    axes.set_xticks([0.5, 1.5, 2.5] if signs else [], ["+", "±", "\N{MINUS SIGN}"] if signs else [])
+    axes.set_yticks(np.arange(-DECADES, 1), [power_text(10.0**k) for k in np.arange(-DECADES, 1)])
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    axes.set_ylabel("density by sign\n/ largest" if signs else "density / largest")
+
+
+def difference_key(axes: Axes, largest: float) -> None:
+    """Draw the colours of differences to the reference, as shares of its largest density."""
+    axes.imshow(tint(np.linspace(-1.0, 1.0, 65)[:, None]), extent=(0, 1, -1, 1), origin="lower", aspect="auto")
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([-1, 0, 1], [f"\N{MINUS SIGN}{largest:.2g}", "0", f"{largest:.2g}"])
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    axes.set_ylabel("difference / largest")
+
+
+def quantiles(measure: Measure) -> Array:
+    """Values between which each of the first two coordinates has all but a thousandth of the mass, (low or high, param)."""
+    edges = []
+    for values in measure.points[:, :2].T:
+        order = np.argsort(values)
+        mass = np.cumsum(measure.weights[order])
+        edges.append(values[order[np.searchsorted(mass, [5e-4 * mass[-1], (1 - 5e-4) * mass[-1]])]])
+    return np.array(edges).T
+
+
+def blend(relative: Array) -> NDArray[np.uint8]:
+    """Colours (row, column, 3) of relative densities (sign, row, column): white less the ink of each sign, multiplied."""
+    with np.errstate(divide="ignore"):
+        ink = np.clip(1.0 + np.log10(relative) / DECADES, 0.0, 1.0)
+    colors = [1.0 - ink[k, ..., None] * (1.0 - np.array(SIGN_COLORS[sign])) for k, sign in enumerate((1, -1))]
+    return np.round(255 * colors[0] * colors[1]).astype(np.uint8)
+
+
+def tint(relative: Array) -> NDArray[np.uint8]:
+    """Colours (row, column, 3) of differences between -1 and 1: white in the middle."""
+    share = np.clip(relative, -1.0, 1.0)[..., None]
+    ends = np.where(share > 0.0, np.array(MORE), np.array(LESS))
+    return np.round(255 * (1.0 - np.abs(share) * (1.0 - ends))).astype(np.uint8)

@@ -1,0 +1,210 @@
+"""One style: labels keep their looks and are told apart, text stays text, orders have intervals, pictures hide the lattice."""
+
+import io
+import math
+import re
+
+import flat
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import wgfpipe
+from wgfpipe import figures
+from wgfpipe.measure import Measure
+from wgfpipe.plugins import FAMILIES, kind_of
+from wgfpipe.report import certificates, plane, style, sweeps
+from wgfpipe.report.scene import MOST_KINKS, kinks_of
+from wgfpipe.results.compare import compare
+
+EVERY = {"gd": "gd", "flow": "flow", "prox": "prox", "jko": "jko_entropic", "jko_plain": "jko_entropic"} | {
+    kind: kind
+    for kind in ("emd_prox", "jko_lagrangian", "jko_sliced", "jko_dykstra", "jko_exact", "jko_emd", "langevin", "wfr", "blob")
+}
+
+
+def key_of(look):
+    return tuple(look.get(name) for name in ("color", "marker", "linestyle", "fillstyle"))
+
+
+def test_fourteen_labels_are_told_apart():
+    assert len(EVERY) == 14
+    looks = style.looks_of(EVERY, "gd")
+    assert len({key_of(look) for look in looks.values()}) == 14
+
+
+def test_every_method_of_the_registry_has_a_colour_and_marker_of_its_own():
+    kinds = [kind_of(method) for method in FAMILIES["method"]]
+    looks = style.looks_of({kind: kind for kind in kinds})
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == len(kinds)
+
+
+def test_a_label_looks_the_same_whoever_stands_beside_it():
+    alone = {label: style.looks_of({label: kind})[label] for label, kind in EVERY.items()}
+    assert style.looks_of(EVERY) == alone
+    assert style.looks_of(dict(reversed(EVERY.items()))) == alone
+
+
+def test_labels_of_one_method_never_look_alike():
+    looks = style.looks_of({f"jko_{k}": "jko_entropic" for k in range(len(style.VARIANTS) - 1)} | {"jko": "jko_entropic"})
+    assert len({key_of(look) for look in looks.values()}) == len(style.VARIANTS)
+
+
+def drawn() -> Figure:
+    with style.styled():
+        figure, [[axes]] = style.panels(1, 1, width=style.WIDTHS["column"])
+        axes.plot([0.0, 1.0], [0.0, 1.0])
+        axes.set_xlabel("flow time of a test")
+        return figure
+
+
+def test_text_stays_text_and_sizes_are_those_of_columns():
+    with style.styled():
+        svg = style.render_figure(drawn(), "svg", "title").decode()
+        pdf = style.render_figure(drawn(), "pdf", "title")
+        again = style.render_figure(drawn(), "pdf", "title")
+    assert ">flow time of a test</text>" in svg
+    assert b"/Type0" in pdf  # fonts as they are, and no outlines of letters, which are Type 3
+    assert b"/Type3" not in pdf
+    assert pdf == again
+    box = re.search(rb"/MediaBox \[ 0 0 ([0-9.]+) ([0-9.]+) \]", pdf)
+    assert box is not None
+    assert float(box[1]) / 72 == pytest.approx(style.WIDTHS["column"], abs=1e-3)  # points, written with a few digits
+
+
+def test_pages_of_a_pdf_share_their_fonts():
+    sizes = {}
+    for n in (1, 4):
+        stream = io.BytesIO()
+        with style.styled(), style.pdf_pages(stream, "book") as pages:
+            for _ in range(n):
+                style.add_page(pages, drawn())
+        sizes[n] = stream.getvalue().count(b"/FontFile2")
+    assert sizes[1] == sizes[4] > 0
+
+
+def test_zeros_stand_on_a_level_of_their_own():
+    axes = Figure().add_subplot()
+    axes.plot([0.0, 1.0, 2.0], [0.0, 1e-12, 1e-10])
+    style.log_scale(axes, share=0.0, zeros=True)
+    values = axes.get_lines()[0].get_ydata()
+    assert axes.get_ylim()[0] < values[0] < values[1] / 2
+    labels = [axes.yaxis.get_major_formatter()(tick, k) for k, tick in enumerate(axes.get_yticks())]
+    assert labels[-1] == "0"
+    assert axes.get_yticks()[-1] == values[0]
+
+
+# Orders
+
+
+def test_the_interval_of_a_slope_is_student_s():
+    """Four points about a line of order 2: checked with the textbook's formula, by another route."""
+    x, noise = np.array([0.1, 0.2, 0.4, 0.8]), np.array([0.05, -0.05, -0.05, 0.05])
+    slope, half = sweeps.slope_of(x, np.exp(2 * np.log(x) + noise))
+    (fitted, _), covariance = np.polyfit(np.log(x), 2 * np.log(x) + noise, 1, cov=True)
+    assert slope == pytest.approx(fitted, rel=1e-12)
+    # 4.302653 is the 97.5 % quantile of Student's distribution with two degrees of freedom
+    assert half == pytest.approx(4.302653 * math.sqrt(covariance[0, 0]), rel=1e-6)
+
+
+def test_two_points_have_a_slope_and_no_interval():
+    slope, half = sweeps.slope_of(np.array([1.0, 2.0]), np.array([3.0, 6.0]))
+    assert slope == pytest.approx(1.0)
+    assert math.isnan(half)
+    assert all(map(math.isnan, sweeps.slope_of(np.array([1.0, 1.0]), np.array([3.0, 6.0]))))
+
+
+def test_a_sweep_of_grids_is_drawn_against_their_spacing_and_seeds_are_no_axis():
+    settings = {f"{n}-{seed}": {"grid.points_per_axis": n, "seed": seed} for n in (11, 21, 41) for seed in (0, 1)}
+    ((title, key, places),) = sweeps.comparable(settings)
+    assert (title, key) == ("", "grid.points_per_axis")
+    assert places == {cell: float(values["grid.points_per_axis"]) for cell, values in settings.items()}
+    shared = {"label": "jko", "kind": "jko_entropic", "distance": "w1", "floor": math.nan, "travelled": 1.0}
+    rows = [shared | {"cell": cell, "final_relative": 1.0 / (places[cell] - 1)} for cell in settings]
+    svg = sweeps.sweep_figure("grid", settings, rows, {"w1": "$W_1$"}).decode()
+    assert "jko: order 1.00 ± 0.00" in svg
+    assert all(f">1/{n}</text>" in svg for n in (10, 20, 40))
+    assert "seed" not in svg
+
+
+# Pictures
+
+
+def lattice(spacing: float, half: int) -> np.ndarray:
+    axis = spacing * np.arange(-half, half + 1)
+    return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+def test_no_lattice_shows_where_blocks_are_of_different_spacing():
+    """A uniform density on a fine block within a coarse one: ripples stay below twice the theory's, inside either block."""
+    coarse, fine = lattice(0.2, 10), lattice(0.1, 5)
+    coarse = coarse[np.abs(coarse).max(axis=1) > 0.55]
+    points, weights = np.concatenate([coarse, fine]), np.concatenate([np.full(len(coarse), 4.0), np.ones(len(fine))])
+    square = plane.Plane.around([Measure(points, weights)], 0.1)
+    density = square.densities(Measure(points, weights))[0]
+    places = square.low[0] + square.width * (np.arange(plane.PIXELS) + 0.5) / plane.PIXELS
+    for low, high in ((-0.25, 0.25), (1.0, 1.5)):
+        rows, columns = (places > low) & (places < high), np.abs(places) < 0.25
+        inside = density[np.ix_(rows, columns)]
+        # each of two axes leaves a ripple of 2 exp(-pi^2 / 2) = 1.4 % up and as much down; pixels may add as much again
+        assert (inside.max() - inside.min()) / inside.mean() < 8 * 2 * math.exp(-(math.pi**2) / 2)
+
+
+def test_many_samples_make_no_black_fan():
+    x = np.random.default_rng(0).normal(size=(442, 1))
+    data = xr.Dataset({"x": (("sample", "feature"), np.hstack([x, np.ones_like(x)]))})
+    kinks = kinks_of(data)
+    assert len(kinks) == MOST_KINKS
+    assert np.searchsorted(np.sort(x[:, 0]), kinks) == pytest.approx((np.arange(16) + 0.5) / 16 * 442, abs=1)
+    assert (kinks_of(data.isel(sample=slice(0, 8))) == x[:8, 0]).all()
+
+
+def test_a_difference_of_pictures_has_no_mass():
+    rng = np.random.default_rng(0)
+    one, other = (Measure(rng.normal(size=(400, 2)), np.full(400, 1 / 400)) for _ in range(2))
+    square = plane.Plane.around([one, other])
+    apart = (square.densities(one) - square.densities(other)).sum()
+    assert abs(apart) < 0.01  # a thousandth may lie beyond either side of either axis
+
+
+def test_differences_have_colours_of_their_own():
+    less, none, more = plane.tint(np.array([[-1.0, 0.0, 1.0]]))[0].astype(int)
+    assert (none == 255).all()
+    assert less[2] > less[0] + 20
+    assert more[0] > more[2] + 100
+
+
+# The public module
+
+
+@pytest.fixture(scope="module")
+def points():
+    setting = flat.problem(2, points_per_axis=31)
+    runs = flat.runs(setting)
+    return compare(setting, runs, "exact"), runs
+
+
+def test_a_notebook_draws_on_axes_of_its_own(points):
+    distances, runs = points
+    assert wgfpipe.figures is figures
+    axes = Figure().add_subplot()
+    assert figures.draw_distances(distances, axes=axes, tolerance=0.1) is axes
+    assert {"exact", "jko", "langevin", "tolerance"} <= set(axes.get_legend_handles_labels()[1])
+    for made in (
+        figures.draw_energy(runs, "exact"),
+        figures.draw_energy(runs, "exact", difference=True),
+        figures.draw_certificate(runs),
+        figures.draw_measure(runs["jko"]),
+        figures.draw_measure(runs["langevin"], reference=runs["exact"]),
+    ):
+        assert made.get_xlabel()
+        assert made.get_figure().get_figwidth() == figures.WIDTHS["column"]
+    with pytest.raises(ValueError, match="no distance is called 'w7'"):
+        figures.draw_distances(distances, "w7")
+
+
+def test_certificates_of_two_kinds_have_two_panels():
+    assert certificates.NO_CERTIFICATE == "none"
+    none = [method for method in FAMILIES["method"] if method.certificate.startswith(certificates.NO_CERTIFICATE)]
+    assert {kind_of(method) for method in none} >= {"gd", "langevin", "exact"}
