@@ -240,13 +240,6 @@ def test_one_implicit_level_is_the_linearized_step(power, bound):
     assert same.residual <= bound / 10.0
     assert distance(same.masses, linearized.masses) < bound
     assert same.transport_cost == pytest.approx(linearized.transport_cost, rel=20.0 * bound)
-    print(
-        "FIG",
-        same.iterations,
-        same.residual,
-        distance(same.masses, linearized.masses),
-        same.transport_cost / linearized.transport_cost - 1,
-    )
     other = PrimalDual(energy, (0.2, 0.2), 2).step(before, 0.02, tolerance=bound, max_iterations=3000)
     assert distance(other.masses, linearized.masses) > 1e-3
 

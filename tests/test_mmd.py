@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_problem
+from differences import check_first_variation, gradient_error
 from pydantic import TypeAdapter, ValidationError
 
 import wgfpipe
@@ -59,15 +60,9 @@ def to(target, measure: Measure, **fields) -> Problem:
 
 @EVERY
 def test_a_kernel_is_even_and_its_gradient_is_that_of_its_values(kernel):
-    """Central differences of h and 2 h, whose difference is three times the error of the first, and rounding over h."""
-    h = 2.0**-14
-    near, far = (
-        np.stack([(kernel.value(OFFSETS + step) - kernel.value(OFFSETS - step)) / (2 * size) for step in size * np.eye(2)], -1)
-        for size in (h, 2 * h)
-    )
-    exact = kernel.gradient(OFFSETS)
-    rounding = np.abs(kernel.value(OFFSETS)).max() + np.abs(OFFSETS).max() * np.abs(exact).max()
-    assert (np.abs(exact - near) <= np.abs(far - near) + 100 * EPS * rounding / h).all()
+    """To the error of central differences; evenness to the bit."""
+    error, allowed = gradient_error(kernel.value, kernel.gradient(OFFSETS), OFFSETS)
+    assert (error <= allowed).all()
     np.testing.assert_array_equal(kernel.value(OFFSETS), kernel.value(-OFFSETS))
     np.testing.assert_array_equal(kernel.gradient(np.zeros((1, 2))), np.zeros((1, 2)))
     assert np.isfinite(kernel.value(np.zeros((1, 2)))).all()
@@ -111,32 +106,13 @@ def test_a_kernel_is_its_config(kernel):
 @EVERY
 @pytest.mark.parametrize("pairs_at_once", [2**16, 7])
 def test_value_first_variation_and_gradient_belong_together(kernel, pairs_at_once, monkeypatch):
-    """In masses F is a quadratic form: its difference is int V d eta to rounding. In places, differences of h and 2 h."""
+    """In masses, of changes that keep their sum, and in places."""
     monkeypatch.setattr(interaction, "PAIRS_AT_ONCE", pairs_at_once)
     mu = drawn()
     functional = to(MIXTURE, mu, kernel=kernel, target_samples=None if kernel.kind == "gaussian" else 30).functional
     change = np.random.default_rng(3).standard_normal(20) / 100
     change -= change.mean()
-    high, low = (functional.value(Measure(mu.points, mu.weights + side * change / 8, mu.sign)) for side in (1, -1))
-    potential = functional.first_variation(mu, mu.points, mu.sign)
-    assert (high - low) * 4 == pytest.approx(float(potential @ change), abs=1e-12 * functional.size(mu))
-    gradient, h = functional.gradient(mu, OFFSETS, np.ones(40, np.int8)), 2.0**-14
-    near, far = (
-        np.stack(
-            [
-                (
-                    functional.first_variation(mu, OFFSETS + step, mu.sign)
-                    - functional.first_variation(mu, OFFSETS - step, mu.sign)
-                )
-                / (2 * size)
-                for step in size * np.eye(2)
-            ],
-            -1,
-        )
-        for size in (h, 2 * h)
-    )
-    rounding = 100 * EPS * (np.abs(functional.first_variation(mu, OFFSETS, mu.sign)).max() + np.abs(gradient).max()) / h
-    assert (np.abs(gradient - near) <= np.abs(far - near) + rounding).all()
+    check_first_variation(functional, mu, change, OFFSETS)
 
 
 @EVERY

@@ -20,10 +20,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from wgfpipe.grid.grid import Grid
-from wgfpipe.measure import Array
 from wgfpipe.methods.even_grid import EvenGridMethod
 from wgfpipe.solvers.back_and_forth import BackAndForth as Solver
-from wgfpipe.solvers.back_and_forth import BackAndForthEnd
 from wgfpipe.solvers.pointwise import Pointwise
 
 
@@ -43,12 +41,4 @@ class BackAndForth(EvenGridMethod):
     contraction_error: ClassVar[float] = 0.2  # measured 0.16 at dt 1: of a residual of 0.4
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:
-        return Solver(energy, grid.blocks[0])
-
-    def advance(self, solver: Solver, masses: Array, dt: float, carried: Array | None) -> tuple[BackAndForthEnd, Array]:
-        start = None if carried is None else carried.reshape(masses.shape)
-        end = solver.step(masses, dt, start, self.tolerance, self.max_iterations, self.caution)
-        return end, end.potential.ravel()
-
-    def judged(self, residual: float) -> bool:
-        return residual <= self.tolerance
+        return Solver(energy, grid.blocks[0], self.caution)

@@ -43,6 +43,11 @@ class BackAndForthEnd(NamedTuple):
     transport_cost: float
     iterations: int
 
+    @property
+    def iterate(self) -> Array:
+        """What the next step starts from: the potential."""
+        return self.potential
+
 
 class BackAndForth:
     """Back-and-forth JKO steps on a grid.
@@ -53,6 +58,8 @@ class BackAndForth:
         F, whose potential has the shape of the grid.
     axes : sequence of Array
         Places of the nodes along every axis, increasing and equally spaced.
+    caution : float
+        Factor of theta1 and theta2.
 
     Raises
     ------
@@ -60,11 +67,11 @@ class BackAndForth:
         If the axes do not fit the shape of the potential.
     """
 
-    def __init__(self, energy: Pointwise, axes: Sequence[Array]) -> None:
+    def __init__(self, energy: Pointwise, axes: Sequence[Array], caution: float = 1.0) -> None:
         shape = energy.potential.shape
         if tuple(len(axis) for axis in axes) != shape:
             raise ValueError(f"expected axes of {shape} nodes, got {tuple(len(axis) for axis in axes)}")
-        self.energy, self.axes = energy, tuple(np.asarray(axis, float) for axis in axes)
+        self.energy, self.axes, self.caution = energy, tuple(np.asarray(axis, float) for axis in axes), caution
         self._spacings = tuple(float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.axes)
         self._nodes = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1)
         squares = [(2.0 / h * np.sin(0.5 * np.pi * np.arange(n) / n)) ** 2 for n, h in zip(shape, self._spacings, strict=True)]
@@ -109,7 +116,6 @@ class BackAndForth:
         start: Array | None = None,
         tolerance: float = 0.02,
         max_iterations: int = 100,
-        caution: float = 1.0,
     ) -> BackAndForthEnd:
         """Advance masses by dt.
 
@@ -119,26 +125,21 @@ class BackAndForth:
             Masses >= 0, not all zero.
         dt : float
             Step > 0.
-        start : Array, shape of the grid, optional
-            Guess of psi, such as the one of the step before.
+        start : Array, shape of the grid or flat, optional
+            Guess of psi, such as the ``iterate`` of the step before.
         tolerance : float
             Residual to reach.
         max_iterations : int
             Ascents in each of both potentials at most; the best residual met is told with its masses.
-        caution : float
-            Factor of theta1 and theta2.
 
         Raises
         ------
         ValueError
             For masses or a step that are not as said.
         """
-        if np.shape(before) != self.energy.potential.shape or not np.min(before) >= 0.0 or not np.sum(before) > 0.0:
-            raise ValueError(f"expected masses >= 0 of shape {self.energy.potential.shape}, got shape {np.shape(before)}")
-        if not 0.0 < dt < math.inf:
-            raise ValueError(f"expected a finite step > 0, got {dt}")
+        self.energy.check_step(before, dt)
         mass = float(before.sum())
-        psi = -self.energy.near(before) if start is None else start
+        psi = -self.energy.near(before) if start is None else start.reshape(before.shape)
         best, iterations = BackAndForthEnd(before, psi, math.inf, 0.0, 0), 0
         while True:
             phi = self.transform(psi, dt)
@@ -152,15 +153,17 @@ class BackAndForth:
             if residual <= tolerance or iterations == max_iterations or not math.isfinite(residual):
                 # The answer misses the mass by less than the residual; a factor makes it exact.
                 return best._replace(masses=best.masses * (mass / best.masses.sum()), iterations=iterations)
-            phi = self.transform(psi + self._smoothed(excess, answer, dt, caution), dt)
+            phi = self.transform(psi + self._smoothed(excess, answer, dt), dt)
             back = self.transform(phi, dt)
             answer = self.energy.answer(-back)
-            psi = self.transform(phi + self._smoothed(before - self.push(answer.masses, back, dt), answer, dt, caution), dt)
+            psi = self.transform(phi + self._smoothed(before - self.push(answer.masses, back, dt), answer, dt), dt)
             iterations += 1
 
-    def _smoothed(self, excess: Array, answer: Answer, dt: float, caution: float) -> Array:
+    def _smoothed(self, excess: Array, answer: Answer, dt: float) -> Array:
         """``(theta1 - theta2 Lap)^-1`` of an excess of mass, as a density."""
         theta1 = float(answer.bend.max()) / self.energy.volume
         theta2 = dt * float(answer.masses.max()) / self.energy.volume
-        modes = np.asarray(dctn(excess / self.energy.volume, norm="ortho")) / (caution * (theta1 + theta2 * self._laplacian))
+        modes = np.asarray(dctn(excess / self.energy.volume, norm="ortho")) / (
+            self.caution * (theta1 + theta2 * self._laplacian)
+        )
         return np.asarray(idctn(modes, norm="ortho"))
