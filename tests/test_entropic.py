@@ -12,7 +12,7 @@ from wgfpipe.grid import wide
 from wgfpipe.grid.arithmetic import Logarithms
 from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.grid import Grid
-from wgfpipe.methods import jko_entropic
+from wgfpipe.methods import entropic_steps
 from wgfpipe.methods.grid_steps import extrapolated, remembered
 from wgfpipe.results.schema import measure_at
 
@@ -112,7 +112,7 @@ def test_scalings_beyond_float64_give_the_masses_of_logarithms(debias, caplog, m
     assert [record.message.count("kept apart") for record in caplog.records] == [1]
     assert float(run["residual"].max()) <= 1e-12
     assert float(run["mass_error"].max()) < 1e-14
-    monkeypatch.setattr(jko_entropic, "numbers_for", lambda problem, gibbs, *_: Logarithms(gibbs))
+    monkeypatch.setattr(entropic_steps, "numbers_for", lambda problem, gibbs, *_: Logarithms(gibbs))
     again = wgfpipe.solve(problem, method, 0.44, 2)
     potential = 2.0 * (2e-12 * problem.outputs_size) * np.abs(problem.on_grid.push).max()
     factor = 2.0 * (2.0 * method.dt / problem.evaluate(method.epsilon)) * potential * 2  # two steps
