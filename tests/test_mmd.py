@@ -393,22 +393,22 @@ def test_the_ratio_is_at_most_one_and_bounds_the_flow():
 
 
 def test_the_flow_on_a_grid_is_near_that_of_particles():
-    """W2 to the particles that start from the same masses, as a share of the way: GRID at 24^2 and 32^2 nodes, 8 steps.
+    """W2 to the particles that start from the same masses, as a share of the way: .30 and .20 at 32^2 and 48^2 nodes, 8 steps (measured).
 
-    It falls with the spacing: masses of a node are spread over one or two, and the particles are not.
+    It falls as the spacing does: masses that leave a node spread over its neighbours, and particles do not.
     """
     import ot
 
     shares = []
-    for points_per_axis in (24, 32):
+    for points_per_axis in (32, 48):
         problem = wgfpipe.problem(
             space="plane",
             energy={"kind": "mmd", "kernel": {"kind": "gaussian", "width": 1.0}, "target": {"kind": "gaussian", "std": 0.5}},
             initial={"kind": "gaussian", "mean": [1.2, 0.0], "std": 0.35},
-            grid={"half_width": 3.0, "points_per_axis": points_per_axis},
+            grid={"half_width": 4.0, "points_per_axis": points_per_axis},
         )
-        methods = wgfpipe.JKOEntropic(dt=0.5, epsilon="h^2"), wgfpipe.Flow(dt=0.25)
-        grid, particles = (wgfpipe.solve(problem, method, 4.0, 2) for method in methods)
+        methods = wgfpipe.JKOEntropic(dt=0.25, epsilon="h^2"), wgfpipe.Flow(dt=0.25)
+        grid, particles = (wgfpipe.solve(problem, method, 2.0, 2) for method in methods)
         assert grid.attrs["status"] == particles.attrs["status"] == "ok"
         start, moved, other = measure_at(particles, 0), measure_at(particles, -1), measure_at(grid, -1)
         held = moved.weights > 1e-6  # a share of 1e-4 of the mass, over a way of 1 at most
@@ -417,5 +417,5 @@ def test_the_flow_on_a_grid_is_near_that_of_particles():
         costs = ot.dist(moved.points[held], other.points[light])
         masses = moved.weights[held] / moved.weights[held].sum(), other.weights[light] / other.weights[light].sum()
         shares.append(float(np.sqrt(ot.emd2(*masses, costs))) / way)
-    print(shares)
-    assert shares[1] < shares[0]
+    assert shares[0] < 0.32
+    assert shares[1] < 0.22
