@@ -393,7 +393,7 @@ def test_the_ratio_is_at_most_one_and_bounds_the_flow():
 
 
 def test_the_flow_on_a_grid_is_near_that_of_particles():
-    """W2 to the particles that start from the same masses, as a share of the way: .30 and .20 at 32^2 and 48^2 nodes, 8 steps (measured).
+    """W2 to particles that start from the same masses, as a share of the way: .30 and .20 at 32^2 and 48^2 nodes (measured).
 
     It falls as the spacing does: masses that leave a node spread over its neighbours, and particles do not.
     """
