@@ -16,8 +16,9 @@ nodes of the process of the tests. Cubic shares on four nodes keep variances: .0
 of minima over nodes alone, where steps are shorter than spacings. (Minima of parabolas between nodes take it to .011 on 64^2,
 and leave the descent of later steps unstable.) Cost an iteration: four c-transforms, O(N) each, two transforms and two
 pushes. Pitfall: theta a few times smaller diverges, as does a density that u*'' does not bound, such as that of a power > 2.
-Source: Keys, IEEE Trans. Acoust. Speech Signal Process. 29 (1981), the cubic shares; Jacobs, Lee and Leger, The back-and-forth method for Wasserstein gradient flows, ESAIM: COCV 27 (2021); Jacobs and
-Leger, Numer. Math. 146 (2020).
+Source: Keys, IEEE Trans. Acoust. Speech Signal Process. 29 (1981), the cubic shares; Jacobs, Lee
+and Leger, The back-and-forth method for Wasserstein gradient flows, ESAIM: COCV 27 (2021); Jacobs and Leger, Numer. Math. 146
+(2020).
 """
 
 import math
