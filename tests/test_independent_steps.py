@@ -240,13 +240,6 @@ def test_one_implicit_level_is_the_linearized_step(power, bound):
     assert same.residual <= bound / 10.0
     assert distance(same.masses, linearized.masses) < bound
     assert same.transport_cost == pytest.approx(linearized.transport_cost, rel=20.0 * bound)
-    print(
-        "FIG",
-        same.iterations,
-        same.residual,
-        distance(same.masses, linearized.masses),
-        same.transport_cost / linearized.transport_cost - 1,
-    )
     other = PrimalDual(energy, (0.2, 0.2), 2).step(before, 0.02, tolerance=bound, max_iterations=3000)
     assert distance(other.masses, linearized.masses) > 1e-3
 
@@ -298,20 +291,25 @@ def test_the_c_transform_is_the_minimum_over_all_nodes():
     assert (solver.transform(found, 0.2) >= potential - 1e-13).all()
 
 
-def test_a_push_keeps_masses_and_means():
-    """Under a potential x' x / 4 points go to x (1 - dt / 2), as do means; a longer step piles mass up at the wall."""
+def test_a_push_keeps_masses_means_and_variances():
+    """Under a potential x' x / 4 points go to x (1 - dt / 2), as do mean and covariance: cubic shares leave quadratics alone.
+
+    To rounding, and the tails at the walls, where two nodes share. A longer step piles mass up at the wall.
+    """
     axis, nodes, energy, before = start()
     solver, potential = BackAndForth(energy, (axis, axis)), 0.25 * (nodes**2).sum(axis=-1)
     after = solver.push(before, potential, DT)
     assert after.sum() == pytest.approx(1.0, abs=1e-14)
     np.testing.assert_allclose(moments(nodes, after)[0], moments(nodes, before)[0] * (1.0 - DT / 2.0), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(moments(nodes, after)[1], moments(nodes, before)[1] * (1.0 - DT / 2.0) ** 2, rtol=0, atol=1e-9)
     assert solver.push(before, -potential, 50.0).sum() == pytest.approx(1.0, abs=1e-14)
 
 
 def test_back_and_forth_nears_exact_jko_and_stalls():
-    """W2 of moments .014, .010 after 20, 100 iterations at 32^2; the residual stays at .086, and at .050 on 64^2.
+    """W2 of moments .014, .012 after 20, 100 iterations at 32^2; the residual stalls at .028, and at .033 on 64^2 (measured).
 
-    From 100 to 300 iterations it falls by 3 %, where the fifty first ones divide it by three.
+    Shares between two nodes, whose variance is h^2 / 6 too large, left .086 and .050. From 100 to 300 iterations the residual
+    falls by an eighth, where the twenty first ones divide it by five.
     """
     axis, nodes, energy, before = start()
     solver = BackAndForth(energy, (axis, axis))
@@ -320,14 +318,14 @@ def test_back_and_forth_nears_exact_jko_and_stalls():
     away = [gaussian.wasserstein(*moments(nodes, end.masses), *exact) for end in ends]
     assert away[1] < 0.02
     assert away[2] < 0.013
-    assert ends[1].residual < 0.5 * ends[0].residual
-    assert 0.9 * ends[2].residual < ends[3].residual < 0.1
+    assert ends[1].residual < 0.25 * ends[0].residual
+    assert 0.8 * ends[2].residual < ends[3].residual < 0.03
     for end in ends:
         assert end.masses.min() >= 0.0
         assert end.masses.sum() == pytest.approx(1.0, abs=1e-14)
     axis, _, energy, before = start(64)
     fine = BackAndForth(energy, (axis, axis)).step(before, DT, tolerance=0.0, max_iterations=100)
-    assert fine.residual < 0.7 * ends[2].residual
+    assert fine.residual < 0.036
 
 
 # all three
@@ -375,14 +373,14 @@ def test_a_solver_refuses_what_is_no_step(cls):
 
 @EVERY
 def test_a_run_is_near_that_of_the_debiased_entropic_step(cls):
-    """Five steps of 1/8: W2 of moments .021 (linearized), .009 (primal-dual), .075 (back-and-forth)."""
+    """Five steps of 1/8: W2 of moments .021 (linearized), .009 (primal-dual), .048 (back-and-forth)."""
     problem, options = ornstein_uhlenbeck(), {wgfpipe.PrimalDual: {"levels": 2, "tolerance": 2e-3}}.get(cls, {})
     run = wgfpipe.solve(problem, cls(dt=0.125, **options), 0.625, 2)
     certified = float(run["residual"].max()) <= cls(dt=0.125, **options).tolerance
     assert run.attrs["status"] == ("ok" if certified else "not_converged")
     entropic = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2"), 0.625, 2)
     ours, theirs = (moments(end.points, end.weights) for end in (measure_at(run, -1), measure_at(entropic, -1)))
-    assert gaussian.wasserstein(*ours, *theirs) < (0.1 if cls is wgfpipe.BackAndForth else 0.05)
+    assert gaussian.wasserstein(*ours, *theirs) < (0.06 if cls is wgfpipe.BackAndForth else 0.05)
     assert float(np.abs(run["mass_error"]).sum()) < 1e-12
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from differences import H, check_first_variation, gradient_error
 from pydantic import TypeAdapter, ValidationError
 from scipy.linalg import expm
 from scipy.optimize import linear_sum_assignment
@@ -79,20 +80,11 @@ def apart(first, second) -> float:
 
 @EVERY
 def test_the_gradient_of_a_kernel_is_that_of_its_values(kernel):
-    """Central differences of h and 2 h: their difference is three times the error of the first, to leading order.
-
-    Rounding adds 100 eps (|W| + |x| |W'|) / h: a value takes some dozen operations and a point is rounded as it is moved.
-    """
-    h = 2.0**-14
-    near, far = (
-        np.stack([(kernel.value(OFFSETS + step) - kernel.value(OFFSETS - step)) / (2 * size) for step in size * np.eye(2)], -1)
-        for size in (h, 2 * h)
-    )
+    """To the error of central differences, which is known and small."""
     exact = kernel.gradient(OFFSETS)
-    rounding = np.abs(kernel.value(OFFSETS)).max() + np.abs(OFFSETS).max() * np.abs(exact).max()
-    tolerance = np.abs(far - near) + 100 * EPS * rounding / h
-    assert tolerance.max() < 1e-4 * (1 + np.abs(exact).max())
-    assert (np.abs(exact - near) <= tolerance).all()
+    error, allowed = gradient_error(kernel.value, exact, OFFSETS)
+    assert allowed.max() < 1e-4 * (1 + np.abs(exact).max())
+    assert (error <= allowed).all()
 
 
 @EVERY
@@ -196,45 +188,23 @@ def test_a_kernel_on_a_torus_has_its_period():
 @EVERY
 @pytest.mark.parametrize("pairs_at_once", [2**16, 7])
 def test_value_first_variation_and_gradient_belong_together(kernel, pairs_at_once, monkeypatch):
-    """In masses F is a quadratic form, whose central difference is its derivative int V d eta; in places the slope is gradient.
-
-    In masses only rounding is left, 1e-13 of the energy over the step of 1/8. In places h = 2^-14 leaves h^2 times the third
-    derivative, which is measured by 2 h, and rounding over h.
-    """
+    """In masses and in places, and what moves one atom is the slope of the value, times its mass."""
     monkeypatch.setattr(interaction, "PAIRS_AT_ONCE", pairs_at_once)
     mu = drawn(30, 1.0, equal=False)
     functional = aggregation(kernel, mu).functional
-    change = np.random.default_rng(3).standard_normal(30) / 100
-    high, low = (functional.value(Measure(mu.points, mu.weights + side * change / 8, mu.sign)) for side in (1, -1))
+    check_first_variation(functional, mu, np.random.default_rng(3).standard_normal(30) / 100, OFFSETS + 0.01)
     potential = functional.first_variation(mu, mu.points, mu.sign)
-    assert (high - low) * 4 == pytest.approx(float(potential @ change), abs=1e-12 * functional.size(mu))
     assert functional.value(mu) == pytest.approx(0.5 * float(mu.weights @ potential), rel=1e-14)
-    anywhere = OFFSETS + 0.01
-    gradient, h = functional.gradient(mu, anywhere, np.ones(40, np.int8)), 2.0**-14
-    near, far = (
-        np.stack(
-            [
-                (
-                    functional.first_variation(mu, anywhere + step, mu.sign)
-                    - functional.first_variation(mu, anywhere - step, mu.sign)
-                )
-                / (2 * size)
-                for step in size * np.eye(2)
-            ],
-            -1,
-        )
-        for size in (h, 2 * h)
-    )
-    rounding = 100 * EPS * (np.abs(functional.first_variation(mu, anywhere, mu.sign)).max() + np.abs(gradient).max()) / h
-    assert (np.abs(gradient - near) <= np.abs(far - near) + rounding).all()
-    force = mu.weights[:, None] * functional.gradient(mu, mu.points, mu.sign)
-    atom, step = 4, h * np.eye(2)
-    moved = [
-        [functional.value(Measure(mu.points + side * np.outer(np.eye(30)[atom], step[k]), mu.weights, mu.sign)) for k in (0, 1)]
-        for side in (1, -1, 2, -2)
-    ]
-    near, far = (np.subtract(*moved[:2]) / (2 * h), np.subtract(*moved[2:]) / (4 * h))
-    assert (np.abs(force[atom] - near) <= np.abs(far - near) + 100 * EPS * functional.size(mu) / h).all()
+    atom = 4
+
+    def value(places: np.ndarray) -> np.ndarray:
+        """F with the atom at each of some places."""
+        moved = [np.where(np.arange(30)[:, None] == atom, place, mu.points) for place in places]
+        return np.array([functional.value(Measure(points, mu.weights, mu.sign)) for points in moved])
+
+    force = mu.weights[atom] * functional.gradient(mu, mu.points, mu.sign)[atom]
+    error, allowed = gradient_error(value, force[None], mu.points[atom][None])
+    assert (error <= allowed + 100 * EPS * functional.size(mu) / H).all()
 
 
 @EVERY

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_problem
+from differences import check_first_variation, gradient_error
 from pydantic import TypeAdapter, ValidationError
 
 import wgfpipe
@@ -59,15 +60,9 @@ def to(target, measure: Measure, **fields) -> Problem:
 
 @EVERY
 def test_a_kernel_is_even_and_its_gradient_is_that_of_its_values(kernel):
-    """Central differences of h and 2 h, whose difference is three times the error of the first, and rounding over h."""
-    h = 2.0**-14
-    near, far = (
-        np.stack([(kernel.value(OFFSETS + step) - kernel.value(OFFSETS - step)) / (2 * size) for step in size * np.eye(2)], -1)
-        for size in (h, 2 * h)
-    )
-    exact = kernel.gradient(OFFSETS)
-    rounding = np.abs(kernel.value(OFFSETS)).max() + np.abs(OFFSETS).max() * np.abs(exact).max()
-    assert (np.abs(exact - near) <= np.abs(far - near) + 100 * EPS * rounding / h).all()
+    """To the error of central differences; evenness to the bit."""
+    error, allowed = gradient_error(kernel.value, kernel.gradient(OFFSETS), OFFSETS)
+    assert (error <= allowed).all()
     np.testing.assert_array_equal(kernel.value(OFFSETS), kernel.value(-OFFSETS))
     np.testing.assert_array_equal(kernel.gradient(np.zeros((1, 2))), np.zeros((1, 2)))
     assert np.isfinite(kernel.value(np.zeros((1, 2)))).all()
@@ -111,32 +106,13 @@ def test_a_kernel_is_its_config(kernel):
 @EVERY
 @pytest.mark.parametrize("pairs_at_once", [2**16, 7])
 def test_value_first_variation_and_gradient_belong_together(kernel, pairs_at_once, monkeypatch):
-    """In masses F is a quadratic form: its difference is int V d eta to rounding. In places, differences of h and 2 h."""
+    """In masses, of changes that keep their sum, and in places."""
     monkeypatch.setattr(interaction, "PAIRS_AT_ONCE", pairs_at_once)
     mu = drawn()
     functional = to(MIXTURE, mu, kernel=kernel, target_samples=None if kernel.kind == "gaussian" else 30).functional
     change = np.random.default_rng(3).standard_normal(20) / 100
     change -= change.mean()
-    high, low = (functional.value(Measure(mu.points, mu.weights + side * change / 8, mu.sign)) for side in (1, -1))
-    potential = functional.first_variation(mu, mu.points, mu.sign)
-    assert (high - low) * 4 == pytest.approx(float(potential @ change), abs=1e-12 * functional.size(mu))
-    gradient, h = functional.gradient(mu, OFFSETS, np.ones(40, np.int8)), 2.0**-14
-    near, far = (
-        np.stack(
-            [
-                (
-                    functional.first_variation(mu, OFFSETS + step, mu.sign)
-                    - functional.first_variation(mu, OFFSETS - step, mu.sign)
-                )
-                / (2 * size)
-                for step in size * np.eye(2)
-            ],
-            -1,
-        )
-        for size in (h, 2 * h)
-    )
-    rounding = 100 * EPS * (np.abs(functional.first_variation(mu, OFFSETS, mu.sign)).max() + np.abs(gradient).max()) / h
-    assert (np.abs(gradient - near) <= np.abs(far - near) + rounding).all()
+    check_first_variation(functional, mu, change, OFFSETS)
 
 
 @EVERY
@@ -506,3 +482,32 @@ def test_what_is_too_large_is_said_to_be_so(monkeypatch):
         for name in lojasiewicz.DIAGNOSED:
             assert np.isnan(run[name]).all()
             assert "more than 5 take seconds" in run[name].attrs["missing"]
+
+
+def test_the_flow_on_a_grid_is_near_that_of_particles():
+    """W2 to particles that start from the same masses, as a share of the way: .30 and .20 at 32^2 and 48^2 nodes (measured).
+
+    It falls as the spacing does: masses that leave a node spread over its neighbours, and particles do not.
+    """
+    import ot
+
+    shares = []
+    for points_per_axis in (32, 48):
+        problem = wgfpipe.problem(
+            space="plane",
+            energy={"kind": "mmd", "kernel": {"kind": "gaussian", "width": 1.0}, "target": {"kind": "gaussian", "std": 0.5}},
+            initial={"kind": "gaussian", "mean": [1.2, 0.0], "std": 0.35},
+            grid={"half_width": 4.0, "points_per_axis": points_per_axis},
+        )
+        methods = wgfpipe.JKOEntropic(dt=0.25, epsilon="h^2"), wgfpipe.Flow(dt=0.25)
+        grid, particles = (wgfpipe.solve(problem, method, 2.0, 2) for method in methods)
+        assert grid.attrs["status"] == particles.attrs["status"] == "ok"
+        start, moved, other = measure_at(particles, 0), measure_at(particles, -1), measure_at(grid, -1)
+        held = moved.weights > 1e-6  # a share of 1e-4 of the mass, over a way of 1 at most
+        light = other.weights > 1e-6
+        way = float(np.sqrt(start.weights @ ((moved.points - start.points) ** 2).sum(axis=1)))
+        costs = ot.dist(moved.points[held], other.points[light])
+        masses = moved.weights[held] / moved.weights[held].sum(), other.weights[light] / other.weights[light].sum()
+        shares.append(float(np.sqrt(ot.emd2(*masses, costs))) / way)
+    assert shares[0] < 0.32
+    assert shares[1] < 0.22

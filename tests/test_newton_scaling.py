@@ -237,6 +237,18 @@ def test_the_porous_medium_in_the_plane():
     assert float(run["kernel_applications"].mean()) <= 100
 
 
+def test_the_porous_medium_is_off_by_less_where_the_support_has_more_nodes():
+    """The same flow at another size, t = .1 to .4, whose support reaches over 60 spacings instead of 54: L1 .0102 for .0106.
+
+    At 51 it is .0108 (t = .05 to .2). Nothing else makes as much: means over cells for values at nodes, of the start and of
+    the truth, make .0104 of .0106, and 128 nodes without one edge of the box .0105.
+    """
+    problem = porous(2, 2, 1.5, 128, 0.1)
+    exact = barenblatt(2, 2, 0.4, problem.grid.points)
+    weights, _ = end_of(problem, 0.3, 20, "4*h^2")
+    assert np.abs(weights - exact / exact.sum()).sum() < 0.0103
+
+
 def test_a_crowd_comes_to_rest_as_a_disk():
     """rho <= 4 in |x|^2 / 2: the disk of density 4 and energy 1 / (16 pi) = .01989; measured .01994 at epsilon = h^2."""
     grid = Grid.uniform(0.75, 64, 2, (1,))

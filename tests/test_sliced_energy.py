@@ -25,7 +25,7 @@ from wgfpipe.solvers.sliced_gaussian import (
     sliced_half_square,
 )
 from wgfpipe.transport.quantiles import AtomsOnLines, GaussiansOnLines, quantiles
-from wgfpipe.transport.sliced import SlicedTransport, lines
+from wgfpipe.transport.sliced import SlicedTransport, lines, sorted_order
 
 EPS = np.finfo(float).eps
 RNG_SEED = 3
@@ -550,3 +550,26 @@ def test_the_flow_to_the_digits_reaches_the_floor_of_test_and_then_memorizes():
     assert found["fresh", 10][:2] == pytest.approx((1.2e-3, 1.7e-3), rel=0.15)
     assert found["fresh", 50][:2] == pytest.approx((4.5e-4, 1.0e-3), rel=0.15)
     assert found["held", 50][2] < 0.1 * found["held", 50][0]
+
+
+def test_lines_are_sorted_from_an_order_that_is_near_as_from_none():
+    """To the name, where atoms share places too; and from an order that is not near, where insertion gives up."""
+    rng = np.random.default_rng(0)
+    values = np.round(rng.standard_normal((4, 200)), 1)  # many ties
+    exact = np.argsort(values, axis=1, kind="stable")
+    for near in (exact, np.argsort(values + 0.1 * rng.standard_normal(values.shape), axis=1), exact[:, ::-1], exact[:, 1:]):
+        kept = near.copy()
+        np.testing.assert_array_equal(sorted_order(values, near), exact)
+        np.testing.assert_array_equal(near, kept)
+
+
+def test_a_value_and_its_gradient_at_once_are_those_of_two_calls():
+    """To the bit, by every kind of kernel, alone and in a sum: what a sliced step is asked for most."""
+    mu = atoms(20)
+    shapes = [{"shape": "quartic_quadratic"}, {"shape": "newtonian"}, {"shape": "expression", "expression": "x^2/2 + y^4/4"}]
+    terms = [Interaction.model_validate({"kind": "interaction", **shape}) for shape in shapes]
+    for energy in (*terms, Terms(terms={str(k): term for k, term in enumerate(terms)})):
+        functional = problem_of(energy, mu).functional
+        value, gradient = functional.value_and_gradient(mu)
+        assert value == functional.value(mu)
+        np.testing.assert_array_equal(gradient, functional.gradient(mu, mu.points, mu.sign))

@@ -189,6 +189,10 @@ class Functional(ABC):
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         """Gradient of V at any points, in the metric of the space, (atom, param)."""
 
+    def value_and_gradient(self, measure: Measure) -> tuple[float, Array]:
+        """Value, and gradient at the atoms (atom, param), to the bit: for what shares work between both."""
+        return self.value(measure), self.gradient(measure, measure.points, measure.sign)
+
     def size(self, measure: Measure) -> float:
         """Sum of the absolute values that cancel in the energy of a measure, where it is no function of outputs."""
         return 0.0
@@ -389,6 +393,10 @@ class Sum(Functional):
 
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return np.sum([term.gradient(measure, points, sign) for term in self._terms], axis=0)
+
+    def value_and_gradient(self, measure: Measure) -> tuple[float, Array]:
+        values, gradients = zip(*(term.value_and_gradient(measure) for term in self._terms), strict=True)
+        return math.fsum(values), np.sum(gradients, axis=0)
 
     def size(self, measure: Measure) -> float:
         return math.fsum(term.size(measure) for term in self._terms)

@@ -90,6 +90,10 @@ class PairInteraction(Functional):
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return np.ascontiguousarray(self._summed(measure, points, lambda offsets: self.kernel.gradient(offsets).T).T)
 
+    def value_and_gradient(self, measure: Measure) -> tuple[float, Array]:
+        sums = self._summed(measure, measure.points, self.kernel.value_and_gradient)
+        return 0.5 * float(measure.weights @ sums[0]), np.ascontiguousarray(sums[1:].T)
+
     def _summed(self, measure: Measure, points: Array, of_offsets: Callable[[Array], Array]) -> Array:
         """Sum ``weights_j f(points - x_j)`` over the atoms x_j, for f of differences (pair, d) to (k, pair); (k, atom)."""
         carrying = measure.weights != 0.0

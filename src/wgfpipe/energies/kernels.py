@@ -66,6 +66,10 @@ class Kernel(Section, ABC):
     def gradient(self, offsets: Array) -> Array:
         """Gradients of W, (pair, d), 0 at a difference of 0."""
 
+    def value_and_gradient(self, offsets: Array) -> Array:
+        """Values and gradients of W in rows, (1 + d, pair), to the bit those of both functions."""
+        return np.concatenate([self.value(offsets)[None], self.gradient(offsets).T])
+
 
 class Radial(Kernel):
     """A function of the distance r, by its square."""
@@ -87,6 +91,14 @@ class Radial(Kernel):
         with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
             pull = self.pull(squares)
         return np.where(squares > 0.0, pull, 0.0)[:, None] * offsets
+
+    def value_and_gradient(self, offsets: Array) -> Array:
+        squares, rows = (offsets**2).sum(axis=1), np.empty((1 + offsets.shape[1], len(offsets)))
+        with np.errstate(divide="ignore", invalid="ignore"):  # at 0: as above
+            rows[0] = self.of_square(squares)
+            pull = self.pull(squares)
+        np.multiply(np.where(squares > 0.0, pull, 0.0), offsets.T, out=rows[1:])
+        return rows
 
 
 class QuarticQuadratic(Radial):

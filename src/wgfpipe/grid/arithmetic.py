@@ -63,7 +63,9 @@ class PlainNumbers:
             return np.log(numbers.reshape(n_signs, -1).sum(axis=1, keepdims=True))
 
     def narrow(self, numbers: Any, log_share: Array | float = 0.0) -> Array:
-        """Return the numbers as float64, times ``exp(log_share)``, (sign, 1)."""
+        """Return the numbers as float64, times ``exp(log_share)``, (sign, 1); without one they may be the same array."""
+        if isinstance(log_share, float) and log_share == 0.0:
+            return numbers
         share = np.exp(log_share)
         return (numbers.reshape(np.size(share), -1) * share).ravel()
 

@@ -1,7 +1,7 @@
 """What methods share that take an exact step on an even grid, each species alone: when they apply, and the step's account."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Carried(NamedTuple):
 
 
 class End(Protocol):
-    """What a solver says of the step of one species."""
+    """What a solver says of its step."""
 
     @property
     def masses(self) -> Array:
@@ -48,6 +48,19 @@ class End(Protocol):
         """Iterations."""
         ...
 
+    @property
+    def iterate(self) -> Array:
+        """What the next step starts from."""
+        ...
+
+
+class Solver(Protocol):
+    """Steps of an energy on the grid of one species."""
+
+    def step(self, before: Array, dt: float, start: Array | None, tolerance: float, max_iterations: int, /) -> End:
+        """Advance masses of the grid's shape by dt, from the iterate of the step before, flat, until a residual is reached."""
+        ...
+
 
 class EvenGridMethod(Method):
     """A step of a potential, an entropy and a power of the density on one block of evenly spaced axes."""
@@ -59,17 +72,14 @@ class EvenGridMethod(Method):
     takes_internal: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
 
+    tolerance: float
+    """Residual that a step reaches, the largest of an ``ok`` one."""
+    max_iterations: int
+    """Iterations of a step at most."""
+
     @abstractmethod
-    def solver(self, energy: Pointwise, grid: Grid) -> Any:
+    def solver(self, energy: Pointwise, grid: Grid) -> Solver:
         """Solver of the steps of one species."""
-
-    @abstractmethod
-    def advance(self, solver: Any, masses: Array, dt: float, carried: Array | None) -> tuple[End, Array]:
-        """Step of the masses of one species, of the grid's shape, and what to carry on, flat."""
-
-    @abstractmethod
-    def judged(self, residual: float) -> bool:
-        """Whether a residual is within the tolerance."""
 
     def unsupported(self, problem: Problem) -> str | None:
         return super().unsupported(problem) or _uneven(problem) or _unanswered(problem)
@@ -89,9 +99,9 @@ class EvenGridMethod(Method):
             if not before.any():
                 continue
             known = state.carried[k] if state.carried.shape[1] else None
-            solver = self.solver(energies[k], grid)
-            end, rows[k] = self.advance(solver, before.reshape(energies[k].potential.shape), dt, known)
-            result[:] = end.masses.ravel()
+            masses = before.reshape(energies[k].potential.shape)
+            end = self.solver(energies[k], grid).step(masses, dt, known, self.tolerance, self.max_iterations)
+            result[:], rows[k] = end.masses.ravel(), end.iterate.ravel()
             residual += end.residual * float(before.sum()) / total
             cost, iterations = cost + end.transport_cost, iterations + end.iterations
         carried = np.zeros((len(energies), len(next(iter(rows.values())))))
@@ -104,12 +114,17 @@ class EvenGridMethod(Method):
             residual=residual,
             mass_error=mass_error(grid, state.weights, after),
             transport_cost=cost,
-            status=Status.worst(edge, Status.OK if self.judged(residual) else Status.NOT_CONVERGED),
+            status=Status.worst(edge, Status.OK if residual <= self.tolerance else Status.NOT_CONVERGED),
         )
         return Carried(after, carried), info
 
     def measure(self, problem: Problem, state: Carried) -> Measure:
         return problem.require_grid().measure(state.weights)
+
+
+def spacings(grid: Grid) -> list[float]:
+    """Distance of neighbours along every axis of the grid's one block."""
+    return [float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in grid.blocks[0]]
 
 
 def _energies(problem: Problem) -> list[Pointwise]:

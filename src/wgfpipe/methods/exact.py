@@ -34,13 +34,10 @@ class ExactLaw(NamedTuple):
     time: float
 
 
-class Exact(Method):
-    """Closed form of the flow, on the grid."""
+class ClosedFormMethod(Method):
+    """The flow of an energy whose law is known."""
 
-    kind: Literal["exact"] = "exact"
     dt: PositiveExpression = Field(default=NO_STEP, description="longest step, of no effect: the law is known at any time")
-    title: ClassVar[str] = "closed form"
-    support: ClassVar[Literal["grid"]] = "grid"
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     takes_entropy: ClassVar[bool] = True
     takes_internal: ClassVar[bool] = True
@@ -53,15 +50,23 @@ class Exact(Method):
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
-        if reason is not None:
-            return reason
-        form = closed_form(problem)
-        if form is None or form.density(problem.initial.points[:1], 0.0) is None:
-            return UNKNOWN
-        return None
+        return UNKNOWN if reason is None and closed_form(problem) is None else reason
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return Solved(entropy=problem.functional.diffusion)
+
+
+class Exact(ClosedFormMethod):
+    """Closed form of the flow, on the grid."""
+
+    kind: Literal["exact"] = "exact"
+    title: ClassVar[str] = "closed form"
+    support: ClassVar[Literal["grid"]] = "grid"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        reason, form = super().unsupported(problem), closed_form(problem)
+        lacking = form is not None and form.density(problem.initial.points[:1], 0.0) is None
+        return UNKNOWN if reason is None and lacking else reason
 
     def init(self, problem: Problem, rng: np.random.Generator) -> ExactLaw:
         return ExactLaw(problem.grid_start().weights, 0.0)  # cut like the start of all others

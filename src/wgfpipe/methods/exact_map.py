@@ -12,16 +12,12 @@ import math
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
-from wgfpipe.closed_forms import CLOSED_FORMS, closed_form
-from wgfpipe.expression import PositiveExpression
+from wgfpipe.closed_forms import closed_form
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.base import Method, Solved
-from wgfpipe.methods.exact import UNKNOWN
+from wgfpipe.methods.exact import ClosedFormMethod
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info
-from wgfpipe.times import NO_STEP
 
 
 class MovedPoints(NamedTuple):
@@ -31,31 +27,12 @@ class MovedPoints(NamedTuple):
     time: float
 
 
-class ExactMap(Method):
+class ExactMap(ClosedFormMethod):
     """Closed form of the flow, as a map of the points."""
 
     kind: Literal["exact_map"] = "exact_map"
-    dt: PositiveExpression = Field(default=NO_STEP, description="longest step, of no effect: the map is known at any time")
     title: ClassVar[str] = "closed form, as a map of points"
     support: ClassVar[Literal["particles"]] = "particles"
-    family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
-    takes_entropy: ClassVar[bool] = True
-    takes_internal: ClassVar[bool] = True
-    transports: ClassVar[bool] = False
-    closed_form: ClassVar[bool] = True
-    order: ClassVar[float] = 2.0
-    certificate: ClassVar[str] = "none: it is a formula"
-    references: ClassVar[tuple[str, ...]] = tuple(work for form in CLOSED_FORMS for work in form.references)
-    contraction_error: ClassVar[float] = 0.5  # the flow itself, which is 0.38 away
-
-    def unsupported(self, problem: Problem) -> str | None:
-        reason = super().unsupported(problem)
-        if reason is None and closed_form(problem) is None:
-            return UNKNOWN
-        return reason
-
-    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
-        return Solved(entropy=problem.functional.diffusion)
 
     def init(self, problem: Problem, rng: np.random.Generator) -> MovedPoints:
         return MovedPoints(problem.initial.points, 0.0)

@@ -4,7 +4,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wgfpipe.coupling import Coupling
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
@@ -14,8 +13,6 @@ from wgfpipe.grid.lattice import by_sign, downhill, steepest
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
 from wgfpipe.problems import Problem
-from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, solve_scaling
-from wgfpipe.solvers.scaling import StepEnd
 from wgfpipe.status import Status
 
 EDGE_MASS = 1e-3
@@ -23,7 +20,6 @@ EDGE_MASS = 1e-3
 
 PINNED_MOBILITY = 0.9
 """A lattice that loses more than a tenth of the drift is reported."""
-
 
 MAX_LEVELS = 30
 """Scalings of a wider range, in units of MAX_EXPONENT_RANGE, are cheaper in logarithms than level by level."""
@@ -81,107 +77,6 @@ def _bounds(coupling: Coupling, grid: Grid) -> tuple[Array, Array, float, float]
     slopes = [steepest(grid, row) for row in (*coupling.push, *fixed)]
     n = len(coupling.push)
     return np.array(rows[:n]), np.array(slopes[:n]), float(sum(rows[n:])), float(sum(slopes[n:]))
-
-
-def density_step(
-    energy: Coupling,
-    gibbs: GibbsKernel,
-    before: Array,
-    dt: float,
-    base: float,
-    log_scaling: Array,
-    tolerance: float,
-    max_iterations: int,
-    ranks: tuple[int, int] = (0, 2),
-) -> StepEnd:
-    """Solve a step of an energy with a function of the density and no outputs, in the fastest arithmetic that holds it.
-
-    What a plain solve finds is tried again in wide numbers where its scalings span more than MAX_SPREAD or it did not end; and
-    in logarithms where a drift is beyond the reach of the kernel, in which the same scaling passes at once if nothing was lost.
-
-    Parameters
-    ----------
-    energy : Coupling
-    gibbs : GibbsKernel
-    before : Array, shape (atom,)
-        Masses q.
-    dt : float
-    base : float
-        1 for a plain step, 1/2 for a debiased one.
-    log_scaling : Array, shape (atom,)
-        Guess of log a.
-    tolerance : float
-        Of the misplaced mass as a share of all, and of the duality gap in units of epsilon / (2 dt) for the mass.
-    max_iterations : int
-        Newton steps in one arithmetic.
-    ranks : tuple of int
-        Ranks of the first and of the last arithmetic to take: 0 plain, 1 wide, 2 logarithms.
-
-    Returns
-    -------
-    StepEnd
-        Its responses are Newton steps; it has no v and no matrix.
-    """
-    internal, grid, scale = energy.internal, gibbs.grid, 2.0 * dt / gibbs.epsilon
-    assert internal is not None
-    log_volume = np.log(energy.volumes)
-    own_base, potential = base + scale * energy.diffusion, energy.potential(np.zeros(len(energy.loss)))
-
-    def prox(log_z: Array) -> tuple[Array, Array]:
-        return internal.respond(log_z - scale * potential, log_volume, scale, own_base)
-
-    def gap(log_scaling: Array, log_image: Array, weights: Array) -> float:
-        held = weights > 0.0
-        answered = (slope_at(log_scaling, log_image, log_volume, scale, base) - potential)[held]
-        return scale * internal.gap(weights[held], energy.volumes[held], answered, energy.diffusion) / total
-
-    total, iterations = float(before.sum()), 0
-    applications, arithmetics = 0, (PlainNumbers, WideNumbers, Logarithms)
-    rank, last = ranks
-    while True:
-        end = solve_scaling(grid, arithmetics[rank](gibbs), before, prox, log_scaling, tolerance, max_iterations, gap)
-        applications, iterations = applications + end.applications, iterations + end.iterations
-        needed = min(_needed(gibbs, before, end, tolerance), last)
-        if needed <= rank:
-            break
-        rank, log_scaling = needed, end.log_scaling if math.isfinite(end.misplaced) else log_scaling
-    return StepEnd(
-        weights=end.weights,
-        stayed=end.stayed,
-        v=np.zeros(len(energy.loss)),
-        outputs=energy.outputs(end.weights),
-        matrix=np.zeros((0, 0)),
-        log_scaling=end.log_scaling,
-        residual=max(end.misplaced, end.gap),
-        responses=iterations,
-        applications=applications,
-        rank=end.rank,
-        slope=slope_at(end.log_scaling, end.log_image, log_volume, scale, base),
-    )
-
-
-def _needed(gibbs: GibbsKernel, before: Array, end: ScalingEnd, tolerance: float) -> int:
-    """Rank of the arithmetic that holds a scaling; at least 1 where the solve did not end.
-
-    A range counts where there is mass, and a drift where there was: nodes left out add up to less than the tolerance.
-    """
-    grid, least = gibbs.grid, tolerance * float(before.sum()) / len(before)
-    started = before > least
-    held = started | (end.weights > least)
-    rows = zip(by_sign(grid, end.log_scaling), held.reshape(len(grid.signs), -1), strict=True)
-    spread = max(float(row.max() - row[mask].min()) for row, mask in rows if mask.any())
-    drift = 0.5 * gibbs.epsilon * _steepest_among(grid, end.log_scaling, started)
-    if spread > MAX_LEVELS * MAX_EXPONENT_RANGE or drift > gibbs.reach():
-        return 2
-    return 1 if spread > MAX_SPREAD or not max(end.misplaced, end.gap) <= tolerance else 0
-
-
-def _steepest_among(grid: Grid, values: Array, nodes: NDArray[np.bool_]) -> float:
-    """Largest slope of a function of the nodes between two neighbours among some, (atom,) bool, on an evenly spaced block."""
-    (axes,), (gaps,) = grid.blocks, grid.gaps
-    block = np.where(nodes, values, np.nan).reshape(len(grid.signs), *(len(axis) for axis in axes))
-    slopes = [np.abs(np.diff(block, axis=k + 1)) / gap.min() for k, gap in enumerate(gaps)]
-    return max(float(np.fmax.reduce(slope, axis=None, initial=0.0)) for slope in slopes)
 
 
 def lattice_status(
@@ -254,6 +149,17 @@ def density_of_outputs(problem: Problem) -> str | None:
     return (
         "beside a power of the density or a cap on it, it takes potentials and an entropy, and this energy has a loss of "
         "outputs, too; take an entropy instead"
+    )
+
+
+def debiased(problem: Problem, epsilon: float, n_steps: int) -> Solved:
+    """Say what debiased steps leave of the regularization in the flow."""
+    spread = spread_of_debiasing(problem, epsilon, n_steps)
+    return Solved(
+        entropy=problem.functional.diffusion,
+        bias=spread,
+        caveat=f"debiased, and each of {n_steps} steps still adds epsilon^2 / (16 v) to a variance v: {spread:.2g} of "
+        "displacement by the end; activation lines add more",
     )
 
 

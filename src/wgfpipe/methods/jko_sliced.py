@@ -132,12 +132,19 @@ class JKOSliced(Method):
     ) -> tuple[SlicedState, Info]:
         """Take the step of an energy of which only values and gradients are known."""
         (weights, sign), functional = problem.carried, problem.functional
+        known: list[tuple[Array, tuple[float, Array, float]]] = []  # of the last two points: a descent comes back to its ends
 
         def evaluate(points: Array) -> tuple[float, Array, float]:
             """Return the objective, dt times its gradient for a unit of mass, and d SW2^2."""
+            for met, values in known:
+                if np.array_equal(met, points):
+                    return values
             measure = Measure(points, weights, sign)
             cost, way = transport.pull(measure)
-            return cost / (2.0 * dt) + functional.value(measure), dt * functional.gradient(measure, points, sign) - way, cost
+            energy, force = functional.value_and_gradient(measure)
+            values = cost / (2.0 * dt) + energy, dt * force - way, cost
+            known[:] = [*known[-1:], (points, values)]
+            return values
 
         points, iterations = state.points, 0
         objective, slope, cost = evaluate(points)

@@ -18,11 +18,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from wgfpipe.grid.grid import Grid
-from wgfpipe.measure import Array
 from wgfpipe.methods.base import Solved
-from wgfpipe.methods.even_grid import EvenGridMethod
+from wgfpipe.methods.even_grid import EvenGridMethod, spacings
 from wgfpipe.problems import Problem
-from wgfpipe.solvers.linearized_jko import LinearizedEnd
 from wgfpipe.solvers.linearized_jko import LinearizedJKO as Solver
 from wgfpipe.solvers.pointwise import Pointwise
 
@@ -49,12 +47,4 @@ class LinearizedJKO(EvenGridMethod):
         )
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:
-        return Solver(energy, [float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in grid.blocks[0]])
-
-    def advance(self, solver: Solver, masses: Array, dt: float, carried: Array | None) -> tuple[LinearizedEnd, Array]:
-        start = None if carried is None else carried.reshape(masses.shape)
-        end = solver.step(masses, dt, start, self.tolerance, self.max_iterations)
-        return end, end.potential.ravel()
-
-    def judged(self, residual: float) -> bool:
-        return residual <= self.tolerance
+        return Solver(energy, spacings(grid))

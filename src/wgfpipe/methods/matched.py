@@ -235,11 +235,10 @@ def _matching(
 def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, before: Array) -> Array:
     """Masses ``a * gibbs(q / gibbs a)``, (atom,): those of each sign add up to what they were, here to the last rounding."""
     image = numbers.product(scaling, numbers.apply(numbers.quotient(numbers.number(before), smooth)))
-    weights = numbers.narrow(image)
-    goal = by_sign(grid, before).sum(axis=1, keepdims=True)
-    found = by_sign(grid, weights).sum(axis=1, keepdims=True)
-    by_sign(grid, weights)[:] *= np.divide(goal, found, out=np.ones_like(found), where=goal > 0.0)
-    return weights
+    weights = by_sign(grid, numbers.narrow(image))
+    goal, found = by_sign(grid, before).sum(axis=1, keepdims=True), weights.sum(axis=1, keepdims=True)
+    weights *= np.divide(goal, found, out=np.ones_like(found), where=goal > 0.0)
+    return weights.ravel()
 
 
 def _pinned(grid: Grid, gibbs: GibbsKernel, before: Array, target: Array) -> bool:

@@ -19,11 +19,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from wgfpipe.grid.grid import Grid
-from wgfpipe.measure import Array
-from wgfpipe.methods.even_grid import EvenGridMethod
+from wgfpipe.methods.even_grid import EvenGridMethod, spacings
 from wgfpipe.solvers.pointwise import Pointwise
 from wgfpipe.solvers.primal_dual import PrimalDual as Solver
-from wgfpipe.solvers.primal_dual import PrimalDualEnd
 
 
 class PrimalDual(EvenGridMethod):
@@ -42,11 +40,4 @@ class PrimalDual(EvenGridMethod):
     contraction_error: ClassVar[float] = 0.1  # measured 0.07: of two levels and the residual
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:
-        return Solver(energy, [float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in grid.blocks[0]], self.levels)
-
-    def advance(self, solver: Solver, masses: Array, dt: float, carried: Array | None) -> tuple[PrimalDualEnd, Array]:
-        end = solver.step(masses, dt, carried, self.tolerance, self.max_iterations)
-        return end, end.iterate
-
-    def judged(self, residual: float) -> bool:
-        return residual <= self.tolerance
+        return Solver(energy, spacings(grid), self.levels)

@@ -51,6 +51,11 @@ class LinearizedEnd(NamedTuple):
     transport_cost: float
     iterations: int
 
+    @property
+    def iterate(self) -> Array:
+        """What the next step starts from: the potential."""
+        return self.potential
+
 
 class LinearizedJKO:
     """Linearized JKO steps on a grid.
@@ -70,8 +75,7 @@ class LinearizedJKO:
 
     def __init__(self, energy: Pointwise, spacings: Sequence[float]) -> None:
         shape = energy.potential.shape
-        if len(spacings) != len(shape) or not all(0.0 < spacing < math.inf for spacing in spacings):
-            raise ValueError(f"expected a spacing > 0 for each of {len(shape)} axes, got {tuple(spacings)}")
+        energy.check_spacings(spacings)
         self.energy = energy
         differences, means = [], []
         for axis, (count, spacing) in enumerate(zip(shape, spacings, strict=True)):
@@ -114,8 +118,8 @@ class LinearizedJKO:
             Masses >= 0, not all zero.
         dt : float
             Step > 0.
-        start : Array, shape of the grid, optional
-            Guess of phi, such as the one of the step before.
+        start : Array, shape of the grid or flat, optional
+            Guess of phi, such as the ``iterate`` of the step before.
         tolerance : float
             Residual to reach.
         max_iterations : int
@@ -126,12 +130,9 @@ class LinearizedJKO:
         ValueError
             For masses or a step that are not as said.
         """
-        if np.shape(before) != self.energy.potential.shape or not np.min(before) >= 0.0 or not np.sum(before) > 0.0:
-            raise ValueError(f"expected masses >= 0 of shape {self.energy.potential.shape}, got shape {np.shape(before)}")
-        if not 0.0 < dt < math.inf:
-            raise ValueError(f"expected a finite step > 0, got {dt}")
+        self.energy.check_step(before, dt)
         mass = float(before.sum())
-        phi = self.start(mass) if start is None else start
+        phi = self.start(mass) if start is None else start.reshape(before.shape)
         if start is not None and not math.isfinite(self.dual(phi, before, dt)):
             phi = self.start(mass)
         iterations, gradient = 0, self.gradient(phi, before, dt)

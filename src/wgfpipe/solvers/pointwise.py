@@ -7,6 +7,7 @@ an entropy a power > 1 leaves a vacuum, where u*'' = 0. Source: Rockafellar, Con
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +71,19 @@ class Pointwise:
             raise ValueError(
                 "expected an entropy (diffusion > 0) or a power of the density: a potential alone names no density; add one"
             )
+
+    def check_spacings(self, spacings: Sequence[float]) -> None:
+        """Raise ValueError if there are not as many positive spacings as the potential has axes."""
+        axes = self.potential.ndim
+        if len(spacings) != axes or not all(0.0 < spacing < math.inf for spacing in spacings):
+            raise ValueError(f"expected a spacing > 0 for each of {axes} axes, got {tuple(spacings)}")
+
+    def check_step(self, before: Array, dt: float) -> None:
+        """Raise ValueError if masses are not >= 0, all zero or not of the potential's shape, or a step is none."""
+        if np.shape(before) != self.potential.shape or not np.min(before) >= 0.0 or not np.sum(before) > 0.0:
+            raise ValueError(f"expected masses >= 0 of shape {self.potential.shape}, got shape {np.shape(before)}")
+        if not 0.0 < dt < math.inf:
+            raise ValueError(f"expected a finite step > 0, got {dt}")
 
     def value(self, masses: Array) -> float:
         """F of masses >= 0, of the shape of the potential."""

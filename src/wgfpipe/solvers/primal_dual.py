@@ -94,8 +94,7 @@ class PrimalDual:
 
     def __init__(self, energy: Pointwise, spacings: Sequence[float], levels: int = 4, implicit: float = 0.5) -> None:
         shape = energy.potential.shape
-        if len(spacings) != len(shape) or not all(0.0 < spacing < math.inf for spacing in spacings):
-            raise ValueError(f"expected a spacing > 0 for each of {len(shape)} axes, got {tuple(spacings)}")
+        energy.check_spacings(spacings)
         if levels < 1 or not 0.0 < implicit <= 1.0:
             raise ValueError(f"expected at least one level and 0 < implicit <= 1, got {levels} and {implicit}")
         self.energy, self.spacings, self.levels, self.implicit = energy, tuple(spacings), levels, implicit
@@ -135,10 +134,7 @@ class PrimalDual:
         ValueError
             For masses or a step that are not as said.
         """
-        if np.shape(before) != self.energy.potential.shape or not np.min(before) >= 0.0 or not np.sum(before) > 0.0:
-            raise ValueError(f"expected masses >= 0 of shape {self.energy.potential.shape}, got shape {np.shape(before)}")
-        if not 0.0 < dt < math.inf:
-            raise ValueError(f"expected a finite step > 0, got {dt}")
+        self.energy.check_step(before, dt)
         q, mass = before / self.energy.volume, float(before.sum())
         squared = self._displacement(before, dt)
         root, c = math.sqrt(squared), squared / (self.levels * dt)

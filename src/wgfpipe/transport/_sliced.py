@@ -40,6 +40,31 @@ def pull(values, weights, order, goal_values, goal_weights, goal_order, shift): 
 
 
 @compiled()
+def resort(values, order):  # pragma: no cover - compiled
+    """Sort each line of ``values`` (line, atom) from an ``order`` (line, atom) of before, in place; say whether it was near.
+
+    Atoms at one place stay in the order of their names, as in a stable sort. Insertion takes one exchange a pair of atoms that
+    passed one another; where these are more than 16 an atom the rest is left to a sort that does not care.
+    """
+    n_atoms = values.shape[1]
+    for k in range(len(values)):
+        row, names = values[k], order[k]
+        exchanges = 16 * n_atoms
+        for j in range(1, n_atoms):
+            name = names[j]
+            value = row[name]
+            i = j - 1
+            while i >= 0 and (row[names[i]] > value or (row[names[i]] == value and names[i] > name)):
+                names[i + 1] = names[i]
+                i -= 1
+            names[i + 1] = name
+            exchanges -= j - 1 - i
+            if exchanges < 0:
+                return False
+    return True
+
+
+@compiled()
 def potentials(positions, order, weights, goal_weights, gradient):  # pragma: no cover - compiled
     """Transport between masses on the same nodes, lines presorted: add potentials of ``weights`` to ``gradient`` (node,).
 

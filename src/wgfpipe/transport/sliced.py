@@ -52,6 +52,7 @@ class SlicedTransport:
     def __init__(self, target: Measure, directions: Array) -> None:
         self.directions = directions
         self.targets = {int(sign): _on_lines(target, int(sign), directions) for sign in np.unique(target.sign)}
+        self._orders = {sign: found.order for sign, found in self.targets.items()}  # of the measures that were met last
 
     def pull(self, measure: Measure) -> tuple[float, Array]:
         """``d SW2^2`` from a measure, and the way ``c - theta`` of every neuron to its sliced barycentre, (atom, param)."""
@@ -61,14 +62,27 @@ class SlicedTransport:
         scale = measure.points.shape[1] / len(self.directions)
         for sign, target in self.targets.items():
             chosen = measure.sign == sign
-            own = _on_lines(measure, sign, self.directions)
+            own = _on_lines(measure, sign, self.directions, self._orders[sign])
+            self._orders[sign] = own.order
             shift = np.empty_like(own.values)
             total += pull(own.values, own.weights, own.order, target.values, target.weights, target.order, shift)
             ways[chosen] = scale * (shift.T @ self.directions)
         return scale * total, ways
 
 
-def _on_lines(measure: Measure, sign: int, directions: Array) -> _Target:
+def _on_lines(measure: Measure, sign: int, directions: Array, near: np.ndarray | None = None) -> _Target:
+    """Sort the atoms of a sign on lines, from an order that is near to theirs."""
     part = measure.of_sign(sign)
     values = np.ascontiguousarray(directions @ part.points.T)
-    return _Target(np.ascontiguousarray(part.weights), values, np.argsort(values, axis=1, kind="stable"))
+    return _Target(np.ascontiguousarray(part.weights), values, sorted_order(values, near))
+
+
+def sorted_order(values: Array, near: np.ndarray | None = None) -> np.ndarray:
+    """Order that sorts each line of values (line, atom), stable; faster from an order (line, atom) that is near to it."""
+    from wgfpipe.transport._sliced import resort
+
+    if near is not None and near.shape == values.shape:
+        order = near.copy()
+        if resort(values, order):
+            return order
+    return np.argsort(values, axis=1, kind="stable")
