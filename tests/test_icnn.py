@@ -343,7 +343,7 @@ def test_twelve_dimensions_keep_to_the_exact_steps():
         energy={"well": well, "noise": {"kind": "entropy", "strength": 1.0}},
         initial={"kind": "gaussian", "std": 1.0, "sampled": 100},
     )
-    run, law = steps(problem, JKOICNN(dt=dt, learning_rate=0.002), 9), Gaussian(np.zeros(dimension), np.eye(dimension))
+    run, law = steps(problem, JKOICNN(dt=dt), 9), Gaussian(np.zeros(dimension), np.eye(dimension))
     for state, info in zip(run.states[1:], run.infos, strict=True):
         law = jko_step(*law, stiffness, centre, 1.0, dt)
         found, error = icnn.kl_to(state.points, state.log_density, law)
