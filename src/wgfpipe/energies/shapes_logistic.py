@@ -109,4 +109,4 @@ def labelled(rows: Samples, label: str) -> tuple[Array, Array]:
     values, classes = np.unique(table[:, place], return_inverse=True)
     if len(values) != 2:
         raise LawError("label", label, f"a column of two numbers, one a class; it holds {len(values)} of them in {rows.path}")
-    return np.delete(table, place, axis=1), 2.0 * classes - 1.0
+    return np.delete(table, place, axis=1), np.array([-1.0, 1.0])[classes]

@@ -123,7 +123,7 @@ class JKOSlicedGenerator(Method):
         return Measure(points.numpy(), *self._carried(problem))
 
     def known_energy(self, problem: Problem, state: GeneratorState) -> float:
-        """Energy of a state, with the entropy of the image: of every sign that of the map times the mass, and the mass's own."""
+        """Energy of a state, with the entropy of the image: of every sign its mass times that, and the entropy of the mass."""
         import torch
         from scipy.special import xlogy
 
