@@ -76,6 +76,7 @@ def test_steps_are_the_sliced_ones_of_gaussians():
     """
     problem, made = ornstein_uhlenbeck(), method(n_neurons=1000)
     state = made.init(problem, np.random.default_rng(0))
+    assert math.isfinite(made.known_energy(problem, state))
     start = law = gaussian_fit(made.measure(problem, state))
     dry = law
     for _ in range(5):

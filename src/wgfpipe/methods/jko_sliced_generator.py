@@ -15,8 +15,8 @@ Pitfalls: those of jko_sliced, and the fit, the sample and the network. Measured
 to the flow as a share of what that travels: 0.45 at time 0 and 0.80 at the end (0.42 and 0.85 with twice the neurons).
 Cost a step: 50-200 evaluations of the network and of a sort of its neurons on every line.
 An entropy is that of the image of the normal law, by change of variables: ``D E[log N(z) - log |det dG/dz|]`` over the inputs.
-G starts one-to-one, a diagonal matrix, and a map that turns round at an input on its way has an infinite energy there: between
-inputs nobody sees whether it folds, and inputs few against the network's parameters are overfitted by the determinants.
+The fit of the start begins with a diagonal matrix, and no map that turns round at an input is taken, then or later; between
+inputs nobody sees whether it folds. Inputs few against the network's parameters are overfitted by the determinants.
 Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, section 3
 (generative models); their normalizing flows, invertible by construction, are replaced by a plain network.
 """
@@ -100,9 +100,8 @@ class JKOSlicedGenerator(Method):
             return pulled / (2.0 * dt), cost / (2.0 * dt), _energy(problem, points, *self._carried(problem))
 
         inputs = self._inputs(problem, state.seed)
-        parameters, iterations, gain, converged = self._minimize(
-            state.parameters, inputs, problem, objective, 1, problem.functional.diffusion
-        )
+        diffusion = problem.functional.diffusion
+        parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1, diffusion)
         new = GeneratorState(parameters, state.seed)
         after = self.measure(problem, new)
         info = Info(
@@ -144,16 +143,16 @@ class JKOSlicedGenerator(Method):
         problem: Problem,
         objective: Callable[[Any], tuple[Any, float, Any]],
         rounds: int,
-        diffusion: float,
+        strength: float,
     ) -> tuple[Array, int, float, bool]:
         """Minimize over the network's parameters; return them, the iterations, the last gain, and whether it was small.
 
         ``objective`` returns of the neurons a term with the gradient of the transport part, its value, and the energy but for
-        the entropy, which is that of the map with ``diffusion``.
+        the entropy, which is that of the map with this strength.
         """
         import torch
 
-        weights = torch.from_numpy(self._carried(problem)[0])
+        noisy, weights = problem.functional.diffusion > 0.0, torch.from_numpy(self._carried(problem)[0])
 
         constants, unit = torch.from_numpy(inputs), _unit(problem) ** 2
         unknown = torch.from_numpy(start.copy()).requires_grad_()
@@ -170,8 +169,9 @@ class JKOSlicedGenerator(Method):
         def closure():
             optimizer.zero_grad()
             pulled, cost, energy = objective(self._generate(unknown, constants, problem))
-            if diffusion > 0.0:
-                energy = energy - diffusion * (weights @ self._log_volumes(unknown, constants, problem))
+            if noisy:
+                volumes = self._log_volumes(unknown, constants, problem)
+                energy = energy - strength * (weights @ volumes) if torch.isfinite(volumes).all() else math.inf
             ((pulled + energy) / unit).backward()
             return torch.as_tensor((cost + energy) / unit).detach()
 
