@@ -41,6 +41,9 @@ from wgfpipe.transport.sliced import SlicedTransport, lines
 WINDOW = 10
 """L-BFGS iterations whose gain decides whether to go on: one line search may gain nothing by accident, ten do not."""
 
+WALL = 1e3
+"""A line search interpolates values: this much more than that of the start stands for infinity, and is never taken."""
+
 
 class GeneratorState(NamedTuple):
     """Parameters of the network (phi,) and the seed of its inputs and of the lines."""
@@ -100,8 +103,8 @@ class JKOSlicedGenerator(Method):
             return pulled / (2.0 * dt), cost / (2.0 * dt), _energy(problem, points, *self._carried(problem))
 
         inputs = self._inputs(problem, state.seed)
-        diffusion = problem.functional.diffusion
-        parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1, diffusion)
+        strength = problem.functional.diffusion
+        parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1, strength)
         new = GeneratorState(parameters, state.seed)
         after = self.measure(problem, new)
         info = Info(
@@ -130,8 +133,7 @@ class JKOSlicedGenerator(Method):
         if diffusion == 0.0:
             return energy
         inputs, weights = self._inputs(problem, state.seed), self._carried(problem)[0]
-        with torch.no_grad():
-            volumes = self._log_volumes(torch.from_numpy(state.parameters), torch.from_numpy(inputs), problem).numpy()
+        volumes = self._log_volumes(torch.from_numpy(state.parameters), torch.from_numpy(inputs), problem).numpy()
         normal = -0.5 * ((inputs[:, :-1] ** 2).sum(axis=1) + (inputs.shape[1] - 1) * math.log(2.0 * math.pi))
         own = xlogy(weights, self.n_neurons * weights).sum()  # n_neurons times a weight is the mass of the sign
         return energy + diffusion * float(weights @ (normal - volumes) + own)
@@ -153,7 +155,6 @@ class JKOSlicedGenerator(Method):
         import torch
 
         noisy, weights = problem.functional.diffusion > 0.0, torch.from_numpy(self._carried(problem)[0])
-
         constants, unit = torch.from_numpy(inputs), _unit(problem) ** 2
         unknown = torch.from_numpy(start.copy()).requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -171,12 +172,15 @@ class JKOSlicedGenerator(Method):
             pulled, cost, energy = objective(self._generate(unknown, constants, problem))
             if noisy:
                 volumes = self._log_volumes(unknown, constants, problem)
-                energy = energy - strength * (weights @ volumes) if torch.isfinite(volumes).all() else math.inf
+                if not torch.isfinite(volumes).all():
+                    (pulled / unit).backward()
+                    return torch.tensor(first + WALL * (1.0 + abs(first)), dtype=torch.float64)
+                energy = energy - strength * (weights @ volumes)
             ((pulled + energy) / unit).backward()
             return torch.as_tensor((cost + energy) / unit).detach()
 
+        first, best = math.inf, start  # infinite: a start that turns an input round
         first = value = float(closure())
-        best = start
         iterations, gain, converged = 0, math.inf, False
         while iterations < rounds * self.max_iterations:
             optimizer.step(closure)
@@ -234,11 +238,9 @@ class JKOSlicedGenerator(Method):
 
     def _matrices(self, parameters: Any, problem: Problem) -> list[Any]:
         """Matrices of the network, as in :meth:`_shapes`; views of a tensor (parameter,)."""
-        matrices, start = [], 0
-        for rows, columns in self._shapes(problem.initial.points.shape[1]):
-            matrices.append(parameters[start : start + rows * columns].reshape(rows, columns))
-            start += rows * columns
-        return matrices
+        shapes = self._shapes(problem.initial.points.shape[1])
+        parts = parameters.split([rows * columns for rows, columns in shapes])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _generate(self, parameters: Any, inputs: Any, problem: Problem) -> Any:
         """Neurons that the network makes, (atom, param)."""
