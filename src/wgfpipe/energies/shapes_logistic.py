@@ -48,6 +48,9 @@ class LogisticRegression(Shape):
     def convex(self) -> bool:
         return True
 
+    def quadratic_form(self, dimension: int) -> None:
+        self.check(dimension)
+
     def bound(self, dimension: int) -> "Posterior":
         self.check(dimension)
         return Posterior(*labelled(self.rows, self.label), self.prior)
