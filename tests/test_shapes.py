@@ -1,15 +1,28 @@
 """Every shape of a potential has the derivatives of its values, and its closed form where it says so."""
 
 import pickle
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from wgfpipe.energies.shapes import AnyShape, Charge, DoubleWell, Expression, GaussianMixture, Quadratic, Shape
+from wgfpipe.energies.shapes import (
+    AnyShape,
+    Charge,
+    DoubleWell,
+    Expression,
+    GaussianMixture,
+    LogisticRegression,
+    Quadratic,
+    Shape,
+)
+from wgfpipe.laws.samples import Samples
 
 EPS = np.finfo(float).eps
+
+RESOURCES = Path(__file__).parents[1] / "resources"
 
 A = ((1.5, 0.5), (0.5, 0.8))
 
@@ -26,6 +39,10 @@ SHAPES: dict[str, Shape] = {
     "mixture": GaussianMixture.model_validate({**MODES, "covariances": TILTED}),
     "charge": Charge(charge=0.4, mean=(0.3, 4.0)),
     "round mixture": GaussianMixture.model_validate({**MODES, "std": [0.5, 1.0, 0.7]}),
+    "posterior": LogisticRegression(
+        rows=Samples(path=str(RESOURCES / "breast_cancer_test.csv"), columns=("mean_texture", "malignant"), standardize=False),
+        label="malignant",
+    ),
     "formula": Expression(expression="x^4/4 - x^2/2 + y^2/2 + cos(x*y)"),
 }
 
@@ -90,7 +107,7 @@ def test_convex_is_what_hessians_say(shape):
 
 def test_which_shapes_are_convex():
     convex = {name: shape.convex for name, shape in SHAPES.items()}
-    assert [name for name, known in convex.items() if known] == ["number", "covariance", "one mode"]
+    assert [name for name, known in convex.items() if known] == ["number", "covariance", "one mode", "posterior"]
     assert [name for name, known in convex.items() if known is False] == ["saddle", "double well"]
     assert Quadratic(stiffness=((1.0, 1.0), (1.0, 1.0))).convex, "a valley: one eigenvalue is 0"
     assert not Quadratic(stiffness=-1.0).convex
@@ -229,7 +246,9 @@ WRONG = {
     },
     "but 'x . q' names q": {"shape": "expression", "expression": "x + q"},
     "valid string": {"shape": "expression", "expression": 3},
-    "expected tags: 'quadratic', 'double_well', 'gaussian_mixture', 'charge', 'expression'": {"shape": "wells"},
+    "does not match any of the expected tags: 'quadratic', 'double_well', .* 'logistic_regression', 'expression'": {
+        "shape": "wells"
+    },
     "Extra inputs": {"shape": "double_well", "depth": 1},
     "valid number": {"shape": "double_well", "height": True},
 }

@@ -25,7 +25,8 @@ class Potential(Shaped):
 
     kind: Literal["potential"] = "potential"
     shape: AnyShape = Field(
-        description="quadratic | double_well | gaussian_mixture | charge | expression, and its fields beside"
+        description="quadratic | double_well | gaussian_mixture | charge | logistic_regression | expression, and its fields "
+        "beside"
     )
     title: ClassVar[str] = "potential"
     formula: ClassVar[str] = "∫ V <b>d</b>μ"
@@ -37,7 +38,7 @@ class Potential(Shaped):
 
     def on(self, space: Space, x: Array, y: Array) -> Functional:
         dimension = len(space.parameter_names(x.shape[1]))
-        self.shape.check(dimension)
+        function = self.shape.bound(dimension)
         if space.geometry == "curved":
             raise ValueError(f"a potential is a function of flat coordinates, and those of {space.kind} are curved")
         form = self.shape.quadratic_form(dimension)
@@ -46,6 +47,6 @@ class Potential(Shaped):
             stiffness = float(matrix[0, 0])
             if stiffness >= 0.0 and not centre.any() and np.array_equal(matrix, stiffness * np.eye(dimension)):
                 return Network(Outputs(space, x, Squared(np.zeros(0), 0.0), stiffness))  # completes squares
-        bound = BoundPotential(self.shape.value, self.shape.gradient, form, self.shape)
+        bound = BoundPotential(function.value, function.gradient, form, self.shape)
         bound.check_periodic(space, x.shape[1])
         return bound

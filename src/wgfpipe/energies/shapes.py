@@ -7,6 +7,7 @@ quadratic          (x - m)' A (x - m) / 2                                       
 double_well        height (x_1^2 / width^2 - 1)^2 + stiffness (x_2^2 + ... + x_d^2) / 2   d              none
 gaussian_mixture   -log sum_k w_k N(x; m_k, S_k)                                          k d^2          stationary at D = 1
 charge             -charge log |x - m|                                                    d              for Newtonian disks
+logistic           -log posterior of logistic regression: energies/shapes_logistic.py     rows d         none
 expression         a formula in the coordinates                                           its length     none
 =================  =====================================================================  =============  ===================
 
@@ -17,7 +18,6 @@ Its Hessian is at most the largest S_k^-1, so explicit steps are stable for dt b
 """
 
 import math
-from abc import ABC, abstractmethod
 from functools import cache
 from typing import Annotated, Literal, NamedTuple
 
@@ -26,47 +26,10 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from wgfpipe.coordinates import Formula, dimension_needed
+from wgfpipe.energies.shapes_base import Shape
+from wgfpipe.energies.shapes_logistic import LogisticRegression
 from wgfpipe.measure import Array
 from wgfpipe.mixtures import Components, Matrix, Positive, Vector
-from wgfpipe.section import Section
-
-
-class Shape(Section, ABC):
-    """A potential of a point; ``points`` have the shape (atom, d)."""
-
-    shape: str
-
-    @property
-    def dimension(self) -> int | None:
-        """The only dimension that the shape fits, None where it fits several; see :meth:`check`."""
-        return None
-
-    @property
-    def convex(self) -> bool | None:
-        """Whether V is convex; None where that is unknown."""
-        return None
-
-    def check(self, dimension: int) -> None:
-        """Raise ValueError if the shape is none of a space of this dimension."""
-        if self.dimension not in (None, dimension):
-            expected = f"a potential on R^{dimension}, the space of the points"
-            raise ValueError(f"expected {expected}, but {self.shape} is one on R^{self.dimension}; change it or the space")
-
-    def quadratic_form(self, dimension: int) -> tuple[Array, Array] | None:
-        """Return A, shape (d, d), and m, shape (d,), where V is (x - m)' A (x - m) / 2 and a constant; None elsewhere."""
-        return None
-
-    @abstractmethod
-    def value(self, points: Array) -> Array:
-        """V at points, shape (atom,)."""
-
-    @abstractmethod
-    def gradient(self, points: Array) -> Array:
-        """Gradients of V, shape (atom, d)."""
-
-    @abstractmethod
-    def hessian(self, points: Array) -> Array:
-        """Second derivatives of V, shape (atom, d, d)."""
 
 
 class Quadratic(Shape):
@@ -365,5 +328,7 @@ def _rounding(eigenvalues: NDArray[np.floating]) -> float:
     return len(eigenvalues) * float(np.finfo(float).eps) * float(np.abs(eigenvalues).max())
 
 
-AnyShape = Annotated[Quadratic | DoubleWell | GaussianMixture | Charge | Expression, Field(discriminator="shape")]
+AnyShape = Annotated[
+    Quadratic | DoubleWell | GaussianMixture | Charge | LogisticRegression | Expression, Field(discriminator="shape")
+]
 """The shape of a potential, told apart by its ``shape``."""

@@ -14,8 +14,11 @@ Order: none beyond that of its flow (1 in dt): a family of maps is another manif
 Pitfalls: those of jko_sliced, and the fit, the sample and the network. Measured on the sine (6 samples, T = 1, dt = 0.125), W2
 to the flow as a share of what that travels: 0.45 at time 0 and 0.80 at the end (0.42 and 0.85 with twice the neurons).
 Cost a step: 50-200 evaluations of the network and of a sort of its neurons on every line.
+An entropy is that of the image of the normal law, by change of variables: ``D E[log N(z) - log |det dG/dz|]`` over the inputs.
+The fit of the start begins with a diagonal matrix, and no map that turns round at an input is taken, then or later; between
+inputs nobody sees whether it folds. Inputs few against the network's parameters are overfitted by the determinants.
 Source: Bonet, Courty, Septier and Drumetz, Efficient Gradient Flows in Sliced-Wasserstein Space, TMLR 2022, section 3
-(generative models); their normalizing flows are replaced by a plain network because no density is needed here.
+(generative models); their normalizing flows, invertible by construction, are replaced by a plain network.
 """
 
 import math
@@ -37,6 +40,9 @@ from wgfpipe.transport.sliced import SlicedTransport, lines
 
 WINDOW = 10
 """L-BFGS iterations whose gain decides whether to go on: one line search may gain nothing by accident, ten do not."""
+
+WALL = 1e3
+"""A line search interpolates values: this much more than that of the start stands for infinity, and is never taken."""
 
 
 class GeneratorState(NamedTuple):
@@ -61,6 +67,7 @@ class JKOSlicedGenerator(Method):
     support: ClassVar[Literal["particles"]] = "particles"
     geometries: ClassVar[tuple[Geometry, ...]] = ("euclidean", "periodic")
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
+    takes_entropy: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
     descends: ClassVar[bool] = True
@@ -84,7 +91,7 @@ class JKOSlicedGenerator(Method):
         start = self._first_parameters(problem, rng)
         transport = self._transport(problem, problem.initial, seed)
         parameters, _, _, _ = self._minimize(
-            start, self._inputs(problem, seed), problem, lambda points: (*self._pull(problem, transport, points), 0.0), 3
+            start, self._inputs(problem, seed), problem, lambda points: (*self._pull(problem, transport, points), 0.0), 3, 0.0
         )
         return GeneratorState(parameters, seed)
 
@@ -96,11 +103,12 @@ class JKOSlicedGenerator(Method):
             return pulled / (2.0 * dt), cost / (2.0 * dt), _energy(problem, points, *self._carried(problem))
 
         inputs = self._inputs(problem, state.seed)
-        parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1)
+        strength = problem.functional.diffusion
+        parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1, strength)
         new = GeneratorState(parameters, state.seed)
         after = self.measure(problem, new)
         info = Info(
-            energy=problem.energy_of(after),
+            energy=self.known_energy(problem, new),
             inner_iterations=iterations,
             residual=gain,
             transport_cost=transport.pull(after)[0] / (2.0 * dt),
@@ -116,6 +124,20 @@ class JKOSlicedGenerator(Method):
             points = self._generate(torch.from_numpy(state.parameters), torch.from_numpy(inputs), problem)
         return Measure(points.numpy(), *self._carried(problem))
 
+    def known_energy(self, problem: Problem, state: GeneratorState) -> float:
+        """Energy of a state, with the entropy of the image: of every sign its mass times that, and the entropy of the mass."""
+        import torch
+        from scipy.special import xlogy
+
+        energy, diffusion = problem.smooth_energy(self.measure(problem, state)), problem.functional.diffusion
+        if diffusion == 0.0:
+            return energy
+        inputs, weights = self._inputs(problem, state.seed), self._carried(problem)[0]
+        volumes = self._log_volumes(torch.from_numpy(state.parameters), torch.from_numpy(inputs), problem).numpy()
+        normal = -0.5 * ((inputs[:, :-1] ** 2).sum(axis=1) + (inputs.shape[1] - 1) * math.log(2.0 * math.pi))
+        own = xlogy(weights, self.n_neurons * weights).sum()  # n_neurons times a weight is the mass of the sign
+        return energy + diffusion * float(weights @ (normal - volumes) + own)
+
     def _minimize(
         self,
         start: Array,
@@ -123,13 +145,16 @@ class JKOSlicedGenerator(Method):
         problem: Problem,
         objective: Callable[[Any], tuple[Any, float, Any]],
         rounds: int,
+        strength: float,
     ) -> tuple[Array, int, float, bool]:
         """Minimize over the network's parameters; return them, the iterations, the last gain, and whether it was small.
 
-        ``objective`` returns of the neurons a term with the gradient of the transport part, its value, and the energy.
+        ``objective`` returns of the neurons a term with the gradient of the transport part, its value, and the energy but for
+        the entropy, which is that of the map with this strength.
         """
         import torch
 
+        noisy, weights = problem.functional.diffusion > 0.0, torch.from_numpy(self._carried(problem)[0])
         constants, unit = torch.from_numpy(inputs), _unit(problem) ** 2
         unknown = torch.from_numpy(start.copy()).requires_grad_()
         optimizer = torch.optim.LBFGS(
@@ -145,11 +170,17 @@ class JKOSlicedGenerator(Method):
         def closure():
             optimizer.zero_grad()
             pulled, cost, energy = objective(self._generate(unknown, constants, problem))
+            if noisy:
+                volumes = self._log_volumes(unknown, constants, problem)
+                if not torch.isfinite(volumes).all():
+                    (pulled / unit).backward()
+                    return torch.tensor(first + WALL * (1.0 + abs(first)), dtype=torch.float64)
+                energy = energy - strength * (weights @ volumes)
             ((pulled + energy) / unit).backward()
             return torch.as_tensor((cost + energy) / unit).detach()
 
+        first, best = math.inf, start  # infinite: a start that turns an input round
         first = value = float(closure())
-        best = start
         iterations, gain, converged = 0, math.inf, False
         while iterations < rounds * self.max_iterations:
             optimizer.step(closure)
@@ -205,18 +236,32 @@ class JKOSlicedGenerator(Method):
         parts += [rng.standard_normal(shape) / math.sqrt(shape[0]) for shape in hidden]
         return np.concatenate([part.ravel() for part in (*parts, np.zeros(output))])
 
+    def _matrices(self, parameters: Any, problem: Problem) -> list[Any]:
+        """Matrices of the network, as in :meth:`_shapes`; views of a tensor (parameter,)."""
+        shapes = self._shapes(problem.initial.points.shape[1])
+        parts = parameters.split([rows * columns for rows, columns in shapes])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
     def _generate(self, parameters: Any, inputs: Any, problem: Problem) -> Any:
         """Neurons that the network makes, (atom, param)."""
         import torch
 
-        matrices, start = [], 0
-        for rows, columns in self._shapes(problem.initial.points.shape[1]):
-            matrices.append(parameters[start : start + rows * columns].reshape(rows, columns))
-            start += rows * columns
-        linear, first, second, output = matrices
+        linear, first, second, output = self._matrices(parameters, problem)
         hidden = torch.tanh(inputs @ first[:-1] + first[-1])
         hidden = torch.tanh(hidden @ second[:-1] + second[-1])
         return _unit(problem) * (inputs @ linear + hidden @ output[:-1] + output[-1])
+
+    def _log_volumes(self, parameters: Any, inputs: Any, problem: Problem) -> Any:
+        """Log of the determinant of the map's Jacobian in the normal inputs, (atom,); minus infinity where it turns round."""
+        import torch
+
+        linear, first, second, output = self._matrices(parameters, problem)
+        one = torch.tanh(inputs @ first[:-1] + first[-1])
+        two = torch.tanh(one @ second[:-1] + second[-1])
+        slopes = ((1.0 - one**2)[:, None, :] * first[:-2]) @ second[:-1]
+        jacobian = linear[:-1] + ((1.0 - two**2)[:, None, :] * slopes) @ output[:-1]
+        signs, logs = torch.linalg.slogdet(_unit(problem) * jacobian)
+        return torch.where(signs > 0.0, logs, -math.inf)
 
 
 def _energy(problem: Problem, points: Any, weights: Array, sign: Sign) -> Any:
