@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wgfpipe.config.experiment import Experiment
 from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.budget import budget_spec, homes, paths_of
 from wgfpipe.pipeline.origin import OriginError, digest_of_file, made_of_others, stored
 
 
@@ -50,7 +51,8 @@ def stale_files(experiment: Experiment, results: Path) -> list[str]:
             return "made by other code or other versions of the numerical packages"
         return ""
 
-    parts = {cell: stages.specs(values.resolved()) for cell, values in experiment.cells.items()}
+    parts = {cell: stages.specs(values.resolved()) for cell, values in experiment.trained.items()}
+    at = homes(experiment, parts)
     lines = []
 
     def check(path: Path, stage: str, spec: dict, inputs: dict[str, Path]) -> None:
@@ -60,13 +62,20 @@ def stale_files(experiment: Experiment, results: Path) -> list[str]:
     for cell, specs in parts.items():
         folder = results / cell
         source = experiment.source(cell)
-        check(folder / "data.nc", "data", specs["data"], {} if source is None else {"source": source})
-        check(folder / "grid.nc", "grid", specs["grid"], {})
-        files = {name: folder / f"{name}.nc" for name in ("data", "grid")}
+        files = {name: results / at[cell][name] / f"{name}.nc" for name in ("data", "grid")}
+        if at[cell]["data"] == cell:
+            check(files["data"], "data", specs["data"], {} if source is None else {"source": source})
+        if at[cell]["grid"] == cell:
+            check(files["grid"], "grid", specs["grid"], {})
         runs = {f"trajectory/{label}": folder / "trajectory" / f"{label}.nc" for label in specs["trajectory"]}
         for spec, path in zip(specs["trajectory"].values(), runs.values(), strict=True):
             check(path, "run_method", spec, files)
-        check(folder / "distances.nc", "distances", specs["distances"], files | runs)
+        if cell in experiment.cells:
+            check(folder / "distances.nc", "distances", specs["distances"], files | runs)
+        if cell in experiment.budgets:
+            spec = budget_spec(experiment, parts, cell)
+            observed = {run: Path(path) for run, path in paths_of(spec, str(results)).items()}
+            check(folder / "budget.nc", "budget", spec, files | observed)
     for name, comparison in experiment.comparisons.items():
         members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
         spec = stages.comparison_spec(members, list(comparison.distances))
