@@ -1,18 +1,14 @@
 """The error budget of a scheme: which refinement explains how much of its distance to the reference, and what is left.
 
-``total = run - reference = sum over hops of (run - limit of the hop) + unexplained``, all of them vectors of one observable that
-is linear in the measure (:mod:`wgfpipe.results.observables`), at the saved times. A hop's share is ``<hop, total> / |total|``
-in units of the distance travelled, so shares add up to the total to rounding. The verdict asks what is unexplained, r, and
-how well it is known, U: a scheme that follows up to discretization leaves nothing.
-
-Limits: the values of a refinement at sizes s (h, epsilon, dt) are taken for ``v(s) = limit + a s^p + ...``. The order p is
-observed (``order``) or known (``linear``: s, s^2; ``square``: s^2, s^4; ``sqrt``: s^(1/2), s, where a blur meets kinks). Known
-terms are eliminated from the last values, as in Richardson's extrapolation. U is the last change of the limit times a safety
-factor. It means something only where successive differences are parallel and shrink at a sensible order: else ``undecided``.
+``total = run - reference = sum over hops of (run - limit of the hop) + unexplained``: vectors of one observable that is linear
+in the measure (:mod:`wgfpipe.results.observables`), at the saved times, of runs from the same atoms. A hop's share is
+``<hop, total> / |total|`` in units of the distance travelled, so shares add up to the total to rounding. What is unexplained,
+r, is known up to U, the sum of the uncertainties of all limits (:mod:`wgfpipe.results.limits`). A scheme that follows up to
+its discretization leaves nothing, and the verdict asks r and U alone.
 
 Cost: a few sums of vectors. Pitfall: hops are refined one at a time from the run judged, so what two refinements do only
 together stays unexplained.
-Source: Roache, J. Fluids Eng. 116 (1994), grid convergence index; Richardson, Phil. Trans. A 226 (1927).
+Source: Roache, J. Fluids Eng. 116 (1994), on what a grid study has to report.
 """
 
 import math
@@ -22,51 +18,23 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from wgfpipe.measure import Array
+from wgfpipe.results.limits import Limit, computed, extrapolated, size, unrefined, widened
 
-Model = Literal["order", "linear", "square", "sqrt"]
-Name = Literal["grid", "entropy", "step", "reference", "width"]
+__all__ = ["Budget", "Hop", "Limit", "budget", "computed", "extrapolated", "size", "unrefined", "widened"]
+
 Answer = Literal["follows", "differs", "undecided"]
 
-NAMES: tuple[Name, ...] = ("grid", "entropy", "step", "width", "reference")
+NAMES = ("grid", "entropy", "step", "width", "reference")
 """Hops in the order in which shares are listed; ``unexplained`` is last."""
-
-EXPONENTS: dict[Model, tuple[float, ...]] = {"order": (1.0,), "linear": (1.0, 2.0), "square": (2.0, 4.0), "sqrt": (0.5, 1.0)}
-"""Powers of the size in each model; of ``order`` the one of two values, which observe none."""
-
-COLLINEARITY = 0.8
-"""Cosine of successive differences below which a refinement does not converge along a line."""
-
-ORDERS = (0.5, 2.0)
-"""Orders that count as convergence."""
-
-FINEST, TWO_VALUES = 1.25, 3.0
-"""Safety factors of the grid convergence index: with an observed order, and without."""
 
 REFERENCE_SHARE = 0.01
 """Share of the tolerance that the reference's own error may be."""
 
 
-class Limit(NamedTuple):
-    """Where a refinement goes."""
-
-    value: Array
-    """The limit, (entry,)."""
-    change: Array
-    """Limit less the value of the run judged, (entry,)."""
-    uncertainty: float
-    """Bound on the error of the limit, in the observable's units (:func:`size`)."""
-    order: float
-    """Observed order, NaN where two values or none show one."""
-    collinearity: float
-    """Least cosine of successive differences, NaN likewise."""
-    undecided: str
-    """Why the limit cannot be told; empty where it can."""
-
-
 class Hop(NamedTuple):
     """One refinement's part in an error."""
 
-    name: Name
+    name: str
     share: float
     """Signed ``<hop, total> / |total|``, in units of the distance travelled."""
     uncertainty: float
@@ -92,80 +60,17 @@ class Budget(NamedTuple):
     """Size r of the unexplained vector; its share is the part along the total."""
 
 
-def size(vector: Array) -> float:
-    """Root mean square of the entries: what totals, travels and uncertainties are measured in."""
-    return float(np.sqrt(np.mean(np.square(vector)))) if np.size(vector) else 0.0
-
-
-def extrapolated(
-    sizes: Sequence[float],
-    values: Sequence[Array],
-    model: Model,
-    *,
-    judged: int = 0,
-    negligible: float = 0.0,
-    noise: float = 0.0,
-) -> Limit:
-    """Limit of values (entry,) at descending sizes as the size goes to 0, with its uncertainty.
-
-    Parameters
-    ----------
-    sizes : sequence of float
-        Grid spacings, regularizations or steps; the last is the finest.
-    values : sequence of Array
-        The observable of every run, or its difference to the reference from the same atoms.
-    model : {"order", "linear", "square", "sqrt"}
-    judged : int
-        Which of them is the run judged.
-    negligible : float
-        Last differences of at most this size need no order: the finest value is the limit.
-    noise : float
-        Half-width of the interval of every value, where something is random.
-
-    Raises
-    ------
-    ValueError
-        If sizes do not descend to a positive one, or values are not as many, of one shape, and finite.
-    """
-    raise NotImplementedError
-
-
-def computed(value: Array, judged: Array, uncertainty: float = 0.0) -> Limit:
-    """Limit that a run of its own gave, such as the flow for the step of ``prox``; both of the same atoms, (entry,)."""
-    return Limit(value, value - judged, uncertainty, math.nan, math.nan, "")
-
-
-def unrefined(judged: Array, reason: str) -> Limit:
-    """Limit of a refinement that was not made; the reason says what it would cost."""
-    return Limit(judged, np.zeros_like(judged), math.nan, math.nan, math.nan, reason)
-
-
-def widened(counts: Sequence[int], samples: Sequence[Array], judged: Array) -> Limit:
-    """Limit of infinite width from networks of m drawn neurons, with the interval of the draws.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        Numbers m of neurons, ascending.
-    samples : sequence of Array, (draw, entry)
-        For each of them the error of several draws.
-    judged : Array, (entry,)
-        Error of the run judged.
-    """
-    raise NotImplementedError
-
-
 def budget(
     total: Array,
-    hops: Mapping[Name, Limit],
+    hops: Mapping[str, Limit],
     travelled: float,
     tolerance: float,
     reference_error: float,
     *,
     observable: str = "outputs",
-    sizes: Mapping[Name, Sequence[float]] | None = None,
-    runs: Mapping[Name, Sequence[str]] | None = None,
-    seconds: Mapping[Name, Sequence[float]] | None = None,
+    sizes: Mapping[str, Sequence[float]] | None = None,
+    runs: Mapping[str, Sequence[str]] | None = None,
+    seconds: Mapping[str, Sequence[float]] | None = None,
     bounds: float = 0.0,
     times: Sequence[float] | None = None,
 ) -> Budget:
@@ -192,4 +97,82 @@ def budget(
     times : sequence of float, optional
         Saved times that the total is of, to say when it differs most.
     """
-    raise NotImplementedError
+    if not (travelled > 0.0 and math.isfinite(travelled) and np.isfinite(total).all() and math.isfinite(reference_error)):
+        raise ValueError(
+            f"a budget needs a finite error and a reference that moves; got {travelled} travelled, a total of "
+            f"{size(total):.3g} and a reference known to {reference_error}: leave out runs that diverged or ended early"
+        )
+    unknown = [name for name in hops if name not in NAMES]
+    if unknown:
+        raise ValueError(f"hops are {', '.join(NAMES)}; got {', '.join(unknown)}")
+    whole = size(total)
+    along = total / whole if whole > 0.0 else np.zeros_like(total)
+    parts = {name: hops[name].change * (1.0 if name == "reference" else -1.0) for name in NAMES if name in hops}
+    left = total - sum(parts.values(), np.zeros_like(total))
+    shares = {name: float(np.mean(parts[name] * along)) / travelled if name in parts else 0.0 for name in NAMES}
+    shares["unexplained"] = float(np.mean(left * along)) / travelled
+    found = tuple(
+        Hop(
+            name,
+            shares[name],
+            hops[name].uncertainty / travelled,
+            *hops[name][3:],
+            tuple((sizes or {}).get(name, ())),
+            tuple((runs or {}).get(name, ())),
+        )
+        for name in parts
+    )
+    others = bounds + (0.0 if "reference" in hops else reference_error)
+    uncertainty = sum(hop.uncertainty for hop in found) + others / travelled
+    residue = size(left) / travelled
+    reference = reference_error / travelled
+    answer: Answer = "undecided"
+    if not any(hop.undecided for hop in found):
+        if residue + uncertainty <= tolerance and reference <= REFERENCE_SHARE * tolerance:
+            answer = "follows"
+        elif residue - uncertainty > tolerance:
+            answer = "differs"
+    made = Budget(whole / travelled, shares, uncertainty, observable, found, answer, "", residue)
+    when = "" if times is None else _when(left, times)
+    return made._replace(sentence=_sentence(made, tolerance, reference, seconds or {}, when))
+
+
+def _when(left: Array, times: Sequence[float]) -> str:
+    """Saved time at which most is unexplained, in words."""
+    by_time = np.square(left).reshape(len(times), -1).sum(axis=1)
+    return f", most at t = {times[int(by_time.argmax())]:g}"
+
+
+def _sentence(made: Budget, tolerance: float, reference: float, seconds: Mapping[str, Sequence[float]], when: str) -> str:
+    """What a budget says, with its numbers."""
+    parts = ", ".join(f"{hop.name} {hop.share:+.2%}" for hop in made.hops)
+    found = (
+        f"{made.total:.2%} of the distance travelled, in {made.observable}{': ' + parts if parts else ''}; "
+        f"{made.residue:.2%} unexplained, within {made.uncertainty:.2%}"
+    )
+    if made.answer == "follows":
+        return f"{found}: it follows up to its discretization, to {tolerance:.0%}"
+    if made.answer == "differs":
+        return f"{found}: it differs by more than {tolerance:.0%}{when}"
+    largest = max(made.shares, key=lambda name: abs(made.shares[name]))
+    found = f"{found}: undecided at {tolerance:.0%}; the largest share is {largest} {made.shares[largest]:+.2%}"
+    if reasons := "; ".join(f"{hop.name}: {hop.undecided}" for hop in made.hops if hop.undecided):
+        return f"{found}; {reasons}"
+    if reference > REFERENCE_SHARE * tolerance and made.residue + made.uncertainty <= tolerance:
+        return f"{found}; the reference is known to {reference:.2%} only, expected {REFERENCE_SHARE * tolerance:.2%}: refine it"
+    return f"{found}; {_remedy(made, abs(tolerance - made.residue), seconds)}"
+
+
+def _remedy(made: Budget, needed: float, seconds: Mapping[str, Sequence[float]]) -> str:
+    """What would make the uncertainty as small as the answer needs, and what it would cost."""
+    hop = max(made.hops, key=lambda hop: hop.uncertainty, default=None)
+    if hop is None or needed == 0.0:
+        return "refine the reference" if hop is None else "it lies on the tolerance: choose another"
+    order = hop.order if hop.order > 0.0 else 1.0
+    halvings = max(1, math.ceil(math.log2(made.uncertainty / needed) / order))
+    cost, plural = seconds.get(hop.name, ()), "" if halvings == 1 else "s"
+    words = f"{hop.name} is the least certain, to {hop.uncertainty:.2%}; {halvings} more halving{plural} of it would decide"
+    if len(cost) < 2 or len(cost) != len(hop.sizes):
+        return words
+    growth = (cost[-1] / cost[-2]) ** (math.log(2.0) / math.log(hop.sizes[-2] / hop.sizes[-1]))
+    return f"{words}, in about {cost[-1] * sum(growth**number for number in range(1, halvings + 1)):.2g} s"

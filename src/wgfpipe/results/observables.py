@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from wgfpipe.distances.function_gap import fine_inputs
-from wgfpipe.measure import Array, Measure
+from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import Space
 
@@ -62,7 +62,7 @@ def kernel_means(space: Space, *seen: Measure) -> Observable:
     atoms, masses = zip(*((_placed(space, measure)[0], measure.weights) for measure in seen), strict=True)
     places, weights = np.concatenate(atoms), np.concatenate([mass / mass.sum() for mass in masses]) / len(seen)
     centre = weights @ places
-    factor = np.linalg.qr(np.sqrt(weights)[:, None] * (places - centre), mode="r")  # R' R is the covariance
+    factor = np.asarray(np.linalg.qr(np.sqrt(weights)[:, None] * (places - centre), mode="r"))  # R' R is the covariance
     square = float((factor**2).sum())
     if not square > np.finfo(float).eps ** 2 * float((places**2).sum(axis=1).max()):
         raise ValueError("all atoms lie in one place, which has no scale for kernel means: give the end of a run, too")
@@ -78,7 +78,7 @@ def kernel_means(space: Space, *seen: Measure) -> Observable:
     return means
 
 
-def _placed(space: Space, measure: Measure) -> tuple[Array, Array]:
+def _placed(space: Space, measure: Measure) -> tuple[Array, Sign]:
     """Places of atoms in a Euclidean space, (atom, dimension), and their species: those of a twin, where there is one."""
     home, own = (space, measure) if space.twin is None else (space.twin, space.to_twin(measure))
     return home.embed(own.points), own.species

@@ -1,0 +1,232 @@
+"""Limits of refinements, and how well they are known.
+
+Values at sizes s (a grid spacing, a regularization, a step) are taken for ``v(s) = limit + a s^p + b s^q + ...``, vectors of
+one observable. Powers are known (``linear``: s, s^2; ``square``: s^2, s^4; ``sqrt``: s^(1/2), s, where a blur meets kinks), or the
+first is observed (``order``). As many as the last values determine are eliminated, as in Richardson's extrapolation.
+
+The uncertainty is the last change of the limit times a safety factor: the largest of its differences to the limits by one power
+less, by the observed order, and without the last value. Of an observed order alone it is the difference to the last value. It
+means something only where successive differences are parallel and shrink at a sensible order: ``undecided`` says where not.
+
+Cost: a few sums of vectors. Pitfall: two terms that cancel at all sizes given look like convergence of a high order.
+Source: Roache, J. Fluids Eng. 116 (1994), grid convergence index; Richardson, Phil. Trans. A 226 (1927).
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.optimize import root_scalar
+from scipy.special import exprel
+from scipy.stats import t as student
+
+from wgfpipe.measure import Array
+
+Model = Literal["order", "linear", "square", "sqrt"]
+
+EXPONENTS: dict[Model, tuple[float, ...]] = {"order": (1.0,), "linear": (1.0, 2.0), "square": (2.0, 4.0), "sqrt": (0.5, 1.0)}
+"""Powers of the size in each model; of ``order`` the one of two values, which observe none."""
+
+COLLINEARITY = 0.8
+"""Cosine of successive differences below which a refinement does not converge along a line."""
+
+ORDERS = (0.5, 2.0)
+"""Orders that count as convergence; in powers of the squared size where errors are even."""
+
+ORDER_ERROR = 0.25
+"""What a next term makes of an observed order that lies on the edge of those: see :func:`extrapolated`."""
+
+MAX_ORDER = 20.0
+"""Orders beyond it are infinite."""
+
+FINEST, TWO_VALUES = 1.25, 3.0
+"""Safety factors of the grid convergence index: with an observed order, and without."""
+
+WIDTH_RATE = 0.5
+"""Rate of the spread of draws of m neurons, m^-1/2."""
+
+CONFIDENCE = 0.95
+"""Of the interval of draws, Student's."""
+
+
+class Limit(NamedTuple):
+    """Where a refinement goes."""
+
+    value: Array
+    """The limit, (entry,)."""
+    change: Array
+    """Limit less the value of the run judged, (entry,)."""
+    uncertainty: float
+    """Bound on the error of the limit, in the observable's units (:func:`size`)."""
+    order: float
+    """Observed order, NaN where two values or none show one."""
+    collinearity: float
+    """Least cosine of successive differences, NaN likewise."""
+    undecided: str
+    """Why the limit cannot be told; empty where it can."""
+
+
+def size(vector: Array) -> float:
+    """Root mean square of the entries: what totals, travels and uncertainties are measured in."""
+    return float(np.sqrt(np.mean(np.square(vector)))) if np.size(vector) else 0.0
+
+
+def extrapolated(
+    sizes: Sequence[float],
+    values: Sequence[Array],
+    model: Model,
+    *,
+    judged: int = 0,
+    negligible: float = 0.0,
+    noise: float = 0.0,
+) -> Limit:
+    """Limit of values (entry,) at descending sizes as the size goes to 0, with its uncertainty.
+
+    Parameters
+    ----------
+    sizes : sequence of float
+        Grid spacings, regularizations or steps; the last is the finest.
+    values : sequence of Array
+        The observable of every run, or its difference to the reference from the same atoms.
+    model : {"order", "linear", "square", "sqrt"}
+    judged : int
+        Which of them is the run judged.
+    negligible : float
+        Last differences of at most this size need no order: the finest value is the limit.
+    noise : float
+        Half-width of the interval of every value, where something is random.
+
+    Raises
+    ------
+    ValueError
+        If sizes do not descend to a positive one, or values are not as many, of one shape, and finite.
+    """
+    steps, series = _checked(sizes, values)
+    differences = np.diff(series, axis=0)
+    lengths = [size(difference) for difference in differences]
+    cosines = [
+        float(np.mean(one * other)) / (size(one) * size(other)) if size(one) * size(other) > 0.0 else math.nan
+        for one, other in pairwise(differences)
+    ]
+    collinearity = min(cosines, default=math.nan)
+    order = _order(steps[-3:], lengths[-2:]) if len(lengths) > 1 else math.nan
+
+    def limit(value: Array, uncertainty: float, undecided: str = "") -> Limit:
+        return Limit(value, value - series[judged], uncertainty, order, collinearity, undecided)
+
+    if lengths[-1] <= max(negligible, math.sqrt(2.0) * noise):
+        return limit(series[-1], TWO_VALUES * lengths[-1] + noise)
+    if reason := _irregular(model, order, collinearity):
+        return limit(series[-1], TWO_VALUES * max(lengths) + noise, reason)
+    observed = EXPONENTS[model] if math.isnan(order) else (order,)
+    taken = observed if model == "order" else EXPONENTS[model][: len(series) - 1]
+    weights = _weights(steps, taken)
+    value = weights @ series
+    if len(series) == 2:
+        change = TWO_VALUES * size(value - series[-1])
+    elif model == "order":
+        change = FINEST * size(value - series[-1])
+    else:
+        others = [_weights(steps, observed), _weights(steps, taken[:-1])]
+        if len(series) > len(taken) + 1:
+            others.append(np.append(_weights(steps[:-1], taken), 0.0))
+        change = FINEST * max(size(value - other @ series) for other in others)
+    return limit(value, change + noise * float(np.linalg.norm(weights)))
+
+
+def _checked(sizes: Sequence[float], values: Sequence[Array]) -> tuple[Array, Array]:
+    """Sizes (run,) and values (run, entry) that make a refinement."""
+    steps = np.asarray(sizes, float)
+    shapes = {np.shape(value) for value in values}
+    if len(shapes) != 1 or len(steps) != len(values) or len(steps) < 2:
+        raise ValueError(
+            f"a limit needs two runs or more, a size for each and vectors of one shape; got {len(steps)} sizes and "
+            f"{len(values)} values of shapes {sorted(shapes)}: give the same observable and saved times to all"
+        )
+    if not (np.isfinite(steps).all() and steps[-1] > 0.0 and (np.diff(steps) < 0.0).all()):
+        raise ValueError(f"sizes descend to a positive one, got {steps.tolist()}: list the coarsest run first")
+    series = np.stack([np.asarray(value, float).ravel() for value in values])
+    if not np.isfinite(series).all():
+        wrong = [number for number, value in enumerate(series) if not np.isfinite(value).all()]
+        raise ValueError(f"a limit needs finite values, runs {wrong} have others: leave out what diverged or ended early")
+    return steps, series
+
+
+def _order(sizes: Array, lengths: Sequence[float]) -> float:
+    """Order p at which differences (2,) of values at three sizes have their ratio; infinite where none in reach does."""
+    coarse, fine = math.log(sizes[0] / sizes[1]), math.log(sizes[2] / sizes[1])
+
+    def excess(p: float) -> float:
+        return -fine * float(exprel(p * fine)) * lengths[0] - lengths[1] * coarse * float(exprel(p * coarse))
+
+    if excess(MAX_ORDER) > 0.0 or excess(-MAX_ORDER) < 0.0:
+        return math.copysign(math.inf, lengths[0] - lengths[1])
+    return float(root_scalar(excess, bracket=(-MAX_ORDER, MAX_ORDER)).root)
+
+
+def _irregular(model: Model, order: float, collinearity: float) -> str:
+    """Why differences are not those of a convergent refinement, or nothing."""
+    if math.isnan(collinearity):
+        return "two sizes observe no order: add a third" if model == "order" else ""
+    if not collinearity > COLLINEARITY:
+        return f"successive differences are not parallel (cosine {collinearity:.2f}, expected above {COLLINEARITY}): refine"
+    low, high = (bound * (2.0 if model == "square" else 1.0) for bound in ORDERS)
+    if not low - ORDER_ERROR <= order <= high + ORDER_ERROR:
+        return f"the observed order is {order:.2f}, expected {low:g} to {high:g}: refine"
+    return ""
+
+
+def _weights(sizes: Array, exponents: Sequence[float]) -> Array:
+    """Weights (run,) of values whose sum is the limit, where terms of these powers are all there is: on the last runs."""
+    last = sizes[-len(exponents) - 1 :] / sizes[-1]
+    powers = np.stack([np.ones_like(last), *(last**exponent for exponent in exponents)])
+    weights = np.linalg.solve(powers, np.eye(len(last))[0])
+    return np.concatenate([np.zeros(len(sizes) - len(last)), weights])
+
+
+def computed(value: Array, judged: Array, uncertainty: float = 0.0) -> Limit:
+    """Limit that a run of its own gave, such as the flow for the step of ``prox``; both of the same atoms, (entry,)."""
+    return Limit(value, value - judged, uncertainty, math.nan, math.nan, "")
+
+
+def unrefined(judged: Array, reason: str) -> Limit:
+    """Limit of a refinement that was not made; the reason says what it would cost."""
+    return Limit(judged, np.zeros_like(judged), math.nan, math.nan, math.nan, reason)
+
+
+def widened(counts: Sequence[int], samples: Sequence[Array], judged: Array) -> Limit:
+    """Limit of infinite width from networks of m drawn neurons, with the interval of the draws.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Numbers m of neurons, ascending.
+    samples : sequence of Array, (draw, entry)
+        For each of them the error of several draws.
+    judged : Array, (entry,)
+        Error of the run judged.
+    """
+    steps, draws = np.asarray(counts, float), [np.asarray(sample, float) for sample in samples]
+    if len(steps) != len(draws) or len(steps) < 2 or not (np.diff(steps) > 0.0).all() or not steps[0] > 0.0:
+        raise ValueError(f"widths ascend, at least two, with draws for each; got {steps.tolist()} and {len(draws)} samples")
+    if any(sample.ndim != 2 or len(sample) < 2 or sample.shape[1] != np.size(judged) for sample in draws):
+        raise ValueError(f"every width needs two draws or more, (draw, {np.size(judged)}); got {[s.shape for s in draws]}")
+    numbers = np.array([len(sample) for sample in draws])
+    variances = np.array([float(sample.var(axis=0, ddof=1).mean()) for sample in draws])
+    freedom = float((numbers - 1).sum())
+    precision = steps * numbers
+    design = np.stack([np.ones_like(steps), 1.0 / steps], axis=1)
+    inverse = np.linalg.inv(design.T @ (precision[:, None] * design))
+    value = (inverse @ design.T @ (precision[:, None] * np.stack([sample.mean(axis=0) for sample in draws])))[0]
+    scale = float((steps * variances * (numbers - 1)).sum()) / freedom  # variance of a draw, times m
+    interval = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(scale * inverse[0, 0])
+    if not (variances > 0.0).all():  # nothing is drawn: the means are exact
+        return Limit(value, value - judged, interval, math.nan, math.nan, "")
+    share = 2.0 * (numbers - 1.0)  # the logarithm of a deviation varies by one in so many, entries taken for one
+    log_steps = np.log(steps) - (share @ np.log(steps)) / share.sum()
+    rate = -float(share * log_steps @ np.log(np.sqrt(variances))) / float(share * log_steps @ log_steps)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) / math.sqrt(float(share * log_steps @ log_steps))
+    reason = "" if abs(rate - WIDTH_RATE) <= half else f"the spread falls like m^-{rate:.2f} +- {half:.2f}, expected m^-1/2"
+    return Limit(value, value - judged, interval, rate, math.nan, reason)
