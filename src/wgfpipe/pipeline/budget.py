@@ -16,10 +16,10 @@ from wgfpipe.pipeline import stages
 from wgfpipe.pipeline.origin import digest_of_file, digest_of_spec, stamped
 from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema
-from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop, Limit, Model, extrapolated, size, unrefined, widened
+from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop
 from wgfpipe.results.budget import budget as split
+from wgfpipe.results.limits import CONFIDENCE, Limit, Model, extrapolated, size, unrefined, widened
 from wgfpipe.results.observables import observables
-from wgfpipe.results.verdict import CONFIDENCE
 from wgfpipe.status import Status
 
 if TYPE_CHECKING:
@@ -198,14 +198,14 @@ def answered(values: xr.Dataset, plan: Mapping[str, Any], cell: str, tolerance: 
         limits: dict[Any, Limit] = {}
         for name, hop in hops.items():
             limits[name] = _limit(found, name, hop, total, values.attrs, plan["debiased"][label], tolerance * travelled)
-        own = limits.get("reference")
+        own = limits["reference"].uncertainty if "reference" in limits else 0.0
         made[label] = _plain(
             split(
                 total,
                 limits,
                 travelled,
                 tolerance,
-                0.0 if own is None else own.uncertainty,
+                own if math.isfinite(own) else 0.0,  # it was not refined, and the hop says so
                 observable=values.attrs["observable"],
                 sizes={name: [size for size, *_ in hop["levels"]] for name, hop in hops.items()},
                 runs={name: [run for _, run, _ in hop["levels"]] for name, hop in hops.items()},
