@@ -1,10 +1,10 @@
 """The section ``budget`` of a cell, and the runs that an error budget needs: ordinary cells, named CELL-METHOD-HOP-k.
 
 A hop refines one thing of a run and leaves the others as they are, and every run is compared with the reference from its own
-atoms. The spacing h is halved twice at fixed epsilon and dt. The regularization is epsilon, 2 epsilon, 4 epsilon, as less than
-h^2 locks masses to the lattice. Steps are halved twice, those of the reference as well. Drawn points are a quarter and four
-times as many. The steps of a method on a grid, which a lattice holds where they are short, are those of a ``prox`` of its
-cell, if there is one.
+atoms. The spacing h is halved twice at fixed epsilon and dt. The regularization is halved twice on the first of the finer
+grids: less than h^2 locks masses to a lattice. (It is doubled on the cell's own grid where no finer one is made.) Steps are
+halved twice, those of the reference as well. Drawn points are a quarter and four times as many. The steps of a method on a
+grid, which a lattice holds where they are short, are those of a ``prox`` of its cell, if there is one.
 
 Runs that are equal are one run, whichever cell has it: what is made here holds the others alone.
 """
@@ -253,30 +253,36 @@ class _Refining:
 
     def _grid(self) -> Refinement:
         """Halve the spacing, with everything written in it as it is on the cell's own grid."""
-        cell, levels = self.cell, [self._itself(self.spacing)]
-        assert cell.budget is not None
-        fixed = {label: self._in_numbers(method) for label, method in cell.methods.items()}
+        levels = [self._itself(self.spacing)]
+        for k in range(1, HALVINGS + 1):
+            found = self._on_finer(k)
+            if isinstance(found, str):
+                return Refinement(tuple(levels), undecided=found)
+            spacing, changed = found
+            levels.append(self._level("grid", k, spacing, spacing, **changed))
+        return Refinement(tuple(levels))
+
+    def _on_finer(self, k: int) -> tuple[float, dict[str, Any]] | str:
+        """Spacing halved k times, and the sections of the cell that have it; or why there is no such grid, and its cost."""
+        cell = self.cell
+        assert cell.budget is not None  # refined: only cells that have one
         chart, n_features = cell.state_space.chart, cell.n_features
         n_parameters = len(chart.parameter_names(n_features))
-        finer = cell.grid
-        for k in range(1, HALVINGS + 1):
+        coarser = finer = cell.grid
+        for _ in range(k):
             coarser, finer = finer, self._halved_grid(finer, n_parameters)
-            n_nodes = finer.check(n_parameters)
-            at_most = cell.budget.most_nodes
-            if n_nodes > at_most or finer.too_large(chart, n_features, 1) is not None:
-                cost = (n_nodes / coarser.check(n_parameters)) ** ((n_parameters + 1) / n_parameters)
-                reason = (
-                    f"a grid of half the spacing, with {n_nodes} nodes a sign, was not made, as budget.most_nodes is "
-                    f"{at_most}; a step on it takes about {cost:.2g} times as long"
-                )
-                return Refinement(tuple(levels), undecided=reason)
-            changed = cell.model_copy(update={"grid": finer, "methods": fixed, "budget": None})
-            refused, steps = check_cell(f"cell {self._name('grid', k)!r}", changed, self.root)
-            if refused:
-                return Refinement(tuple(levels), undecided=f"the refined grid is refused: {refused[0].expected}")
-            spacing = steps[self.label].spacing
-            levels.append(self._level("grid", k, spacing, spacing, grid=finer, methods=fixed))
-        return Refinement(tuple(levels))
+        n_nodes, at_most = finer.check(n_parameters), cell.budget.most_nodes
+        if n_nodes > at_most:
+            cost = (n_nodes / coarser.check(n_parameters)) ** ((n_parameters + 1) / n_parameters)
+            return (
+                f"a grid of half the spacing, with {n_nodes} nodes a sign, was not made, as budget.most_nodes is {at_most}; "
+                f"a step on it takes about {cost:.2g} times as long"
+            )
+        changed = {"grid": finer, "methods": {label: self._in_numbers(method) for label, method in cell.methods.items()}}
+        refused, steps = check_cell(self.name, cell.model_copy(update=changed | {"budget": None}), self.root)
+        if refused:
+            return f"a grid of half the spacing is refused: {refused[0].expected}"
+        return steps[self.label].spacing, changed
 
     def _halved_grid(self, grid: GridSpec, n_parameters: int) -> GridSpec:
         """Return the grid with half the spacing: twice the nodes of a period, and new ones amid those of a line."""
@@ -303,14 +309,17 @@ class _Refining:
         return method.model_copy(update=numbers)
 
     def _entropy(self) -> Refinement:
-        """Double the regularization: halving it may lock masses to the lattice."""
+        """Halve the regularization on a finer grid; or double it on the cell's own, where there is no finer one."""
         epsilon = evaluate(self.method.epsilon, self.spacing)  # pyright: ignore[reportAttributeAccessIssue] - has_hop
+        found = self._on_finer(1)
+        spacing, changed = (self.spacing, {"methods": self.cell.methods}) if isinstance(found, str) else found
+        sizes = [epsilon * (2.0**k if isinstance(found, str) else 2.0**-k) for k in range(HALVINGS + 1)]
         levels = []
-        for k in range(HALVINGS, 0, -1):
-            size = epsilon * 2.0**k
-            methods = self.cell.methods | {self.label: self.method.model_copy(update={"epsilon": size})}
-            levels.append(self._level("entropy", k, size, self.spacing, methods=methods))
-        return Refinement((*levels, self._itself(epsilon)), judged=HALVINGS)
+        for k, size in enumerate(sizes):
+            methods = changed["methods"]
+            own = {} if k == 0 else {self.label: methods[self.label].model_copy(update={"epsilon": size})}
+            levels.append(self._level("entropy", k, size, spacing, **changed | {"methods": methods | own}))
+        return Refinement(tuple(reversed(levels)), HALVINGS) if isinstance(found, str) else Refinement(tuple(levels))
 
     def _step(self) -> Refinement:
         """Halve the steps that were taken: of the method itself, or of a prox of the cell in the place of one on a grid."""

@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from wgfpipe.measure import Array
+from wgfpipe.measure import Array, Measure
 from wgfpipe.pipeline import stages
 from wgfpipe.pipeline.origin import digest_of_file, digest_of_spec, stamped
 from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema
 from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop
 from wgfpipe.results.budget import budget as split
-from wgfpipe.results.limits import CONFIDENCE, Limit, Model, extrapolated, size, unrefined, widened
+from wgfpipe.results.limits import CONFIDENCE, UNCHECKED, Limit, Model, extrapolated, size, unrefined, widened
 from wgfpipe.results.observables import observables
 from wgfpipe.status import Status
+
+PART = 2048
+"""Atoms that are observed at once: their activations stay in the cache."""
+
+NEGLIGIBLE = 0.05
+"""Share of the tolerance below which the last change of a refinement that shows no order is as good as none.
+
+At order 1/2 no more than 1 / (sqrt(2) - 1) = 2.4 times it is left, and UNCHECKED times it counts as uncertainty. The reference
+has a share of its own, by which its uncertainty is REFERENCE_SHARE of the tolerance at most.
+"""
 
 if TYPE_CHECKING:
     from wgfpipe.config.experiment import Experiment
@@ -163,8 +173,15 @@ def observed(runs: Mapping[str, xr.Dataset], observe: Any) -> xr.Dataset:
 
 
 def _along(run: xr.Dataset, observe: Any) -> Array:
-    """Values of an observable at the saved times of a run, (time, entry)."""
-    return np.stack([observe(schema.measure_at(run, k)) for k in range(run.sizes["time"])])
+    """Values of an observable at the saved times of a run, (time, entry): sums over parts of the atoms, as it is linear."""
+    measures = [schema.measure_at(run, k) for k in range(run.sizes["time"])]
+    parts = [slice(first, first + PART) for first in range(0, run.sizes["atom"], PART)]
+    return np.stack(
+        [
+            np.sum([observe(Measure(at.points[part], at.weights[part], at.species[part])) for part in parts], axis=0)
+            for at in measures
+        ]
+    )
 
 
 def _failed(run: xr.Dataset) -> bool:
@@ -219,7 +236,7 @@ def answered(values: xr.Dataset, plan: Mapping[str, Any], cell: str, tolerance: 
 def _limit(
     found: "_Values", name: str, hop: Mapping[str, Any], total: Array, said: Mapping[str, Any], debiased: bool, matters: float
 ) -> Limit:
-    """Limit of a hop; ``matters`` is the tolerance in the observable's units, of which REFERENCE_SHARE is negligible."""
+    """Limit of a hop; ``matters`` is the tolerance in the observable's units."""
     pairs = [[run] if beside is None else [run, beside] for _, run, beside in hop["levels"]]
     at_zero = found.apart(pairs[hop["judged"]])[0] if not found.failure(pairs[hop["judged"]]) else total
     if failure := found.failure([run for pair in pairs for run in pair]):
@@ -231,14 +248,11 @@ def _limit(
         return widened(counts, [found.draws(pair) for pair in pairs], at_zero)
     model: Model = "order" if name != "entropy" else "sqrt" if said["kinks"] else "square" if debiased else "linear"
     vectors, noises = zip(*(found.apart(pair) for pair in pairs), strict=True)
-    limit = extrapolated(
-        [size for size, *_ in hop["levels"]],
-        vectors,
-        model,
-        judged=hop["judged"],
-        negligible=REFERENCE_SHARE * matters,
-        noise=max(noises),
-    )
+    sizes, given = [size for size, *_ in hop["levels"]], {"judged": hop["judged"], "noise": max(noises)}
+    limit = extrapolated(sizes, vectors, model, **given)
+    if limit.undecided:
+        negligible = matters * (REFERENCE_SHARE / UNCHECKED if name == "reference" else NEGLIGIBLE)
+        limit = extrapolated(sizes, vectors, model, negligible=negligible, **given)
     return limit._replace(undecided=hop["undecided"]) if hop["undecided"] else limit
 
 
