@@ -6,8 +6,9 @@ in the measure (:mod:`wgfpipe.results.observables`), at the saved times, of runs
 r, is known up to U, the sum of the uncertainties of all limits (:mod:`wgfpipe.results.limits`). A scheme that follows up to
 its discretization leaves nothing, and the verdict asks r and U alone.
 
-Cost: a few sums of vectors. Pitfall: hops are refined one at a time from the run judged, so what two refinements do only
-together stays unexplained.
+Cost: a few sums of vectors. Pitfalls: hops are refined one at a time from the run judged, so what two refinements do only
+together stays unexplained. A family of regularizations above the one judged is far from its limit where there are kinks: take
+it, its half and its quarter on a grid of half the spacing.
 Source: Roache, J. Fluids Eng. 116 (1994), on what a grid study has to report.
 """
 
@@ -96,15 +97,28 @@ def budget(
         What else is uncertain, in the observable's units: intervals of seeds, bounds of trimming and of transport.
     times : sequence of float, optional
         Saved times that the total is of, to say when it differs most.
+
+    Returns
+    -------
+    Budget
+        Its answer is ``follows`` where r + U is within the tolerance and the reference known to REFERENCE_SHARE of it,
+        ``differs`` where r - U is beyond it, both only if no hop is undecided, and ``undecided`` else. The sentence then says
+        what would decide. U is NaN where a hop was not refined.
+
+    Raises
+    ------
+    ValueError
+        If an error is not finite, the reference does not move, or hops are not of known names and of the total's shape.
     """
     if not (travelled > 0.0 and math.isfinite(travelled) and np.isfinite(total).all() and math.isfinite(reference_error)):
         raise ValueError(
             f"a budget needs a finite error and a reference that moves; got {travelled} travelled, a total of "
             f"{size(total):.3g} and a reference known to {reference_error}: leave out runs that diverged or ended early"
         )
-    unknown = [name for name in hops if name not in NAMES]
-    if unknown:
+    if unknown := [name for name in hops if name not in NAMES]:
         raise ValueError(f"hops are {', '.join(NAMES)}; got {', '.join(unknown)}")
+    if other := {name: np.shape(hop.change) for name, hop in hops.items() if np.shape(hop.change) != np.shape(total)}:
+        raise ValueError(f"a total of shape {np.shape(total)} needs hops of that shape, got {other}: observe all runs alike")
     whole = size(total)
     along = total / whole if whole > 0.0 else np.zeros_like(total)
     parts = {name: hops[name].change * (1.0 if name == "reference" else -1.0) for name in NAMES if name in hops}
@@ -166,10 +180,11 @@ def _sentence(made: Budget, tolerance: float, reference: float, seconds: Mapping
 def _remedy(made: Budget, needed: float, seconds: Mapping[str, Sequence[float]]) -> str:
     """What would make the uncertainty as small as the answer needs, and what it would cost."""
     hop = max(made.hops, key=lambda hop: hop.uncertainty, default=None)
-    if hop is None or needed == 0.0:
-        return "refine the reference" if hop is None else "it lies on the tolerance: choose another"
+    fixed = made.uncertainty - sum(hop.uncertainty for hop in made.hops)
+    if hop is None or fixed >= needed:
+        return f"no refinement lowers {fixed:.2%} of the uncertainty: take more seeds, a finer reference or exact transport"
     order = hop.order if hop.order > 0.0 else 1.0
-    halvings = max(1, math.ceil(math.log2(made.uncertainty / needed) / order))
+    halvings = max(1, math.ceil(math.log2((made.uncertainty - fixed) / (needed - fixed)) / order))
     cost, plural = seconds.get(hop.name, ()), "" if halvings == 1 else "s"
     words = f"{hop.name} is the least certain, to {hop.uncertainty:.2%}; {halvings} more halving{plural} of it would decide"
     if len(cost) < 2 or len(cost) != len(hop.sizes):

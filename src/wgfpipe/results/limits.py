@@ -1,8 +1,9 @@
 """Limits of refinements, and how well they are known.
 
 Values at sizes s (a grid spacing, a regularization, a step) are taken for ``v(s) = limit + a s^p + b s^q + ...``, vectors of
-one observable. Powers are known (``linear``: s, s^2; ``square``: s^2, s^4; ``sqrt``: s^(1/2), s, where a blur meets kinks), or the
-first is observed (``order``). As many as the last values determine are eliminated, as in Richardson's extrapolation.
+one observable. Powers are known (``linear``: s, s^2; ``square``: s^2, s^4 of smooth problems; ``sqrt``: s^(1/2), s, where a
+blur meets kinks), or the first is observed (``order``). As many as the last values determine are eliminated, as in
+Richardson's extrapolation.
 
 The uncertainty is the last change of the limit times a safety factor: the largest of its differences to the limits by one power
 less, by the observed order, and without the last value. Of an observed order alone it is the difference to the last value. It
@@ -36,8 +37,9 @@ ORDERS = (0.5, 2.0)
 """Orders that count as convergence; in powers of the squared size where errors are even."""
 
 CHECKED, UNCHECKED = 1.25, 3.0
-"""Safety factors of the grid convergence index: where a value is left to check the powers by or the order is observed, and where
-neither is. Calibrated in tests/test_budget.py on sequences with known limits."""
+"""Safety factors of the grid convergence index: where a value is left to check the powers by or the order is observed, and
+where neither is. Of 2000 random sequences of a kind, 98.2 to 100 % have their limit within the uncertainty: smooth ones, ones
+with noise, and ones with kinks of up to a fifth of the error in every run (tests/test_limits.py)."""
 
 ORDER_ERROR = 0.25
 """What a next term makes of an observed order that lies on the edge of those: see :func:`extrapolated`."""
@@ -90,7 +92,8 @@ def extrapolated(
     sizes : sequence of float
         Grid spacings, regularizations or steps; the last is the finest.
     values : sequence of Array
-        The observable of every run, or its difference to the reference from the same atoms.
+        The observable of every run, or its difference to the reference from the same atoms. Of more than three, the coarsest
+        do not count while differences are not parallel.
     model : {"order", "linear", "square", "sqrt"}
     judged : int
         Which of them is the run judged.
@@ -105,17 +108,17 @@ def extrapolated(
         If sizes do not descend to a positive one, or values are not as many, of one shape, and finite.
     """
     steps, series = _checked(sizes, values)
+    judged_value = series[judged]
     differences = np.diff(series, axis=0)
     lengths = [size(difference) for difference in differences]
-    cosines = [
-        float(np.mean(one * other)) / (size(one) * size(other)) if size(one) * size(other) > 0.0 else 0.0
-        for one, other in pairwise(differences)
-    ]
+    cosines = [_cosine(*both) for both in pairwise(differences)]
+    order = _order(steps[-3:], lengths[-2:]) if cosines else math.nan
+    while len(cosines) > 1 and not min(cosines) > COLLINEARITY:  # too coarse to tell of the limit
+        cosines, steps, series = cosines[1:], steps[1:], series[1:]
     collinearity = min(cosines, default=math.nan)
-    order = _order(steps[-3:], lengths[-2:]) if len(lengths) > 1 else math.nan
 
     def limit(value: Array, uncertainty: float, undecided: str = "") -> Limit:
-        return Limit(value, value - series[judged], uncertainty, order, collinearity, undecided)
+        return Limit(value, value - judged_value, uncertainty, order, collinearity, undecided)
 
     if lengths[-1] <= max(negligible, math.sqrt(2.0) * noise):
         return limit(series[-1], UNCHECKED * lengths[-1] + noise)
@@ -125,16 +128,25 @@ def extrapolated(
     taken = observed if model == "order" else EXPONENTS[model][: len(series) - 1]
     weights = _weights(steps, taken)
     value = weights @ series
-    others, spare = [_weights(steps, taken[:-1])], len(series) > len(taken) + 1
+    others = [_weights(steps, taken[:-1])]
     if model == "order":
         others.append(others[0] + weights - _weights(steps, (1.0,)))  # an order above one may be luck, and counts as one
+        before = (_order(steps[-4:-1], lengths[-3:-1]),) if len(series) > 3 else ()
+        spare = bool(before) and not _irregular(model, *before, collinearity)
     else:
         others.append(_weights(steps, observed))
-        if spare:
-            others.append(np.append(_weights(steps[:-1], taken), 0.0))
+        before, spare = taken, len(series) > len(taken) + 1
+    if spare:
+        others.append(np.append(_weights(steps[:-1], before), 0.0))
     change = max(size(value - other @ series) for other in others)
     factor = CHECKED if spare or model == "order" else UNCHECKED
     return limit(value, factor * change + noise * float(np.linalg.norm(weights)))
+
+
+def _cosine(first: Array, second: Array) -> float:
+    """Cosine of the angle between two vectors, 0 where one is none."""
+    lengths = size(first) * size(second)
+    return float(np.mean(first * second)) / lengths if lengths > 0.0 else 0.0
 
 
 def _checked(sizes: Sequence[float], values: Sequence[Array]) -> tuple[Array, Array]:
