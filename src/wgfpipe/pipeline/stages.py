@@ -275,8 +275,8 @@ def summary(
     spec: Mapping[str, Any],
     distances_paths: Mapping[str, str],
     trajectories: Mapping[str, Mapping[str, str]],
-    budgets: Mapping[str, str],
     out: Mapping[str, str],
+    budgets: Mapping[str, str] | None = None,
     *,
     code: str | None = None,
 ) -> None:
@@ -296,7 +296,7 @@ def summary(
     from wgfpipe.results import verdict
     from wgfpipe.results.summary import summary_dataset, table
 
-    wanted = {}
+    wanted, budgets = {}, budgets or {}
     for cell, path in distances_paths.items():
         made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
         wanted[path] = spec["cells"][cell]["parts"]["distances"], made_of
