@@ -94,10 +94,18 @@ def _validate(path: Path) -> int:
     for name, cell in experiment.cells.items():
         data = "" if cell.data is None else f"{cell.data.kind} data, "
         print(f"{name}: {data}{cell.state_space.kind}, methods {', '.join(cell.methods)}")
+    for name, cell in experiment.refinements.items():
+        print(f"{name}: for a budget, trajectories {', '.join(cell.methods)}")
+    for name, budgets in experiment.budgets.items():
+        for label, hops in budgets.items():
+            for hop, made in hops.items():
+                if made.undecided:
+                    print(f"note: cell {name!r}, budget of {label}, {hop}: {made.undecided}")
     for note in experiment.notes:
         print(f"note: {note}")
-    n_trajectories = sum(len(cell.methods) for cell in experiment.cells.values())
-    print(f"{path} is valid: {len(experiment.cells)} cells, {n_trajectories} trajectories")
+    n_trajectories = sum(len(cell.methods) for cell in experiment.trained.values())
+    added = f" and {len(experiment.refinements)} for budgets" if experiment.refinements else ""
+    print(f"{path} is valid: {len(experiment.cells)} cells{added}, {n_trajectories} trajectories")
     return 0
 
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this 
 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
+from wgfpipe.pipeline import budget as budgets
 from wgfpipe.pipeline import locking, origin, stages, staleness
 from wgfpipe.report import catalogue, question
 
@@ -39,7 +40,12 @@ if workflow.is_main_process:
     for note in EXPERIMENT.notes:
         print(f"note: {note}", file=sys.stderr)
 
-SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
+SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.trained.items()}
+HOMES = budgets.homes(EXPERIMENT, SPECS)
+BUDGETS = {name: budgets.budget_spec(EXPERIMENT, SPECS, name) for name in EXPERIMENT.budgets}
+for name, spec in BUDGETS.items():
+    SPECS[name]["budget"] = spec
+    SPECS[name]["summary"] |= budgets.summary_part(EXPERIMENT, spec, name)
 
 
 onstart:
@@ -142,12 +148,28 @@ def source_digest(wildcards):
     return "" if source is None else digest_of(source)
 
 
+def data_of(wildcards):
+    return f"results/{HOMES[wildcards.cell]['data']}/data.nc"
+
+
+def grid_of(wildcards):
+    return f"results/{HOMES[wildcards.cell]['grid']}/grid.nc"
+
+
 def labels_of(cell):
-    return list(EXPERIMENT.cells[cell].methods)
+    return list(EXPERIMENT.trained[cell].methods)
 
 
 def trajectories_of(wildcards):
     return expand("results/{cell}/trajectory/{label}.nc", cell=wildcards.cell, label=labels_of(wildcards.cell))
+
+
+def runs_of_budget(wildcards):
+    return list(budgets.paths_of(BUDGETS[wildcards.cell], "results").values())
+
+
+def budgets_by_cell(wildcards):
+    return {cell: f"results/{cell}/budget.nc" for cell in BUDGETS}
 
 
 def trajectories_of_all_cells():
@@ -160,13 +182,15 @@ def trajectories_of_all_cells():
 
 def figures_of_all_cells():
     files = [
-        f"results/{cell}/figures/{name}.svg" for cell in SPECS for name in catalogue.figures_of_spec(SPECS[cell]["figures"])
+        f"results/{cell}/figures/{name}.svg"
+        for cell in EXPERIMENT.cells
+        for name in catalogue.figures_of_spec(SPECS[cell]["figures"])
     ]
     return files + expand("results/{cell}/figures/flow.gif", cell=EXPERIMENT.cells)
 
 
 def summary_spec():
-    return {"cells": {name: specs["summary"] for name, specs in SPECS.items()}, "sweeps": EXPERIMENT.sweeps}
+    return {"cells": {name: SPECS[name]["summary"] for name in EXPERIMENT.cells}, "sweeps": EXPERIMENT.sweeps}
 
 
 def report_spec():

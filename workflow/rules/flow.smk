@@ -29,7 +29,7 @@ rule data:
 
 rule grid:
     input:
-        data="results/{cell}/data.nc",
+        data=data_of,
     output:
         "results/{cell}/grid.nc",
     log:
@@ -52,8 +52,8 @@ rule grid:
 
 rule trajectory:
     input:
-        data="results/{cell}/data.nc",
-        grid="results/{cell}/grid.nc",
+        data=data_of,
+        grid=grid_of,
     output:
         "results/{cell}/trajectory/{label}.nc",
     log:
@@ -96,3 +96,27 @@ rule distances:
         code=code_of("distances", "distances"),
     script:
         "../scripts/distances.py"
+
+
+rule budget:
+    input:
+        data="results/{cell}/data.nc",
+        grid="results/{cell}/grid.nc",
+        trajectories=runs_of_budget,
+    output:
+        "results/{cell}/budget.nc",
+    log:
+        "results/logs/{cell}/budget.log",
+    benchmark:
+        "results/benchmarks/{cell}/budget.tsv"
+    conda:
+        "../envs/wgfpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        spec=spec_of("budget"),
+        code=code_of("budget", "budget"),
+    script:
+        "../scripts/budget.py"

@@ -94,6 +94,7 @@ rule comparison:
 rule summary:
     input:
         distances=expand("results/{cell}/distances.nc", cell=EXPERIMENT.cells),
+        budgets=expand("results/{cell}/budget.nc", cell=BUDGETS),
         trajectories=trajectories_of_all_cells(),
     output:
         csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
@@ -114,6 +115,7 @@ rule summary:
         code=stages.code_of("summary", {}),
         distances=distances_by_cell,
         trajectories=trajectories_by_cell,
+        budgets=budgets_by_cell,
     script:
         "../scripts/summary.py"
 

@@ -8,4 +8,4 @@ from wgfpipe.pipeline.logs import logged
 with logged(snakemake.log[0]):
     runs = snakemake.params
     out = {"csv": snakemake.output.csv, "netcdf": snakemake.output.netcdf, "verdict": snakemake.output.verdict}
-    stages.summary(json.loads(runs.spec), runs.distances, runs.trajectories, out, code=runs.code)
+    stages.summary(json.loads(runs.spec), runs.distances, runs.trajectories, out, runs.budgets, code=runs.code)

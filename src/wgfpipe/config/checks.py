@@ -31,11 +31,15 @@ MILLIONTH = 4.892
 
 
 class Steps(NamedTuple):
-    """Steps of a method: the longest it may take, the saved times, and how many it takes between those."""
+    """Steps of a method: the longest it may take, the saved times, and how many it takes between those.
+
+    ``spacing`` is the h of what is written in it; 1 where the cell has no grid.
+    """
 
     longest: float
     times: Array
     counts: list[int]
+    spacing: float
 
 
 NO_SAMPLES = np.zeros((0, 0)), np.zeros(0)
@@ -113,7 +117,7 @@ def check_cell(
         return mistakes, {}
     spacing = grid.spacing if isinstance(grid, Grid) else 1.0  # where there is none, no particle method may ask for it
     longest = {label: evaluate(method.dt, spacing) for label, method in cell.methods.items()}
-    return [], {label: Steps(dt, times, step_counts(times, dt)) for label, dt in longest.items()}
+    return [], {label: Steps(dt, times, step_counts(times, dt), spacing) for label, dt in longest.items()}
 
 
 def _check_energy(where: str, cell: "Cell", x: Array, y: Array) -> list[Mistake]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from wgfpipe.config import file as config_file
 from wgfpipe.config import files
+from wgfpipe.config.budget import Budgets, check_budget, refined
 from wgfpipe.config.checks import Steps, check_cell
 from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
 from wgfpipe.config.model import Cell, Comparison
@@ -32,15 +33,24 @@ class Experiment(BaseModel):
     cells: dict[str, Cell]
     sweeps: dict[str, dict[str, dict[str, Any]]]
     """Sweep -> cell -> the values that were set."""
+    refinements: dict[str, Cell] = {}
+    """Further cells, of which budgets need the trajectories: nothing else is made of them."""
+    budgets: Budgets = {}
+    """Cell -> budgeted method -> hop -> its runs."""
     comparisons: dict[str, Comparison] = {}
     root: Path = Path()
     """Folder that relative paths of data files start from."""
     notes: tuple[str, ...] = ()
     """What is no error and yet worth knowing before a run, a sentence each."""
 
+    @property
+    def trained(self) -> dict[str, Cell]:
+        """Every cell that has trajectories: those of the file and of sweeps, and those that budgets add."""
+        return self.cells | self.refinements
+
     def source(self, cell: str) -> Path | None:
         """File that the data of a cell are read from, if any."""
-        data = self.cells[cell].data
+        data = self.trained[cell].data
         return None if data is None or data.source is None else self.root / data.source
 
 
@@ -82,10 +92,18 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         if cell is not None:
             cells[name] = cell if found else files.pinned(cell, Path(root))
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
+    refinements, budgets = ({}, {}) if mistakes else refined(cells, steps, Path(root), mistakes)
     if mistakes:
         raise ConfigError(list(dict.fromkeys(mistakes)))
-    notes = notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps)
-    return Experiment(cells=cells, sweeps=sweeps, comparisons=comparisons, root=Path(root), notes=notes)
+    return Experiment(
+        cells=cells,
+        sweeps=sweeps,
+        refinements=refinements,
+        budgets=budgets,
+        comparisons=comparisons,
+        root=Path(root),
+        notes=notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps),
+    )
 
 
 def checked(
@@ -118,7 +136,7 @@ def checked(
     if energy is not None:
         cell = cell.model_copy(update={"energy": energy})
     found, steps = check_cell(where, cell, root, samples)
-    return cell, mistakes + found, steps
+    return cell, mistakes + found + check_budget(where, cell), steps
 
 
 def load_file(path: Path) -> Experiment:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from wgfpipe.config.budget import BudgetSpec
 from wgfpipe.config.grid import GridSpec
 from wgfpipe.distances import DISTANCES, Place, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
@@ -55,6 +56,7 @@ class Cell(Section):
         default=None, description="what to measure; all distances that exist for the parametrization unless listed"
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
+    budget: BudgetSpec | None = Field(default=None, description="whose error is split, and by which refinements")
 
     @model_validator(mode="before")
     @classmethod
@@ -79,9 +81,9 @@ class Cell(Section):
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store.
 
-        It holds ``data`` and ``parametrization``, or ``space``.
+        It holds ``data`` and ``parametrization``, or ``space``, and ``budget`` where there is one.
         """
-        absent = {key for key in ("data", "space", "parametrization") if getattr(self, key) is None}
+        absent = {key for key in ("data", "space", "parametrization", "budget") if getattr(self, key) is None}
         distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
         return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
 

@@ -33,7 +33,7 @@ def notes_of(
     short: dict[str, set[str]] = {}
     for cell, methods in steps.items():
         said: dict[str, list[str]] = {}
-        for label, (longest, times, counts) in methods.items():
+        for label, (longest, times, counts, _) in methods.items():
             if text := shortened_steps(times, counts, longest):
                 said.setdefault(text, []).append(label)
                 short.setdefault(label, set()).add(cell)

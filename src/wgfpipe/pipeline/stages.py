@@ -108,7 +108,8 @@ def code_of(stage: str, spec: Mapping[str, Any]) -> str:
         plugins += [plug_in for section, values in parts for plug_in in classes_in(section, values)]
     plugins += [type(DISTANCES[name]) for name in spec.get("distances", ())]
     shown = stage in ("figures", "comparison", "summary", "report")
-    return fingerprint((__name__, stage), *plugins, words=_words() if shown else None)
+    home = f"{__name__.rpartition('.')[0]}.budget" if stage == "budget" else __name__
+    return fingerprint((home, stage), *plugins, words=_words() if shown else None)
 
 
 def _words() -> dict[str, Any]:
@@ -159,7 +160,7 @@ def run_method(
         for number, part in enumerate(parts):
             what = f"{spec['label']} ({spec['method']['kind']})" + (f", run {number + 1} of {n_runs}" if n_runs > 1 else "")
             run = solve(
-                _problem(spec, data_path, grid_path, number),
+                problem_of(spec, data_path, grid_path, number),
                 method,
                 spec["horizon"],
                 spec["save_at"],
@@ -205,8 +206,8 @@ def distances(
     files = {"data": data_path, "grid": grid_path, **{f"trajectory/{label}": path for label, path in trajectories.items()}}
     inputs = {name: _digest(path) for name, path in files.items()}
     made_of = {"data": inputs["data"], "grid": inputs["grid"]}
-    _refuse_others({path: (spec["parts"][name], made_of if "/" in name else {}) for name, path in files.items()})
-    problem = _problem(spec, data_path, grid_path)
+    refuse_others({path: (spec["parts"][name], made_of if "/" in name else {}) for name, path in files.items()})
+    problem = problem_of(spec, data_path, grid_path)
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
@@ -253,7 +254,7 @@ def comparison(
     members, inputs = {}, {}
     for cell, part in spec["cells"].items():
         inputs |= {f"{cell}/{name}": _digest(path) for name, path in files[cell].items()}
-        problem = _problem(part, files[cell]["data"], files[cell]["grid"])
+        problem = problem_of(part, files[cell]["data"], files[cell]["grid"])
         members[cell] = problem, trajectory.read(files[cell]["trajectory"], "trajectory")
     with work():
         made = compare_functions(members, tuple(spec["distances"]))
@@ -277,28 +278,33 @@ def summary(
     distances_paths: Mapping[str, str],
     trajectories: Mapping[str, Mapping[str, str]],
     out: Mapping[str, str],
+    budgets: Mapping[str, str] | None = None,
     *,
     code: str | None = None,
 ) -> None:
     """Sum up all cells: a flat table, a Dataset and the verdict.
 
-    ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
+    ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``budgets`` is cell -> the values for its budgets, where it
+    has some; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
 
     Raises
     ------
     OriginError
-        If distances were made by another spec than the one planned, or of other trajectories: named.
+        If distances or values were made by another spec than the one planned, or of other trajectories: named.
     """
     import pandas as pd
 
+    from wgfpipe.pipeline.budget import answered
     from wgfpipe.results import verdict
     from wgfpipe.results.summary import summary_dataset, table
 
-    wanted = {}
+    wanted, budgets = {}, budgets or {}
     for cell, path in distances_paths.items():
         made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
         wanted[path] = spec["cells"][cell]["parts"]["distances"], made_of
-    _refuse_others(wanted)
+    for cell, path in budgets.items():
+        wanted[path] = spec["cells"][cell]["budget"], {}
+    refuse_others(wanted)
     loaded = {
         cell: (
             trajectory.read(path, "distances"),
@@ -312,8 +318,13 @@ def summary(
         answers = []
         for cell, (measured, runs) in loaded.items():
             part = spec["cells"][cell]
+            split: Mapping[str, Any] = {}
+            if cell in budgets:
+                split = answered(trajectory.read(budgets[cell], "budget"), part["plan"], cell, part["tolerance"])
             labels = [label for label in runs if label != part["reference"]]
-            methods = [verdict.judge_method(measured, runs[label], label, part["tolerance"]) for label in labels]
+            methods = [
+                verdict.judge_method(measured, runs[label], label, part["tolerance"], split.get(label)) for label in labels
+            ]
             has_caveat = bool(runs[part["reference"]].attrs["caveat"])
             answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
         rows = pd.DataFrame(table(loaded, answers, groups))
@@ -321,6 +332,7 @@ def summary(
     with atomic(out["csv"]) as part:
         rows.to_csv(part, index=False)
     inputs = {f"{cell}/distances": _digest(path) for cell, path in distances_paths.items()}
+    inputs |= {f"{cell}/budget": _digest(path) for cell, path in budgets.items()}
     trajectory.write(stamped(dataset, spec, code or code_of("summary", spec), inputs), out["netcdf"], "summary")
     with atomic(out["verdict"]) as part:
         part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
@@ -346,7 +358,8 @@ def report(
         part.write_text(text, encoding="utf-8")
 
 
-def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:
+def problem_of(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:
+    """Problem of a spec that holds the space and the energy, of one of the repetitions if points are drawn."""
     return assembly.assemble(
         trajectory.read(data_path, "data"),
         trajectory.read(grid_path, "grid"),
@@ -366,7 +379,7 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
 
 
-def _refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+def refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
     """Refuse files of other runs: path -> digest of the spec it should be made by, and of the files it should be made of."""
     found = {path: objections(path, *origin) for path, origin in wanted.items()}
     if others := [f"{path}: {reason}" for path, reason in found.items() if reason]:

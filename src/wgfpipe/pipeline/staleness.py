@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from wgfpipe.config.experiment import Experiment
 from wgfpipe.digests import digest_of_file
 from wgfpipe.pipeline import stages
+from wgfpipe.pipeline.budget import budget_spec, homes, paths_of
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, made_of_others, stored
 
 
@@ -96,16 +97,24 @@ def _facts(path: Path) -> Facts:
 
 def expected_files(experiment: Experiment, results: Path) -> Iterator[Expected]:
     """Every NetCDF file that the cells and comparisons of an experiment have, what a file is made of before it."""
-    for cell, values in experiment.cells.items():
-        folder, specs = results / cell, stages.specs(values.resolved())
-        source = experiment.source(cell)
-        yield Expected(folder / "data.nc", "data", specs["data"], {} if source is None else {"source": source})
-        yield Expected(folder / "grid.nc", "grid", specs["grid"], {})
-        files = {name: folder / f"{name}.nc" for name in ("data", "grid")}
+    parts = {cell: stages.specs(values.resolved()) for cell, values in experiment.trained.items()}
+    at = homes(experiment, parts)
+    for cell, specs in parts.items():
+        folder, source = results / cell, experiment.source(cell)
+        files = {name: results / at[cell][name] / f"{name}.nc" for name in ("data", "grid")}
+        if at[cell]["data"] == cell:
+            yield Expected(files["data"], "data", specs["data"], {} if source is None else {"source": source})
+        if at[cell]["grid"] == cell:
+            yield Expected(files["grid"], "grid", specs["grid"], {})
         runs = {f"trajectory/{label}": folder / "trajectory" / f"{label}.nc" for label in specs["trajectory"]}
         for spec, path in zip(specs["trajectory"].values(), runs.values(), strict=True):
             yield Expected(path, "run_method", spec, files)
-        yield Expected(folder / "distances.nc", "distances", specs["distances"], files | runs)
+        if cell in experiment.cells:
+            yield Expected(folder / "distances.nc", "distances", specs["distances"], files | runs)
+        if cell in experiment.budgets:
+            spec = budget_spec(experiment, parts, cell)
+            observed = {run: Path(path) for run, path in paths_of(spec, str(results)).items()}
+            yield Expected(folder / "budget.nc", "budget", spec, files | observed)
     for name, comparison in experiment.comparisons.items():
         members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
         inputs = {}

@@ -79,6 +79,11 @@ SCHEMAS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
         "inputs": (("input", "feature"),),
         "prediction": (("cell", "time", "sample"),),
     },
+    "budget": {
+        "time": (("time",),),
+        "value": (("run", "time", "entry"),),
+        "status": (("run",),),
+    },
     "summary": {
         "final": (("cell", "label", "distance"),),
         "largest": (("cell", "label", "distance"),),

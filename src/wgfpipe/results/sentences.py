@@ -19,11 +19,14 @@ FUNCTION_AND_SOME = "follows in function space; in measure for some methods"
 DISAGREE = "methods disagree"
 NO_ANSWER = "no answer"
 
+NOT_BUDGETED = "within tolerance, not budgeted"
+"""What a sentence calls a method that follows at its own resolution, and whose error was not split."""
+
 _OF_A_FLOW = {
     FOLLOWS: "the Wasserstein gradient flow follows {}",
     DOES_NOT_FOLLOW: "the Wasserstein gradient flow, as computed here, does not follow {}",
     DISAGREE: "the discretizations of the Wasserstein gradient flow disagree about {}",
-    UNDECIDED: "it is undecided whether the flow follows {}: intervals hold the tolerance",
+    UNDECIDED: "it is undecided whether the flow follows {}: what is uncertain holds the tolerance",
     NOT_RESOLVED: "it is not resolved whether the flow follows {}",
 }
 """What a sentence says of a network, whose flow of measures is held to descent."""
@@ -32,7 +35,7 @@ _OF_SCHEMES = {
     FOLLOWS: "every scheme that was asked follows {}",
     DOES_NOT_FOLLOW: "no scheme that was asked follows {}",
     DISAGREE: "the schemes disagree about {}",
-    UNDECIDED: "it is undecided whether the schemes follow {}: intervals hold the tolerance",
+    UNDECIDED: "it is undecided whether the schemes follow {}: what is uncertain holds the tolerance",
     NOT_RESOLVED: "it is not resolved whether the schemes follow {}",
 }
 """What it says where schemes of one flow are held to one of them."""
@@ -91,6 +94,7 @@ def of_cell(
     known: Mapping[str, Any],
     has_asked: bool,
     labels: Mapping[str, Sequence[str]],
+    unsplit: Sequence[str],
     alone: Sequence[str],
     silent: Mapping[str, Sequence[str]],
 ) -> str:
@@ -106,6 +110,8 @@ def of_cell(
         Whether there are methods that solve what the reference solves.
     labels : mapping
         Verdict -> methods that have a say.
+    unsplit : sequence of str
+        Those of them that follow, and have no error budget.
     alone : sequence of str
         The deciding methods, where they compute no transport.
     silent : mapping
@@ -123,6 +129,9 @@ def of_cell(
             text += f", by the word of {', '.join(alone)} alone: implicit against explicit Euler of one equation, "
             text += "and no transport is computed"
         listed = "; ".join(f"{answer}: {', '.join(named)}" for answer, named in labels.items() if named)
+        if unsplit:
+            every = len(unsplit) == len(labels[FOLLOWS])
+            listed += f"; {NOT_BUDGETED}" + ("" if every else f": {', '.join(unsplit)}")
         measured = "" if network else f" in {known['measured']}"
         text += f" (tolerance {tolerance:.0%} of the distance travelled{measured}; {listed})"
     sentence = f"In {cell}, {text.removesuffix('.')}."

@@ -11,6 +11,9 @@ tolerance decides nothing.
 Where the points of a space have no outputs there are no functions, and the measures alone decide. A distance may be infinite,
 and then nothing follows.
 
+A method with an error budget has the answer of that in the place of these: whether what no refinement explains is within the
+tolerance. The others are within it or not, at the resolution they have.
+
 A cell asks the methods that solve what its reference solves, and were sound. A broken reference has no follower.
 """
 
@@ -46,6 +49,9 @@ WORDS: dict[str, tuple[str, str]] = {
     NO_ANSWER: ("none", "?"),
 }
 """Every verdict there is -> the tone of its badge, and the symbol that tells it without colour."""
+
+ANSWERS = {"follows": FOLLOWS, "differs": DOES_NOT_FOLLOW, "undecided": UNDECIDED}
+"""Answer of an error budget -> verdict."""
 
 SILENT = (NO_ANSWER, UNDECIDED, NOT_RESOLVED)
 """Verdicts that answer neither yes nor no."""
@@ -101,7 +107,9 @@ def share_of(values: xr.DataArray) -> Share:
     return Share(mean, max(mean - half, 0.0), mean + half)
 
 
-def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tolerance: float) -> dict[str, Any]:
+def judge_method(
+    distances: xr.Dataset, trajectory: xr.Dataset, label: str, tolerance: float, budget: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Verdict on one method, with its evidence.
 
     Parameters
@@ -113,6 +121,8 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
     label : str
     tolerance : float
         Largest share of the distance travelled that counts as following.
+    budget : mapping, optional
+        Error budget of the method (:class:`wgfpipe.results.budget.Budget` as plain data), whose answer is then the verdict.
 
     Returns
     -------
@@ -120,7 +130,7 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         ``verdict``, a ``sentence``, ``status``, ``advice``, ``caveat``; the flow it solves (``entropy``, ``metric``); the
         shares ``function`` and ``measure`` (None where there is none, INFINITE where it is) with their intervals, and the
         distances they are of, ``function_name`` and ``measure_name``; the ``floor`` of the grid; and what the distances say of
-        the ``reference``.
+        the ``reference``; and the ``budget``, or None.
     """
     said = trajectory.attrs
     status = Status[said["status"].upper()]
@@ -144,6 +154,7 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         "measure_name": None,
         "floor": None,
         "bias": None,
+        "budget": None,
     }
     if status in (Status.UNSUPPORTED, Status.DIVERGED):
         return evidence | {"verdict": NO_ANSWER, "sentence": sentences.without_answer(label, status, said["advice"])}
@@ -174,7 +185,11 @@ def judge_method(distances: xr.Dataset, trajectory: xr.Dataset, label: str, tole
         verdict, found = NOT_RESOLVED, f"{found}; {sentences.own_bias(bias)}"
     else:
         verdict = _verdict(function, measure, tolerance)
-    return evidence | {"verdict": verdict, "sentence": sentences.of_method(label, verdict, found, status, said["advice"])}
+    if budget is not None:
+        verdict, found = ANSWERS[budget["answer"]], f"{budget['sentence']}; {found}"
+        evidence["budget"] = dict(budget)
+    word = sentences.NOT_BUDGETED if verdict == FOLLOWS and budget is None else verdict
+    return evidence | {"verdict": verdict, "sentence": sentences.of_method(label, word, found, status, said["advice"])}
 
 
 def judge_cell(
@@ -227,8 +242,9 @@ def judge_cell(
         if method["status"] == "ok":
             reason = _other_flow(method, known) or "no distance"
         silent.setdefault(reason, []).append(method["method"])
+    unsplit = [m["method"] for m in sound if m["verdict"] == FOLLOWS and m["budget"] is None]
     alone = [m["method"] for m in deciding] if network and not any(m["transports"] for m in deciding) else []
-    sentence = sentences.of_cell(cell, verdict, reference, tolerance, known, bool(asked), labels, alone, silent)
+    sentence = sentences.of_cell(cell, verdict, reference, tolerance, known, bool(asked), labels, unsplit, alone, silent)
     if reference_has_caveat:
         sentence += sentences.caveat_of(reference)
     return {
