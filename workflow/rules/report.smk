@@ -119,9 +119,16 @@ rule page:
         figures=figures_of_all_cells(),
         comparisons=comparisons("nc"),
         pictures=comparisons("svg"),
-        template=ROOT / "src" / "wgfpipe" / "report" / "templates" / "report.html.j2",
+        parts=parts_of_pages(),
     output:
-        report("results/report.html", caption="../report/page.rst", category="Summary", labels={"figure": "report"}),
+        page="results/report.html",
+        folder=report(
+            directory("results/report"),
+            htmlindex="index.html",
+            caption="../report/page.rst",
+            category="Summary",
+            labels={"figure": "report"},
+        ),
     log:
         "results/logs/report.log",
     benchmark:

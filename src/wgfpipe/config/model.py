@@ -37,6 +37,7 @@ class VerdictSpec(Section):
 class Cell(Section):
     """One experiment: a network to train, or points of a space to move, and the methods to compare."""
 
+    title: str | None = Field(default=None, min_length=1, max_length=120, description="what the report calls the cell; or its name")
     seed: int = Field(default=0, ge=0, description="source of all randomness")
     data: AnyDataset | None = Field(default=None, description="where the inputs and labels of a network come from")  # pyright: ignore[reportInvalidTypeForm]
     space: AnySpace | None = Field(default=None, description="instead of parametrization, and without data: what a point is")  # pyright: ignore[reportInvalidTypeForm]
@@ -81,7 +82,7 @@ class Cell(Section):
 
         It holds ``data`` and ``parametrization``, or ``space``.
         """
-        absent = {key for key in ("data", "space", "parametrization") if getattr(self, key) is None}
+        absent = {key for key in ("title", "data", "space", "parametrization") if getattr(self, key) is None}
         distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
         return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
 

@@ -331,17 +331,15 @@ def report(
     comparisons: Mapping[str, str],
     out: str,
 ) -> None:
-    """Write the self-contained page.
+    """Write the report: the page ``out``, and beside it the folder of pages that it opens.
 
     ``summary_paths`` names the files of the summary, ``folders`` is cell -> its results folder, and ``comparisons`` is
     comparison -> its NetCDF file, beside which lies its figure.
     """
-    from wgfpipe.report import page
+    from wgfpipe.report.site import write_site
 
     with work():
-        text = page.render(spec, summary_paths, folders, comparisons)
-    with atomic(out) as part:
-        part.write_text(text, encoding="utf-8")
+        write_site(spec, summary_paths, folders, comparisons, Path(out))
 
 
 def _problem(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:

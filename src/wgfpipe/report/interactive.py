@@ -1,0 +1,155 @@
+"""Curves of a cell as plain data: what its page draws with plotly.js, and what the alternative texts of figures say.
+
+The script of plotly lies beside the pages once and is loaded by the first page that shows curves. Without scripts, and on
+paper, the figure stands in their place.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from wgfpipe.measure import Array
+from wgfpipe.report.scene import looks_of
+from wgfpipe.report.words import counted, number, share
+from wgfpipe.results.schema import REPETITION
+from wgfpipe.results.verdict import facts_of
+
+DIGITS = 6
+"""Significant digits of a number in a page: more than a screen shows."""
+
+SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x"}
+STROKES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
+"""Names of markers and lines: matplotlib -> plotly. One that has no like there is a circle, or a solid line."""
+
+
+class Curves(NamedTuple):
+    """Curves of one figure.
+
+    Attributes
+    ----------
+    chart : dict
+        ``time``, ``panels`` (each with ``name``, ``unit``, ``log`` and ``lines``: label -> values), ``looks`` (label -> colour,
+        symbol and dash; the reference has no colour but the page's ink), ``reference``.
+    alt : str
+        What is seen.
+    """
+
+    chart: dict[str, Any]
+    alt: str
+
+
+def script() -> Path:
+    """File of plotly.js in the installed package plotly, which is not imported for it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package has none.
+    """
+    path = Path(str(metadata.distribution("plotly").locate_file("plotly/package_data/plotly.min.js")))
+    if not path.exists():
+        raise FileNotFoundError(f"got the package plotly without {path}, expected its script: install it anew (make env)")
+    return path
+
+
+def distance_curves(distances: xr.Dataset, labels: list[str], tolerance: float) -> Curves:
+    """Distances to the reference over time, as shares of the largest distance that the reference travelled: means over runs.
+
+    Parameters
+    ----------
+    distances : Dataset
+        ``distances.nc`` of a cell.
+    labels : list of str
+        The reference first.
+    tolerance : float
+        Drawn as a line where shares are drawn.
+    """
+    reference, time = labels[0], distances["time"].values
+    facts = facts_of(distances)
+    panels, said = [], []
+    for name in map(str, distances["distance"].values):
+        measured = distances.sel(distance=name)
+        scale = measured["travelled"].max("time")
+        absolute = not bool(np.isfinite(scale).all())
+        scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
+        lines = {label: _mean((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
+        panels.append(
+            {
+                "name": facts[name]["in_words"],
+                "unit": "distance to the reference" if absolute else "share of the distance travelled",
+                "share": not absolute,
+                "log": True,
+                "lines": {f"{reference} from its start": _plain(_mean(measured["travelled"] / scale))}
+                | {label: _plain(values) for label, values in lines.items()},
+                "floor": _plain(_mean(measured["floor"] / scale)) if np.nanmax(measured["floor"].values, initial=0) > 0 else None,
+                "tolerance": None if absolute else tolerance,
+            }
+        )
+        ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
+        said.append(f"{facts[name]['in_words']}: {', '.join(ends) or 'nothing to compare'}")
+    looks = _looks(labels) | {f"{reference} from its start": {"color": None, "symbol": "circle", "dash": "solid", "width": 2.4}}
+    alt = f"{counted(len(panels), 'distance')} to {reference} over flow time {_span(time)}. At the end, {'; '.join(said)}."
+    return Curves({"time": _plain(time), "panels": panels, "looks": looks, "reference": reference}, alt)
+
+
+def energy_curves(trajectories: Mapping[str, Path], labels: list[str]) -> Curves:
+    """Energies over time, of the first of several runs."""
+    lines: dict[str, list[float | None]] = {}
+    said, time = [], np.zeros(0)
+    for label in labels:
+        first = first_run(trajectories[label], "time", "energy")
+        energy, own = first["energy"].values, first["time"].values
+        time = own if len(own) > len(time) else time
+        lines[label] = _plain(energy)
+        known = energy[np.isfinite(energy)]
+        said.append(f"{label} {number(known[0])} to {number(known[-1])}" if len(known) else f"{label} has none")
+    panel = {"name": "energy", "unit": "energy F", "share": False, "log": False, "lines": lines, "floor": None, "tolerance": None}
+    alt = f"Energy over flow time {_span(time)}, from first to last: {', '.join(said)}."
+    return Curves({"time": _plain(time), "panels": [panel], "looks": _looks(labels), "reference": labels[0]}, alt)
+
+
+def first_run(path: Path, *names: str) -> xr.Dataset:
+    """Some variables of a trajectory, of the first of several runs, without its measures; NaN after an early end."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return dataset[list(names)].isel({REPETITION: 0}, missing_dims="ignore").load()
+
+
+def as_json(curves: Mapping[str, Curves]) -> str:
+    """Charts of a page by figure, as text that may stand in a script element: nothing in it ends one."""
+    text = json.dumps({name: made.chart for name, made in curves.items()}, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _looks(labels: list[str]) -> dict[str, dict[str, Any]]:
+    """Looks of labels as in the figures; the reference is in the ink of the page, which may be dark."""
+    looks: dict[str, dict[str, Any]] = {}
+    for label, look in looks_of(labels).items():
+        symbol, stroke = str(look.get("marker", "o")), str(look.get("linestyle", "-"))
+        looks[label] = {
+            "color": None if label == labels[0] else look["color"],
+            "symbol": SYMBOLS.get(symbol, "circle"),
+            "dash": STROKES.get(stroke, "solid"),
+            "width": look.get("linewidth", 1.6),
+        }
+    return looks
+
+
+def _mean(values: xr.DataArray) -> Array:
+    return (values.mean(REPETITION) if REPETITION in values.dims else values).values
+
+
+def _plain(values: Array) -> list[float | None]:
+    """Numbers for JSON, which has neither NaN nor infinity."""
+    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values]
+
+
+def _span(time: Array) -> str:
+    return f"{time[0]:.4g} to {time[-1]:.4g}" if len(time) else "unknown"
