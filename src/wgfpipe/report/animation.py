@@ -1,6 +1,7 @@
 """The animation of a cell as one sheet of stills, which a page shows one at a time: nothing moves by itself.
 
-Frames of a GIF cannot be stopped or chosen by a browser. Its palette is one for all frames, so the sheet loses nothing.
+A browser can neither stop a GIF nor choose its frames. The sheet has a palette where the colours of all stills fit into one,
+and is in full colour elsewhere: nothing is lost.
 """
 
 import io
@@ -39,15 +40,19 @@ def sheet_of(path: Path) -> Sheet:
     """Stills of a GIF, row by row in a sheet as square as they allow: images have a longest side."""
     with Image.open(path) as animation:
         frames, (width, height) = int(getattr(animation, "n_frames", 1)), animation.size
-        palette = animation.convert("P") if animation.mode != "P" else animation.copy()
         columns = max(1, round(math.sqrt(frames * height / width)))
         rows = math.ceil(frames / columns)
         sheet = Image.new("RGB", (columns * width, rows * height), "white")
         for k in range(frames):
             animation.seek(k)
             sheet.paste(animation.convert("RGB"), (k % columns * width, k // columns * height))
+    colors = sheet.getcolors(256)
+    if colors is not None:
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([part for _, color in colors for part in color])  # pyright: ignore[reportGeneralTypeIssues]
+        sheet = sheet.quantize(palette=palette, dither=Image.Dither.NONE)
     stream = io.BytesIO()
-    sheet.quantize(palette=palette, dither=Image.Dither.NONE).save(stream, format="PNG")
+    sheet.save(stream, format="PNG")
     return Sheet(stream.getvalue(), frames, columns, rows, width, height)
 
 

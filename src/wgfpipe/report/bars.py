@@ -26,6 +26,13 @@ class Segment(NamedTuple):
     share: float
 
 
+class Tick(NamedTuple):
+    """A value on the scale of the bars, and where it lies in percent of the drawing's width."""
+
+    at: float
+    share: float
+
+
 class Bar(NamedTuple):
     """A budget to draw, in percent of the drawing's width.
 
@@ -36,6 +43,8 @@ class Bar(NamedTuple):
         Where zero lies, the total, and the ends of its whisker.
     tolerance : float or None
         Where the tolerance lies; None where it is far beyond the bars.
+    ticks : list of Tick
+        Of the scale, which bars drawn together share.
     said : str
         The bar in words.
     """
@@ -46,6 +55,7 @@ class Bar(NamedTuple):
     low: float
     high: float
     tolerance: float | None
+    ticks: list[Tick]
     said: str
 
 
@@ -85,6 +95,8 @@ def bars(budgets: Sequence[Mapping[str, Any]], tolerances: Sequence[float]) -> l
     def at(value: float) -> float:
         return 100.0 * (value - low) / (high - low)
 
+    step = _round_step((high - low) / 6.0)
+    ticks = [Tick(at(k * step), k * step) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     made = []
     for budget, tolerance in zip(budgets, tolerances, strict=True):
         segments, right, left = [], 0.0, 0.0
@@ -94,7 +106,7 @@ def bars(budgets: Sequence[Mapping[str, Any]], tolerances: Sequence[float]) -> l
             segments.append(Segment(part, at(start), at(start + abs(size)) - at(start), size))
         total, half = budget["total"], budget["uncertainty"] or 0.0
         drawn = at(tolerance) if tolerance <= high else None
-        made.append(Bar(segments, at(0.0), at(total), at(total - half), at(total + half), drawn, in_words(budget)))
+        made.append(Bar(segments, at(0.0), at(total), at(total - half), at(total + half), drawn, ticks, in_words(budget)))
     return made
 
 
@@ -102,6 +114,12 @@ def in_words(budget: Mapping[str, Any]) -> str:
     """Return a budget as a sum: total = parts, with the uncertainty."""
     parts = ", ".join(f"{part} {signed(size)}" for part, size in _parts(budget))
     return f"E = {share(budget['total'])} of the distance travelled: {parts}; U = {share(budget['uncertainty'])}"
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below a length."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= least)
 
 
 def _parts(budget: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -17,7 +17,7 @@ import yaml
 from wgfpipe.report import animation, interactive
 from wgfpipe.report.bars import PARTS, bars
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
-from wgfpipe.report.question import energy_titles, is_network, question, reference_title, space_title
+from wgfpipe.report.question import energy_titles, is_network, question, reference_title, space_name
 from wgfpipe.report.words import address, counted, listed
 from wgfpipe.results.schema import read as read_file
 
@@ -93,7 +93,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
         "config": yaml.safe_dump(spec, sort_keys=False, width=100, allow_unicode=True),
         "data": _data(folder / "data.nc") if network else f"none: {' plus '.join(energy_titles(spec))}",
         "data_references": _data_reference(folder / "data.nc") if outputs else "",
-        "space": space_title(spec),
+        "space": space_name(spec),
         "reference": reference_title(spec),
         "horizon": spec.get("horizon"),
         "training": _training(folder / "trajectory" / f"{answer['reference']}.nc", network),
@@ -118,7 +118,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
     runs = {label: folder / "trajectory" / f"{label}.nc" for label in cell["labels"]}
     measured = read_file(folder / "distances.nc", "distances")
     curves = {
-        "energy": interactive.energy_curves(runs, cell["labels"]),
+        "energy": interactive.energy_curves(runs, cell["labels"], cell["outputs"]),
         "distances": interactive.distance_curves(measured, cell["labels"], cell["tolerance"]),
     }
     told = {name: made.alt for name, made in curves.items()} | _alternatives(cell, measured)

@@ -79,18 +79,12 @@ def distance_curves(distances: xr.Dataset, labels: list[str], tolerance: float) 
         absolute = not bool(np.isfinite(scale).all())
         scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
         lines = {label: _mean((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
-        panels.append(
-            {
-                "name": facts[name]["in_words"],
-                "unit": "distance to the reference" if absolute else "share of the distance travelled",
-                "share": not absolute,
-                "log": True,
-                "lines": {f"{reference} from its start": _plain(_mean(measured["travelled"] / scale))}
-                | {label: _plain(values) for label, values in lines.items()},
-                "floor": _plain(_mean(measured["floor"] / scale)) if np.nanmax(measured["floor"].values, initial=0) > 0 else None,
-                "tolerance": None if absolute else tolerance,
-            }
-        )
+        own = {f"{reference} from its start": _mean(measured["travelled"] / scale)}
+        unit = "distance to the reference" if absolute else "share of the distance travelled"
+        panel = _panel(facts[name]["in_words"], unit, own | lines, share=not absolute, log=True)
+        floor = _mean(measured["floor"] / scale)
+        panel |= {"floor": _plain(floor) if np.any(floor > 0) else None, "tolerance": None if absolute else tolerance}
+        panels.append(panel)
         ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
         said.append(f"{facts[name]['in_words']}: {', '.join(ends) or 'nothing to compare'}")
     looks = _looks(labels) | {f"{reference} from its start": {"color": None, "symbol": "circle", "dash": "solid", "width": 2.4}}
@@ -98,20 +92,31 @@ def distance_curves(distances: xr.Dataset, labels: list[str], tolerance: float) 
     return Curves({"time": _plain(time), "panels": panels, "looks": looks, "reference": reference}, alt)
 
 
-def energy_curves(trajectories: Mapping[str, Path], labels: list[str]) -> Curves:
-    """Energies over time, of the first of several runs."""
-    lines: dict[str, list[float | None]] = {}
-    said, time = [], np.zeros(0)
-    for label in labels:
-        first = first_run(trajectories[label], "time", "energy")
-        energy, own = first["energy"].values, first["time"].values
-        time = own if len(own) > len(time) else time
-        lines[label] = _plain(energy)
+def energy_curves(trajectories: Mapping[str, Path], labels: list[str], outputs: bool) -> Curves:
+    """Energies over time, of the first of several runs, and their differences to the reference's.
+
+    Differences are relative where points have outputs and the energy is a loss, which falls towards zero. Elsewhere energies
+    have no zero, and differences are shares of the energy that the reference released.
+    """
+    runs = {label: first_run(trajectories[label], "time", "energy") for label in labels}
+    energies = {label: run["energy"].values for label, run in runs.items()}
+    time, target = max((run["time"].values for run in runs.values()), key=len), energies[labels[0]]
+    apart = {}
+    for label in labels[1:]:
+        n = min(len(energies[label]), len(target))
+        difference = np.abs(energies[label][:n] - target[:n])
+        with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
+            apart[label] = difference / (np.abs(target[:n]) if outputs else abs(target[0] - target[-1]))
+    said = []
+    for label, energy in energies.items():
         known = energy[np.isfinite(energy)]
         said.append(f"{label} {number(known[0])} to {number(known[-1])}" if len(known) else f"{label} has none")
-    panel = {"name": "energy", "unit": "energy F", "share": False, "log": False, "lines": lines, "floor": None, "tolerance": None}
+    panels = [_panel("energy", "energy F", energies, share=False, log=False)]
+    if any(np.isfinite(values).any() for values in apart.values()):
+        unit = "relative difference of energies" if outputs else "difference / energy released"
+        panels.append(_panel(f"difference to {labels[0]}", unit, apart, share=True, log=True))
     alt = f"Energy over flow time {_span(time)}, from first to last: {', '.join(said)}."
-    return Curves({"time": _plain(time), "panels": [panel], "looks": _looks(labels), "reference": labels[0]}, alt)
+    return Curves({"time": _plain(time), "panels": panels, "looks": _looks(labels), "reference": labels[0]}, alt)
 
 
 def first_run(path: Path, *names: str) -> xr.Dataset:
@@ -126,6 +131,11 @@ def as_json(curves: Mapping[str, Curves]) -> str:
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
+
+
+def _panel(name: str, unit: str, lines: Mapping[str, Array], share: bool, log: bool) -> dict[str, Any]:
+    drawn = {label: _plain(values) for label, values in lines.items()}
+    return {"name": name, "unit": unit, "share": share, "log": log, "lines": drawn, "floor": None, "tolerance": None}
 
 
 def _looks(labels: list[str]) -> dict[str, dict[str, Any]]:

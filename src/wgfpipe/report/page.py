@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from wgfpipe.report.bars import Bar, bars, largest_share, open_share, worst
@@ -19,6 +18,7 @@ from wgfpipe.results.verdict import (
     DISAGREE,
     DOES_NOT_FOLLOW,
     FOLLOWS,
+    FUNCTION_ONLY,
     IN_FUNCTION_SPACE,
     INFINITE,
     NO_ANSWER,
@@ -42,7 +42,7 @@ class Row:
     training : tuple or None
         Share of the training that was compared, and of what it is a share.
     distance, uncertainty : float or None
-        E: the distance of the method whose budget leaves most open; without budgets the largest of the methods with a say.
+        E: the distance of the method whose budget leaves most open; without budgets the largest of the methods that decide.
         U: of that budget.
     largest : tuple or None
         Part of that budget with the largest share, and the share.
@@ -133,7 +133,7 @@ def front(rows: list[Row], answers: list[dict[str, Any]], specs: Iterable[Mappin
         "others": _settings(specs, networks=False),
         "overall": _overall(answers),
         "sentence": sentence_of(rows),
-        "conditions": conditions_of(rows),
+        "conditions": conditions_of([row for row in rows if row.budget is not None] or rows),
         "bars": budgets_of(rows),
         "by_question": by_question,
         "verdicts": list(dict.fromkeys(row.called for row in rows)),
@@ -150,7 +150,7 @@ def sentence_of(rows: list[Row]) -> str:
         if not known:
             return f"None of {counted(len(rows), 'cell')} stays within the tolerance, and no error is budgeted."
         return (
-            f"In {len(within)} of {counted(len(rows), 'cell')} every scheme with a say stays within the tolerance, at most "
+            f"In {len(within)} of {counted(len(rows), 'cell')} every scheme that decides stays within the tolerance, at most "
             f"E = {share(max(known))} of the distance travelled from the reference; no error is budgeted, so U is unknown."
         )
     spaces = list(dict.fromkeys(row.space for row in budgeted))
@@ -160,11 +160,12 @@ def sentence_of(rows: list[Row]) -> str:
     largest = max(budgets, key=lambda budget: budget["total"])
     most_open = max(budgets, key=open_share)
     part, size = largest_share(largest)
+    unexplained, uncertainty = most_open["shares"].get("unexplained") or 0.0, most_open["uncertainty"]
     return (
         f"In {len(following)} of {counted(len(spaces), what)} with an error budget the scheme follows "
         f"{listed(list(dict.fromkeys(row.reference for row in budgeted)))}: it is at most E = {share(largest['total'])} of the "
         f"distance travelled away (most of it {part}, {share(abs(size))}), and all but "
-        f"{share(abs(most_open['shares'].get('unexplained') or 0.0))} is explained, within U = {share(most_open['uncertainty'])}."
+        f"{share(abs(unexplained))} is explained, within U = {share(uncertainty)}."
     )
 
 
@@ -228,19 +229,25 @@ def _follows(row: Row) -> bool:
 
 
 def _farthest(methods: list[dict[str, Any]], network: bool) -> float | None:
-    """Largest distance of the methods with a say: they solve what the reference solves, and were sound."""
-    shares = []
-    for method in methods:
-        known = method["reference"]
-        same = method["metric"] == known["metric"] and all(
-            math.isclose(mine, theirs, rel_tol=SAME_DIFFUSION)
-            for mine, theirs in zip(method["entropy"], known["entropy"], strict=True)
-        )
-        asked = same and (not network or method["family"] == "Wasserstein gradient flow")
-        if asked and method["status"] == "ok" and method["verdict"] != NO_ANSWER:
-            shares += [method["function"], method["measure"]]
+    """Largest distance of the methods that decide: sound, resolved, and solving what the reference solves; or of the sound."""
+    sound = [method for method in methods if _has_say(method, network)]
+    deciding = [method for method in sound if method["verdict"] in (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)] or sound
+    shares = [method[role] for method in deciding for role in ("function", "measure")]
     values = [math.inf if value == INFINITE else float(value) for value in shares if value is not None]
-    return float(np.max(values)) if values else None
+    return max(values, default=None)
+
+
+def _has_say(method: Mapping[str, Any], network: bool) -> bool:
+    """Whether a method was sound and solves what its reference solves."""
+    known = method["reference"]
+    same = all(
+        math.isclose(mine, theirs, rel_tol=SAME_DIFFUSION)
+        for mine, theirs in zip(method["entropy"], known["entropy"], strict=True)
+    )
+    asked = not network or method["family"] == "Wasserstein gradient flow"
+    return (
+        asked and same and method["metric"] == known["metric"] and method["status"] == "ok" and method["verdict"] != NO_ANSWER
+    )
 
 
 def _settings(specs: list[Mapping[str, Any]], networks: bool) -> list[dict[str, Any]]:
@@ -258,8 +265,7 @@ def _by_word(verdict: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]
         word = f", by the word of {alone} alone, which computes no transport" if alone else ""
         words.setdefault((called_of(answer), word), []).append(answer["cell"])
     return [
-        {"verdict": verdict, "called": called, "word": word, "cells": cells}
-        for (called, word), cells in sorted(words.items())
+        {"verdict": verdict, "called": called, "word": word, "cells": cells} for (called, word), cells in sorted(words.items())
     ]
 
 

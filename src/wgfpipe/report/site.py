@@ -134,7 +134,9 @@ def _write_pages(
                 met = troubles.setdefault((method["status"], method["advice"]), {})
                 met.setdefault(name, []).append(method["label"])
     if missing := [name for name in names if name not in rows]:
-        raise ValueError(f"got no rows of {', '.join(missing)} in {summary_paths['csv']}, expected one a method: run the summary")
+        raise ValueError(
+            f"got no rows of {', '.join(missing)} in {summary_paths['csv']}, expected one a method: run the summary"
+        )
     citations = bibliography.cited(cited)
     (made / "assets" / "references.bib").write_text(bibliography.bibtex(citations), encoding="utf-8")
     home = made / "index.html"

@@ -27,7 +27,12 @@ def signed(value: float | None) -> str:
     """Format a signed share: what adds up carries its sign."""
     if value is None or not math.isfinite(value):
         return DASH
-    return f"{MINUS if value < 0 else '+'}{share(abs(value))}"
+    return f"{MINUS if value < 0 else '+' if value > 0 else ''}{share(abs(value))}"
+
+
+def tick(value: float) -> str:
+    """Format a share on a scale: no more digits than it needs."""
+    return f"{100 * value:.4g}%".replace("-", MINUS)
 
 
 def interval(ends: tuple[float | str, float | str] | None) -> str:
@@ -69,5 +74,13 @@ def address(path: Path, page: Path) -> str:
     return quote(Path(os.path.relpath(path, page.parent)).as_posix())
 
 
-FILTERS = {"share": share, "signed": signed, "interval": interval, "number": number, "seconds": seconds, "listed": listed}
+FILTERS = {
+    "share": share,
+    "signed": signed,
+    "tick": tick,
+    "interval": interval,
+    "number": number,
+    "seconds": seconds,
+    "listed": listed,
+}
 """Filter of the templates -> function."""

@@ -95,7 +95,7 @@ function curves(figure, chart) {
   };
   for (const [label, box] of boxes) methods.append(make("label", {}, box, key(chart.looks[label]), label));
   const tools = make("div", { class: "tools" });
-  if (chart.panels.length > 1) tools.append(make("label", {}, "distance ", panel));
+  if (chart.panels.length > 1) tools.append(make("label", {}, "quantity ", panel));
   tools.append(make("label", {}, log, " logarithmic"), reset, picture, methods);
   tools.append(make("span", {}, "Drag to zoom; hover to read values."));
   log.checked = chart.panels[0].log;
