@@ -105,7 +105,8 @@ def test_curves_toggle_zoom_and_change_their_scale(visit):
     opened.wait_for_function(f"({axis})() === 'linear'")
     figure.locator("select").select_option(label="function gap")
     opened.wait_for_function(f"({axis})() === 'log'")
-    spread = "() => { const r = document.querySelector('figure[data-chart=distances] .chart')._fullLayout.xaxis.range; return r[1] - r[0]; }"
+    range_of = "document.querySelector('figure[data-chart=distances] .chart')._fullLayout.xaxis.range"
+    spread = f"() => {{ const r = {range_of}; return r[1] - r[0]; }}"
     whole = opened.evaluate(spread)
     box = chart.bounding_box()
     middle = box["y"] + box["height"] / 2
@@ -116,7 +117,7 @@ def test_curves_toggle_zoom_and_change_their_scale(visit):
     opened.wait_for_function(f"({spread})() < {0.5 * whole}")
     figure.get_by_role("button", name="Whole range").click()
     opened.wait_for_function(f"Math.abs(({spread})() - {whole}) < 1e-9")
-    opened.mouse.move(box["x"] + 0.5 * box["width"], middle)
+    chart.locator(".nsewdrag").first.hover()
     opened.wait_for_function("document.querySelector('figure[data-chart=distances] .hoverlayer').textContent.includes('jko: ')")
     figure.get_by_role("button", name="Show the figure").click()
     assert figure.locator(".paper img").is_visible()
