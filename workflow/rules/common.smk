@@ -154,8 +154,8 @@ def report_spec():
 
 def parts_of_pages():
     """What the pages are made of beside code: templates, style, script and references."""
-    report = ROOT / "src" / "wgfpipe" / "report"
-    return sorted(str(path) for folder in ("templates", "assets") for path in (report / folder).iterdir())
+    package = ROOT / "src" / "wgfpipe" / "report"
+    return sorted(str(path) for folder in ("templates", "assets") for path in (package / folder).iterdir())
 
 
 def distances_by_cell(wildcards):
