@@ -9,7 +9,7 @@ from conftest import make_problem
 import wgfpipe
 from wgfpipe.measure import Measure
 from wgfpipe.report.pictures import draw_side_by_side
-from wgfpipe.report.scene import render_figure, styled
+from wgfpipe.report.style import render_figure, styled
 from wgfpipe.results.schema import measure_at
 
 MODELS = {

@@ -1,18 +1,13 @@
-"""Figures and report: whole files that repeat to the byte, nothing that failed breaks or hides, a page that opens offline."""
+"""Figures: whole files that repeat to the byte, nothing that failed breaks or hides."""
 
-import base64
-import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import flat
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
@@ -28,7 +23,6 @@ from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
 from wgfpipe.results.held_out import with_held_out
-from wgfpipe.results.summary import table
 from wgfpipe.spaces.signed import Signed
 from wgfpipe.status import Status
 
@@ -375,164 +369,6 @@ def test_every_verdict_has_a_badge():
     words = {value for name, value in vars(verdict).items() if name.isupper() and isinstance(value, str)}
     assert words - {verdict.INFINITE} == set(verdict.WORDS)
     assert {tone for tone, _ in verdict.WORDS.values()} == {"good", "mixed", "bad", "none"}
-
-
-class Page(HTMLParser):
-    """What a browser would load, the text, and whether every tag that opens closes in its order."""
-
-    VOID = frozenset({"meta", "img", "br", "link", "hr", "input"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.loaded, self.tags, self.text, self.anchors, self.ids = [], [], set(), [], [], set()
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.tags.add(tag)
-        self.ids.add(values.get("id"))
-        self.loaded += [values[key] for key in ("src", "srcset", "data", "poster") if key in values]
-        if tag == "a":
-            self.anchors.append(values["href"])
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-@pytest.fixture(scope="module")
-def summary(results) -> dict:
-    """Spec and paths of the summary of CONFIG."""
-    experiment = load(CONFIG, Path())
-    spec = {
-        "cells": {name: stages.specs(cell.resolved())["summary"] for name, cell in experiment.cells.items()},
-        "sweeps": experiment.sweeps,
-    }
-    paths = {
-        "csv": str(results / "summary.csv"),
-        "netcdf": str(results / "summary.nc"),
-        "verdict": str(results / "verdict.json"),
-    }
-    runs = {
-        name: {label: str(results / name / "trajectory" / f"{label}.nc") for label in cell.methods}
-        for name, cell in experiment.cells.items()
-    }
-    stages.summary(spec, {name: str(results / name / "distances.nc") for name in runs}, runs, paths)
-    benchmark = results / "benchmarks" / "base" / "trajectory" / "jko.tsv"
-    benchmark.parent.mkdir(parents=True)
-    benchmark.write_text("s\th:m:s\n12.34\t0:00:12\n", encoding="utf-8")
-    comparison = experiment.comparisons["models"]
-    compared = stages.comparison_spec({name: experiment.cells[name].resolved() for name in comparison.cells}, ["function_gap"])
-    files = {
-        name: {
-            **{kind: str(results / name / f"{kind}.nc") for kind in ("data", "grid")},
-            "trajectory": str(results / name / "trajectory" / "gd.nc"),
-        }
-        for name in comparison.cells
-    }
-    ends = {"netcdf": "nc", "svg": "svg", "png": "png"}
-    out = {kind: str(results / "comparisons" / f"models.{end}") for kind, end in ends.items()}
-    stages.comparison(compared, files, out)
-    return {
-        "spec": spec,
-        "paths": paths,
-        "folders": {name: str(results / name) for name in runs},
-        "comparisons": {"models": out["netcdf"]},
-    }
-
-
-def test_the_page_answers_and_loads_nothing(summary, tmp_path):
-    out = tmp_path / "report.html"
-    stages.report(summary["spec"], summary["paths"], summary["folders"], summary["comparisons"], str(out))
-    text = out.read_text(encoding="utf-8")
-    page = Page(text)
-    assert all(address.startswith("data:") for address in page.loaded)
-    assert not page.tags & {"script", "link", "iframe", "object", "embed"}
-    assert "@import" not in text
-    assert not re.search(r"url\(", text)
-    assert all(unquote(anchor[1:]) in page.ids for anchor in page.anchors)
-    answers = json.loads(Path(summary["paths"]["verdict"]).read_text(encoding="utf-8"))["cells"]
-    told = " ".join(page.text)
-    for answer in answers:
-        assert answer["sentence"] in told
-        assert f"Configuration of {answer['cell']}" in told
-    assert "12.3 s" in told
-    assert "Peyre" in told
-    assert "None: every step of every method is ok." in told
-    assert "on different spaces" in told  # why there is no W2 across parametrizations
-    # Five figures and an animation a cell, and one figure a sweep and a comparison.
-    assert len(page.loaded) == 6 * len(answers) + 2
-    for address in page.loaded:
-        head, _, content = address.partition(",")
-        raw = base64.b64decode(content, validate=True)
-        assert raw.startswith(b"GIF89a") if "gif" in head else ElementTree.fromstring(raw).tag.endswith("svg")
-
-
-def test_the_page_gives_the_reasons_of_failures(summary, tmp_path):
-    answers = json.loads(Path(summary["paths"]["verdict"]).read_text(encoding="utf-8"))
-    folder = Path(summary["folders"]["plane"])
-    for name in ("data", "grid", "distances", "figures"):
-        (tmp_path / "plane").mkdir(exist_ok=True)
-        source = folder / (name if name == "figures" else f"{name}.nc")
-        (tmp_path / "plane" / source.name).symlink_to(source)
-    for label in ("gd", "jko", "prox"):
-        run = trajectory.read(folder / "trajectory" / f"{label}.nc", "trajectory")
-        if label == "prox":
-            run.attrs |= {"status": "diverged", "advice": "numbers <too large> & lost"}
-        trajectory.write(run, tmp_path / "plane" / "trajectory" / f"{label}.nc", "trajectory")
-    cell = next(answer for answer in answers["cells"] if answer["cell"] == "plane")
-    for method in cell["methods"]:
-        if method["method"] == "prox":
-            method |= {"verdict": "no answer", "function": None, "measure": None, "status": "diverged"}
-        else:
-            method["caveat"] = "biased by design"
-    verdict = tmp_path / "verdict.json"
-    verdict.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
-    spec = {"cells": {"plane": {}}, "sweeps": {}}
-    paths = summary["paths"] | {"verdict": str(verdict)}
-    page = Page(report.render(spec, paths, {"plane": str(tmp_path / "plane")}, {}))
-    told = " ".join(page.text)
-    assert "numbers <too large> & lost" in told
-    assert "jko, caveat: biased by design." in told
-    assert "None: every step" not in told
-
-
-def test_the_page_of_points_speaks_of_no_network(tmp_path):
-    """Question, table, captions and intro of a cell without a network; an infinite share reads as one."""
-    setting = flat.problem(1)
-    holed = [setting.grid.measure(np.where(m.weights < 1e-4, 0.0, m.weights)) for m in flat.contraction(setting)]
-    runs = flat.runs(setting) | {"jko": flat.run(setting, holed, "grid", "jko")}
-    measured = compare(setting, runs, "exact", ("symmetric_kl", "energy_gap"))
-    methods = [verdict.judge_method(measured, runs[label], label, 0.1) for label in ("jko", "langevin")]
-    answer = verdict.judge_cell("points", methods, "exact", 0.1)
-    model = {"parametrization": POINTS["parametrization"], "energy": POINTS["energy"]}
-    for label, kind in (("exact", "prox"), ("jko", "jko_entropic"), ("langevin", "flow")):
-        spec = json.dumps(model | {"method": {"kind": kind}})
-        trajectory.write(
-            runs[label].assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "trajectory" / f"{label}.nc", "trajectory"
-        )
-    spec = json.dumps({"reference": "exact"})
-    trajectory.write(measured.assign_attrs(wgfpipe_spec=spec), tmp_path / "points" / "distances.nc", "distances")
-    (tmp_path / "points" / "figures").mkdir()
-    for name in (*catalogue.figures_of(outputs=False), "flow"):
-        (tmp_path / "points" / "figures" / f"{name}.{'gif' if name == 'flow' else 'svg'}").write_bytes(b"<svg/>")
-    pd.DataFrame(table({"points": (measured, runs)}, [answer])).to_csv(tmp_path / "summary.csv", index=False)
-    (tmp_path / "verdict.json").write_text(json.dumps({"cells": [answer]}, allow_nan=False), encoding="utf-8")
-    paths = {"csv": str(tmp_path / "summary.csv"), "verdict": str(tmp_path / "verdict.json")}
-    page = Page(report.render({"cells": {"points": {}}, "sweeps": {}}, paths, {"points": str(tmp_path / "points")}, {}))
-    told = " ".join(" ".join(page.text).split())
-    assert told.startswith("Does each scheme follow the gradient flow of the quadratic potential and the mean Huber loss in ")
-    assert "∞" in told
-    assert methods[0]["sentence"] == "jko does not follow: infinitely far apart in symmetric KL (cell by cell)"
-    assert len(page.loaded) == len(catalogue.figures_of(outputs=False)) + 1
-    told = told.replace("fixed sign, theta = (w, b)", "")  # the title of the space, which stands for one without neurons
-    assert not re.search("neuron|network|gradient descent", told)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from wgfpipe.energies.sliced import SlicedDistance
 from wgfpipe.measure import Measure
 from wgfpipe.pipeline import assembly, stages
 from wgfpipe.report import bounds, catalogue, figures
-from wgfpipe.report.scene import Scene, render_figure, styled
+from wgfpipe.report.scene import Scene
+from wgfpipe.report.style import render_figure, styled
 from wgfpipe.results import schema as trajectory
 from wgfpipe.transport.sliced import lines
 

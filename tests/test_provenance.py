@@ -183,7 +183,7 @@ EDITS = {
     "quadratic": (["energies/quadratic.py"], at("Quadratic", "on")),
     "verdict": (["results/verdict.py"], at("judge_cell")),
     "figures": (["report/figures.py"], at("draw_cell")),
-    "report": (["report/page.py"], at("render")),
+    "report": (["report/site.py"], at("write_site")),
     "Measure": (["measure.py"], at("Measure", "of_sign")),
     "trajectory files": (["results/schema.py"], at("write")),
 }

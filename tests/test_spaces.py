@@ -345,7 +345,7 @@ def test_files_of_a_cell_without_data_make_its_problem(tmp_path, sampled):
     stages.grid(specs["grid"], data, grid)
     read = schema.read(data, "data")
     assert dict(read.sizes) == {"sample": 0, "feature": 0}
-    problem = stages._problem(specs["trajectory"]["gd"], data, grid)
+    problem = stages.problem_of(specs["trajectory"]["gd"], data, grid)
     direct = wgfpipe.problem(**{key: CELL[key] for key in ("space", "energy", "grid")}, initial=initial)
     assert problem.energy == direct.energy
     assert problem.law == direct.law == wgfpipe.Gaussian(**initial)

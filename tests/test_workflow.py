@@ -95,7 +95,7 @@ def finished(tmp_path_factory) -> Checkout:
 def test_the_experiment_runs_and_everything_promised_is_there(finished):
     """Report, summary, verdict, and for every cell its files and figures."""
     results = finished.folder / "results"
-    for name in ("report.html", "summary.csv", "summary.nc", "verdict.json"):
+    for name in ("report.html", "report/index.html", "report/cells/base.html", "summary.csv", "summary.nc", "verdict.json"):
         assert (results / name).stat().st_size > 0
     for kind in ("nc", "svg", "png"):
         assert (results / "comparisons" / f"models.{kind}").stat().st_size > 0

@@ -195,7 +195,14 @@ def summary_spec():
 
 def report_spec():
     questions = {name: question.question(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
-    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions}
+    titles = {name: cell.title for name, cell in EXPERIMENT.cells.items() if cell.title}
+    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions, "titles": titles}
+
+
+def parts_of_pages():
+    """What the pages are made of beside code: templates, style, script and references."""
+    package = ROOT / "src" / "wgfpipe" / "report"
+    return sorted(str(path) for folder in ("templates", "assets") for path in (package / folder).iterdir())
 
 
 def distances_by_cell(wildcards):

@@ -30,6 +30,12 @@ rule figures:
             category="{cell}",
             labels={"figure": "certificates"},
         ),
+        descends=report(
+            "results/{cell}/figures/descends.svg",
+            caption="../report/descends.rst",
+            category="{cell}",
+            labels={"figure": "what each scheme descends"},
+        ),
         rate=report(
             "results/{cell}/figures/rate.svg", caption="../report/rate.rst", category="{cell}", labels={"figure": "rate"}
         ),
@@ -40,6 +46,7 @@ rule figures:
             labels={"figure": "held out"},
         ),
         png=expand("results/{{cell}}/figures/{name}.png", name=FIGURES),
+        pdf="results/{cell}/figures/figures.pdf",
         animation=report(
             "results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}
         ),
@@ -130,9 +137,16 @@ rule page:
         figures=figures_of_all_cells(),
         comparisons=comparisons("nc"),
         pictures=comparisons("svg"),
-        template=ROOT / "src" / "wgfpipe" / "report" / "templates" / "report.html.j2",
+        parts=parts_of_pages(),
     output:
-        report("results/report.html", caption="../report/page.rst", category="Summary", labels={"figure": "report"}),
+        page="results/report.html",
+        folder=report(
+            directory("results/report"),
+            htmlindex="index.html",
+            caption="../report/page.rst",
+            category="Summary",
+            labels={"figure": "report"},
+        ),
     log:
         "results/logs/report.log",
     benchmark:

@@ -38,6 +38,9 @@ class VerdictSpec(Section):
 class Cell(Section):
     """One experiment: a network to train, or points of a space to move, and the methods to compare."""
 
+    title: str | None = Field(
+        default=None, min_length=1, max_length=120, description="what the report calls the cell, unless by its name"
+    )
     seed: int = Field(default=0, ge=0, description="source of all randomness")
     data: AnyDataset | None = Field(default=None, description="where the inputs and labels of a network come from")  # pyright: ignore[reportInvalidTypeForm]
     space: AnySpace | None = Field(default=None, description="instead of parametrization, and without data: what a point is")  # pyright: ignore[reportInvalidTypeForm]
@@ -81,11 +84,12 @@ class Cell(Section):
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store.
 
-        It holds ``data`` and ``parametrization``, or ``space``, and ``budget`` where there is one.
+        It holds ``data`` and ``parametrization``, or ``space``, ``budget`` where there is one, and no title, which no result
+        depends on.
         """
         absent = {key for key in ("data", "space", "parametrization", "budget") if getattr(self, key) is None}
         distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
-        return self.model_dump(mode="json", exclude=absent) | {"distances": distances}
+        return self.model_dump(mode="json", exclude=absent | {"title"}) | {"distances": distances}
 
 
 class Sweep(Section):

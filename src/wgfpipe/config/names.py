@@ -9,7 +9,7 @@ from wgfpipe.config.errors import Mistake, mistake
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 """What a cell, a sweep or a label may be called: it becomes a file name."""
 
-RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs")
+RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs", "report")
 """Folders of results/ that are no cells."""
 
 CELL_NAME = rf"(?!(?:{'|'.join(RESERVED)})/){NAME}"

@@ -78,7 +78,9 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
     return made | {
         "trajectory": runs,
         "distances": measured,
-        "figures": points | {key: cell[key] for key in ("reference", "data") if key in cell},
+        "figures": points
+        | {key: cell[key] for key in ("reference", "data") if key in cell}
+        | {"tolerance": cell["verdict"]["tolerance"]},
         "summary": {
             "reference": cell["reference"],
             "tolerance": cell["verdict"]["tolerance"],
@@ -202,6 +204,7 @@ def distances(
     import ot  # noqa: F401 - imported here so that the time it takes does not count as work
 
     from wgfpipe.results.compare import compare
+    from wgfpipe.results.descends import descents
 
     files = {"data": data_path, "grid": grid_path, **{f"trajectory/{label}": path for label, path in trajectories.items()}}
     inputs = {name: _digest(path) for name, path in files.items()}
@@ -211,6 +214,7 @@ def distances(
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
+        made = made.assign(descents(problem, loaded).data_vars)
     trajectory.write(stamped(made, spec, code or code_of("distances", spec), inputs), out, "distances")
 
 
@@ -232,7 +236,7 @@ def figures(
     with work():
         space = _space(spec)
         as_signed = space.as_signed if isinstance(space, Parametrization) and space.two_layer else None
-        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"))
+        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"), spec["tolerance"])
 
 
 def comparison(
@@ -248,7 +252,7 @@ def comparison(
     ``data``, ``grid`` and ``trajectory``; ``out`` names the files ``netcdf``, ``svg`` and ``png``.
     """
     from wgfpipe.report.pictures import draw_side_by_side
-    from wgfpipe.report.scene import render_figure, styled
+    from wgfpipe.report.style import render_figure, styled
     from wgfpipe.results.across_cells import compare_functions
 
     members, inputs = {}, {}
@@ -345,17 +349,15 @@ def report(
     comparisons: Mapping[str, str],
     out: str,
 ) -> None:
-    """Write the self-contained page.
+    """Write the report: the page ``out``, and beside it the folder of pages that it opens.
 
     ``summary_paths`` names the files of the summary, ``folders`` is cell -> its results folder, and ``comparisons`` is
     comparison -> its NetCDF file, beside which lies its figure.
     """
-    from wgfpipe.report import page
+    from wgfpipe.report.site import write_site
 
     with work():
-        text = page.render(spec, summary_paths, folders, comparisons)
-    with atomic(out) as part:
-        part.write_text(text, encoding="utf-8")
+        write_site(spec, summary_paths, folders, comparisons, Path(out))
 
 
 def problem_of(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:

@@ -23,7 +23,7 @@ class Entry:
     why_outputs : str
         Why it needs points with outputs; empty if it does not.
     variable : str
-        What trajectories must say for it; empty for what all of them say.
+        What trajectories or distances must say for it; empty for what all of them say.
     why_variable : str
         Why there is no such figure where they do not.
     """
@@ -84,6 +84,14 @@ CATALOGUE: dict[str, Entry] = {
         "What the solvers say of every step, a panel each kind of certificate; exact zeros stand on a level of their own. "
         "Methods without an equation to solve have none. "
         "Steps whose status is not ok are marked at the bottom.",
+    ),
+    "descends": Entry(
+        "What each scheme descends",
+        "Least squares of how the saved measures moved. Left: the clock, 1 for the flow of F. Middle: the diffusion, with "
+        "theory's value as a stroke. Bars are two standard errors. Right: the share of the motion that no flow of F and an "
+        "entropy explains: of steps too long for it, of another metric, or of a lattice that holds masses.",
+        variable="clock",
+        why_variable="no clocks were measured here",
     ),
     "rate": Entry(
         "Rate",

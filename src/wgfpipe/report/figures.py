@@ -23,6 +23,7 @@ from wgfpipe.report.animation import animate
 from wgfpipe.report.bounds import draw_held_out, draw_rate
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.certificates import draw_certificates
+from wgfpipe.report.descends import draw_descents
 from wgfpipe.report.pictures import draw_measures
 from wgfpipe.report.scene import Scene
 from wgfpipe.report.style import (
@@ -189,6 +190,7 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "measures": draw_measures,
     "fit": draw_fit,
     "certificates": draw_certificates,
+    "descends": lambda scene: draw_descents(scene.distances, {label: scene.looks[label] for label in scene.labels}),
     "rate": draw_rate,
     "held_out": draw_held_out,
 }

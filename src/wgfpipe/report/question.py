@@ -73,8 +73,20 @@ def equation(spec: Mapping[str, Any]) -> str:
 
 def space_title(spec: Mapping[str, Any]) -> str:
     """Title of the space."""
-    family = next(family for family in ("space", "parametrization") if family in FAMILIES and spec.get(family) is not None)
+    family = _space_family(spec)
     return class_of(family, spec[family]["kind"]).title
+
+
+def space_name(spec: Mapping[str, Any]) -> str:
+    """Title of the space with its settings, which tell apart spaces of one kind: the metrics of ``sphere``."""
+    section = spec[_space_family(spec)]
+    chosen = {key: value for key, value in section.items() if key != "kind" and value}
+    settings = [f"{key} {value['kind'] if isinstance(value, Mapping) else value}" for key, value in chosen.items()]
+    return ", ".join([space_title(spec), *settings])
+
+
+def _space_family(spec: Mapping[str, Any]) -> str:
+    return next(family for family in ("space", "parametrization") if family in FAMILIES and spec.get(family) is not None)
 
 
 def _terms(spec: Mapping[str, Any]) -> list[type[Any]]:

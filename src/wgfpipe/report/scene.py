@@ -12,10 +12,6 @@ from matplotlib.lines import Line2D
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.style import GREY, MOST_LINES, group_of, grow, legend_below, looks_of, symbol, words
 from wgfpipe.report.style import LINE as LINE_HEIGHT
-from wgfpipe.report.style import ROUNDING as ROUNDING
-from wgfpipe.report.style import SUPERSCRIPTS as SUPERSCRIPTS
-from wgfpipe.report.style import render_figure as render_figure
-from wgfpipe.report.style import styled as styled
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
 from wgfpipe.results.verdict import has_functions
 from wgfpipe.status import Status
@@ -77,8 +73,8 @@ class Scene:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Names of what the reference's trajectory says."""
-        return tuple(str(name) for name in self.trajectories[self.reference].variables)
+        """Names of what the reference's trajectory and the distances say."""
+        return tuple(str(name) for said in (self.trajectories[self.reference], self.distances) for name in said.variables)
 
     def has_density(self, label: str) -> bool:
         """Whether a label's measures are masses on a grid of points without outputs, and so a density."""

@@ -1,0 +1,178 @@
+"""Curves of a cell as plain data: what its page draws with plotly.js, and what the alternative texts of figures say.
+
+The script of plotly lies beside the pages once and is loaded by the first page that shows curves. Without scripts, and on
+paper, the figure stands in their place.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from wgfpipe.measure import Array
+from wgfpipe.report.style import looks_of
+from wgfpipe.report.words import counted, number, share
+from wgfpipe.results.schema import REPETITION
+from wgfpipe.results.verdict import facts_of
+
+DIGITS = 6
+"""Significant digits of a number in a page: more than a screen shows."""
+
+SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+    "p": "pentagon",
+}
+STROKES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
+"""Names of markers and lines: matplotlib -> plotly. One that has no like there is a circle, or a solid line."""
+
+
+class Curves(NamedTuple):
+    """Curves of one figure.
+
+    Attributes
+    ----------
+    chart : dict
+        ``time``, ``panels`` (each with ``name``, ``unit``, ``log`` and ``lines``: label -> values), ``looks`` (label -> colour,
+        symbol and dash; the reference has no colour but the page's ink), ``reference``.
+    alt : str
+        What is seen.
+    """
+
+    chart: dict[str, Any]
+    alt: str
+
+
+def script() -> Path:
+    """File of plotly.js in the installed package plotly, which is not imported for it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package has none.
+    """
+    path = Path(str(metadata.distribution("plotly").locate_file("plotly/package_data/plotly.min.js")))
+    if not path.exists():
+        raise FileNotFoundError(f"got the package plotly without {path}, expected its script: install it anew (make env)")
+    return path
+
+
+def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: float) -> Curves:
+    """Distances to the reference over time, as shares of the largest distance that the reference travelled: means over runs.
+
+    Parameters
+    ----------
+    distances : Dataset
+        ``distances.nc`` of a cell.
+    kinds : mapping of str to str
+        Label -> kind of its method, the reference first.
+    tolerance : float
+        Drawn as a line where shares are drawn.
+    """
+    labels = list(kinds)
+    reference, time = labels[0], distances["time"].values
+    facts = facts_of(distances)
+    panels, said = [], []
+    for name in map(str, distances["distance"].values):
+        measured = distances.sel(distance=name)
+        scale = measured["travelled"].max("time")
+        absolute = not bool(np.isfinite(scale).all())
+        scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
+        lines = {label: _mean((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
+        own = {f"{reference} from its start": _mean(measured["travelled"] / scale)}
+        unit = "distance to the reference" if absolute else "share of the distance travelled"
+        panel = _panel(facts[name]["in_words"], unit, own | lines, share=not absolute, log=True)
+        floor = _mean(measured["floor"] / scale)
+        panel |= {"floor": _plain(floor) if np.any(floor > 0) else None, "tolerance": None if absolute else tolerance}
+        panels.append(panel)
+        ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
+        said.append(f"{facts[name]['in_words']}: {', '.join(ends) or 'nothing to compare'}")
+    looks = _looks(kinds) | {f"{reference} from its start": {"color": None, "symbol": "circle", "dash": "solid", "width": 2.4}}
+    alt = f"{counted(len(panels), 'distance')} to {reference} over flow time {_span(time)}. At the end, {'; '.join(said)}."
+    return Curves({"time": _plain(time), "panels": panels, "looks": looks, "reference": reference}, alt)
+
+
+def energy_curves(trajectories: Mapping[str, Path], kinds: Mapping[str, str], outputs: bool) -> Curves:
+    """Energies over time, of the first of several runs, and their differences to the reference's.
+
+    Differences are relative where points have outputs and the energy is a loss, which falls towards zero. Elsewhere energies
+    have no zero, and differences are shares of the energy that the reference released.
+    """
+    labels = list(kinds)
+    runs = {label: first_run(trajectories[label], "time", "energy") for label in labels}
+    energies = {label: run["energy"].values for label, run in runs.items()}
+    time, target = max((run["time"].values for run in runs.values()), key=len), energies[labels[0]]
+    apart = {}
+    for label in labels[1:]:
+        n = min(len(energies[label]), len(target))
+        difference = np.abs(energies[label][:n] - target[:n])
+        with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
+            apart[label] = difference / (np.abs(target[:n]) if outputs else abs(target[0] - target[-1]))
+    said = []
+    for label, energy in energies.items():
+        known = energy[np.isfinite(energy)]
+        said.append(f"{label} {number(known[0])} to {number(known[-1])}" if len(known) else f"{label} has none")
+    panels = [_panel("energy", "energy F", energies, share=False, log=False)]
+    if any(np.isfinite(values).any() for values in apart.values()):
+        unit = "relative difference of energies" if outputs else "difference / energy released"
+        panels.append(_panel(f"difference to {labels[0]}", unit, apart, share=True, log=True))
+    alt = f"Energy over flow time {_span(time)}, from first to last: {', '.join(said)}."
+    return Curves({"time": _plain(time), "panels": panels, "looks": _looks(kinds), "reference": labels[0]}, alt)
+
+
+def first_run(path: Path, *names: str) -> xr.Dataset:
+    """Some variables of a trajectory, of the first of several runs, without its measures; NaN after an early end."""
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return dataset[list(names)].isel({REPETITION: 0}, missing_dims="ignore").load()
+
+
+def as_json(curves: Mapping[str, Curves]) -> str:
+    """Charts of a page by figure, as text that may stand in a script element: nothing in it ends one."""
+    text = json.dumps({name: made.chart for name, made in curves.items()}, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _panel(name: str, unit: str, lines: Mapping[str, Array], share: bool, log: bool) -> dict[str, Any]:
+    drawn = {label: _plain(values) for label, values in lines.items()}
+    return {"name": name, "unit": unit, "share": share, "log": log, "lines": drawn, "floor": None, "tolerance": None}
+
+
+def _looks(kinds: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Looks of labels as in the figures; the reference is in the ink of the page, which may be dark."""
+    looks: dict[str, dict[str, Any]] = {}
+    reference = next(iter(kinds))
+    for label, look in looks_of(kinds, reference).items():
+        symbol, stroke = str(look.get("marker", "o")), str(look.get("linestyle", "-"))
+        hollow = "-open" if look.get("fillstyle") == "none" else ""
+        looks[label] = {
+            "color": None if label == reference else look["color"],
+            "symbol": SYMBOLS.get(symbol, "circle") + hollow,
+            "dash": STROKES.get(stroke, "solid"),
+            "width": look.get("linewidth", 1.6),
+        }
+    return looks
+
+
+def _mean(values: xr.DataArray) -> Array:
+    return (values.mean(REPETITION) if REPETITION in values.dims else values).values
+
+
+def _plain(values: Array) -> list[float | None]:
+    """Numbers for JSON, which has neither NaN nor infinity."""
+    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values]
+
+
+def _span(time: Array) -> str:
+    return f"{time[0]:.4g} to {time[-1]:.4g}" if len(time) else "unknown"
