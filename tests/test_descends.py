@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import wgfpipe
 from wgfpipe.measure import Measure
 from wgfpipe.report.descends import draw_descents
+from wgfpipe.report.style import looks_of
 from wgfpipe.results.descends import descends, descents
 from wgfpipe.results.schema import measure_at, stack
 from wgfpipe.results.sliding import least_dissipation, least_force, sliding_mass
@@ -149,11 +150,11 @@ def test_the_figure_has_every_label_with_a_clock(still):
     methods = {"gd": wgfpipe.GradientDescent(dt=0.05), "langevin": wgfpipe.Langevin(dt=0.05, diffusion=0.02)}
     made = descents(drawn(), {label: wgfpipe.solve(drawn(), method, 1.0, 5) for label, method in methods.items()})
     assert made["theory"].values == pytest.approx([0.0, 0.02])
-    figure = draw_descents(made, "gd")
+    figure = draw_descents(made, looks_of({"gd": "gd", "langevin": "langevin"}, "gd"))
     assert isinstance(figure, Figure)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["gd", "langevin"]
     nothing = descents(still, {"gd": wgfpipe.solve(still, methods["gd"], 1.0, 5)})
-    assert "no scheme" in draw_descents(nothing, "gd").texts[0].get_text()
+    assert "no scheme" in draw_descents(nothing, looks_of({"gd": "gd"}, "gd")).texts[0].get_text()
 
 
 # Sliding

@@ -100,7 +100,7 @@ def test_the_experiment_runs_and_everything_promised_is_there(finished):
     for kind in ("nc", "svg", "png"):
         assert (results / "comparisons" / f"models.{kind}").stat().st_size > 0
     for cell in ("base", "real", "both_layers", "circle", "width-points_per_axis=16"):
-        for name in ("energy", "distances", "measures", "fit", "certificates"):
+        for name in ("energy", "distances", "measures", "fit", "certificates", "descends", "rate", "held_out"):
             assert (results / cell / "figures" / f"{name}.svg").stat().st_size > 0
             assert (results / cell / "figures" / f"{name}.png").stat().st_size > 0
         assert (results / cell / "figures" / "flow.gif").stat().st_size > 0

@@ -34,9 +34,10 @@ def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) 
     for axes, name in ((clock, "clock"), (diffusion, "diffusion")):
         for row, label in enumerate(known):
             one = descents.sel({"label": label})
-            look = {key: value for key, value in looks[label].items() if key in ("color", "marker", "fillstyle")}
+            look: dict[str, Any] = {"marker": "o"}
+            look |= {key: value for key, value in looks[label].items() if key in ("color", "marker", "fillstyle")}
             error = 2.0 * float(one[f"{name}_error"])
-            axes.errorbar(float(one[name]), row, xerr=error, linestyle="none", capsize=2, **({"marker": "o"} | look))
+            axes.errorbar(float(one[name]), row, xerr=error, linestyle="none", capsize=2, **look)
     clock.axvline(1.0, color="black", linewidth=0.8, zorder=0)
     theory = descents["theory"].sel({"label": known}).values
     diffusion.plot(theory, rows, "|", color="black", markersize=9)
