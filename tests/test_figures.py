@@ -16,8 +16,7 @@ from matplotlib.text import Text
 from wgfpipe.config.experiment import load
 from wgfpipe.energies.base import HeldOut
 from wgfpipe.pipeline import stages
-from wgfpipe.report import animation, catalogue, certificates, figures, plane, question, style, sweeps
-from wgfpipe.report import page as report
+from wgfpipe.report import animation, catalogue, certificates, figures, plane, question, style, sweeps, words
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
@@ -129,19 +128,19 @@ def test_bytes_repeat(results, base, tmp_path):
     done = []
     with matplotlib.rc_context({"font.size": 20.0, "lines.linewidth": 5.0}):  # a user's own style must not show
         figures.draw_cell("base", **base, folder=tmp_path, progress=lambda n, in_all: done.append((n, in_all)))
-    assert done[-1] == (8, 8)
+    assert done[-1] == (9, 9)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (results / "base" / "figures" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("draw", [*figures.FIGURES.values(), animation.animate])
 def test_failures_are_named_and_break_nothing(base, draw):
-    with scene_module.styled():
+    with style.styled():
         made = draw(scene_module.Scene(**with_failures(base)))
         if not isinstance(made, Figure):
             return
-        scene_module.render_figure(made, "png", "")
-    if draw is not figures.draw_measures:
+        style.render_figure(made, "png", "")
+    if draw not in (figures.draw_measures, figures.draw_descends):
         told = " ".join(text.get_text() for legend in made.legends for text in legend.get_texts())
         assert "jko (diverged)" in told
         assert "prox (not converged)" in told
@@ -151,10 +150,10 @@ def test_failures_are_named_and_break_nothing(base, draw):
 @pytest.mark.parametrize("draw", [*figures.FIGURES.values(), animation.animate])
 def test_a_reference_without_company_is_drawn(base, draw):
     alone = base | {"distances": base["distances"].sel({"label": ["gd"]}), "trajectories": {"gd": base["trajectories"]["gd"]}}
-    with scene_module.styled():
+    with style.styled():
         made = draw(scene_module.Scene(**alone))
         if isinstance(made, Figure):
-            scene_module.render_figure(made, "svg", "")
+            style.render_figure(made, "svg", "")
 
 
 @pytest.mark.parametrize("n_times", [1, 3])
@@ -163,12 +162,12 @@ def test_a_reference_that_fails_breaks_nothing(base, draw, n_times):
     failed = base["trajectories"]["gd"].isel(time=slice(0, n_times), step=slice(0, 2 * (n_times - 1))).copy(deep=True)
     failed.attrs["status"] = "diverged"
     distances = base["distances"].isel(time=slice(0, n_times))
-    with scene_module.styled():
+    with style.styled():
         made = draw(
             scene_module.Scene(**base | {"distances": distances, "trajectories": base["trajectories"] | {"gd": failed}})
         )
         if isinstance(made, Figure):
-            scene_module.render_figure(made, "svg", "")
+            style.render_figure(made, "svg", "")
 
 
 def test_statuses_are_marked_at_their_steps(base):
@@ -224,7 +223,7 @@ def test_the_label_of_one_row_of_panels_is_whole(base):
     labels = ["a_long_name" if label == "gd" else label for label in base["trajectories"]]
     runs = dict(zip(labels, base["trajectories"].values(), strict=True))
     distances = base["distances"].assign_coords(label=labels).assign_attrs(reference="a_long_name")
-    with scene_module.styled():
+    with style.styled():
         made = figures.draw_distances(scene_module.Scene(**base | {"distances": distances, "trajectories": runs}))
         made.draw_without_rendering()
         boxes = [axes.yaxis.label.get_window_extent() for axes in made.axes]
@@ -278,7 +277,7 @@ def test_no_figure_of_such_a_cell_speaks_of_a_network(points):
     """Axes have the names of the space, and all labels are there, particles and references of any family."""
     scene = scene_module.Scene(**points)
     told = []
-    with scene_module.styled():
+    with style.styled():
         for name in catalogue.figures_of(outputs=False):
             made = figures.FIGURES[name](scene)
             told += [text.get_text() for text in made.findobj(Text)]
@@ -310,9 +309,9 @@ def test_infinite_distances_are_named_and_break_nothing(points):
     for infinitely in (False, True):
         if infinitely:
             distances["travelled"].loc[{"distance": "symmetric_kl"}] = np.inf
-        with scene_module.styled():
+        with style.styled():
             made = figures.draw_distances(scene_module.Scene(**points | {"distances": distances}))
-            scene_module.render_figure(made, "svg", "")
+            style.render_figure(made, "svg", "")
         panel = next(axes for axes in made.axes if axes.get_title().startswith("symmetric KL"))
         assert "infinite: jko from 0.25 to 1" in [text.get_text() for text in panel.texts]
         assert ("not divided" in panel.get_title()) is infinitely
@@ -326,9 +325,9 @@ def test_an_energy_that_is_not_known_is_left_out(points):
             label: run.assign(energy=run["energy"] * np.nan) if label in unknown else run
             for label, run in points["trajectories"].items()
         }
-        with scene_module.styled():
+        with style.styled():
             made = figures.draw_energy(scene_module.Scene(**points | {"trajectories": runs}))
-            scene_module.render_figure(made, "svg", "")
+            style.render_figure(made, "svg", "")
         told = {text.get_text() for text in made.legends[0].get_texts()}
         assert told == {f"{label}: no energy" if label in unknown else label for label in runs}
 
@@ -401,12 +400,12 @@ def test_sweeps_compare_what_differs_in_one_number(settings, groups):
         (0.29, "0.290"),
         (200.0, "200"),
         (1.5e7, "1.50 \N{MULTIPLICATION SIGN} 10⁷"),
-        (None, report.DASH),
-        (np.nan, report.DASH),
+        (None, words.DASH),
+        (np.nan, words.DASH),
     ],
 )
 def test_numbers_read_as_on_paper(value, text):
-    assert report._number(value) == text
+    assert words.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -417,10 +416,10 @@ def test_numbers_read_as_on_paper(value, text):
         (0.00056, "0.056%"),
         (0.0432, "4.3%"),
         (1.404, "140.4%"),
-        (None, report.DASH),
+        (None, words.DASH),
         (np.inf, "∞"),
         ("infinite", "∞"),
     ],
 )
 def test_shares_read_as_percentages(value, text):
-    assert report._share(value) == text
+    assert words.share(value) == text

@@ -13,6 +13,7 @@ from wgfpipe import checkpoint
 from wgfpipe.config.experiment import load
 from wgfpipe.methods import METHODS
 from wgfpipe.pipeline import assembly
+from wgfpipe.pipeline.budget import observed
 from wgfpipe.plugins import class_of
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
@@ -91,6 +92,13 @@ def summary_file():
     return summary_dataset({"a": (measured, runs), "b": (fewer, runs)})
 
 
+def budget_file():
+    """Make the values of a budget: two runs, observed on the data."""
+    runs = {"a/gd": run(PROBLEM, wgfpipe.GradientDescent), "a/jko": run(PROBLEM, wgfpipe.JKOEntropic)}
+    made = observed(runs, PROBLEM.predict)
+    return made.assign_attrs(title="Values for the error budget: outputs", observable="outputs", kinks=1)
+
+
 def comparison_file():
     """Make a comparison of two cells, one of which stopped early."""
     gd = run(PROBLEM, wgfpipe.GradientDescent)
@@ -116,6 +124,7 @@ FILES = {
     "distances": ("distances", distances_file),
     "summary": ("summary", summary_file),
     "comparison": ("comparison", comparison_file),
+    "budget": ("budget", budget_file),
     "grid of a circle and a line": ("grid", lambda: grid_of(cell_of("sphere", "product"))),
     "no grid": ("grid", lambda: grid_of(cell_of(initial={"kind": "gaussian", "sampled": 5, "lifted": True}))),
 }

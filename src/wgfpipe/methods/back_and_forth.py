@@ -37,7 +37,7 @@ class BackAndForth(EvenGridMethod):
     references: ClassVar[tuple[str, ...]] = (
         "Jacobs, Lee and Leger, The Back-and-Forth Method for Wasserstein Gradient Flows, ESAIM: COCV 27 (2021)",
     )
-    example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.05}
+    example: ClassVar[Mapping[str, Any]] = {"tolerance": 0.12}
     contraction_error: ClassVar[float] = 0.2  # measured 0.16 at dt 1: of a residual of 0.4
 
     def solver(self, energy: Pointwise, grid: Grid) -> Solver:

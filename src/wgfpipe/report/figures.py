@@ -184,13 +184,18 @@ def draw_fit(scene: Scene) -> Figure:
     return figure
 
 
+def draw_descends(scene: Scene) -> Figure:
+    """What each scheme descends: its clock, its diffusion, and what neither explains."""
+    return draw_descents(scene.distances, {label: scene.looks[label] for label in scene.labels})
+
+
 FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "energy": draw_energy,
     "distances": draw_distances,
     "measures": draw_measures,
     "fit": draw_fit,
     "certificates": draw_certificates,
-    "descends": lambda scene: draw_descents(scene.distances, {label: scene.looks[label] for label in scene.labels}),
+    "descends": draw_descends,
     "rate": draw_rate,
     "held_out": draw_held_out,
 }
