@@ -438,9 +438,18 @@ def test_one_scale_holds_for_all_bars():
 
 def test_the_budget_that_leaves_most_open_speaks_for_a_cell():
     small = BUDGET | {"uncertainty": 0.001}
-    methods = [{"method": "a", "budget": small}, {"method": "b", "budget": BUDGET}, {"method": "c", "budget": None}, {}]
+    sound = {"status": "ok"}
+    methods = [
+        sound | {"method": "a", "budget": small},
+        sound | {"method": "b", "budget": BUDGET},
+        {"method": "c", "budget": None},
+        {},
+    ]
     assert bars.worst(methods)["method"] == "b"
     assert bars.worst([{"method": "c", "budget": None}, {"method": "d"}]) is None
+    held = {"method": "b", "status": "pinned", "budget": BUDGET}
+    assert bars.worst([methods[0], held])["method"] == "a"
+    assert bars.worst([held]) is held
     assert bars.largest_share(BUDGET) == ("entropy", 0.031)
 
 

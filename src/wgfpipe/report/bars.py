@@ -60,9 +60,13 @@ class Bar(NamedTuple):
 
 
 def worst(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Method of a cell whose budget leaves most open: unexplained share plus uncertainty; None if none has a budget."""
+    """Method of a cell whose budget leaves most open: unexplained share plus uncertainty; None if none has a budget.
+
+    One with numerical trouble, such as masses that a lattice holds, stands for a cell only where all have it.
+    """
     budgeted = [method for method in methods if method.get("budget")]
-    return max(budgeted, key=lambda method: open_share(method["budget"]), default=None)
+    sound = [method for method in budgeted if method["status"] == "ok"]
+    return max(sound or budgeted, key=lambda method: open_share(method["budget"]), default=None)
 
 
 def open_share(budget: Mapping[str, Any]) -> float:

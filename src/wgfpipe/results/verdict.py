@@ -219,8 +219,7 @@ def judge_cell(
     known = methods[0]["reference"] if methods else {"status": "ok", "moves": True, **_flow_of({})}
     network = known.get("functions", True)  # the reference is gradient descent, and the flow of measures is asked about
     flows = [m for m in methods if not network or m["family"] == "Wasserstein gradient flow"]
-    asked = [m for m in flows if _same_flow(m, known)]
-    sound = [m for m in asked if m["status"] == "ok" and m["verdict"] != NO_ANSWER]
+    sound = [m for m in flows if has_say(m, known)]
     answers = (FOLLOWS, FUNCTION_ONLY, DOES_NOT_FOLLOW)
     labels = {answer: [m["method"] for m in sound if m["verdict"] == answer] for answer in (*answers, NOT_RESOLVED, UNDECIDED)}
     deciding = [m for m in sound if m["verdict"] in answers]
@@ -244,7 +243,18 @@ def judge_cell(
         silent.setdefault(reason, []).append(method["method"])
     unsplit = [m["method"] for m in sound if m["verdict"] == FOLLOWS and m["budget"] is None]
     alone = [m["method"] for m in deciding] if network and not any(m["transports"] for m in deciding) else []
-    sentence = sentences.of_cell(cell, verdict, reference, tolerance, known, bool(asked), labels, unsplit, alone, silent)
+    sentence = sentences.of_cell(
+        cell,
+        verdict,
+        reference,
+        tolerance,
+        known,
+        any(not _other_flow(m, known) for m in flows),
+        labels,
+        unsplit,
+        alone,
+        silent,
+    )
     if reference_has_caveat:
         sentence += sentences.caveat_of(reference)
     return {
@@ -311,8 +321,9 @@ def _reference(distances: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _same_flow(method: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
-    return _other_flow(method, reference) == ""
+def has_say(method: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+    """Whether the verdict on a method counts: it was sound, and solves what the reference solves."""
+    return method["status"] == "ok" and method["verdict"] != NO_ANSWER and _other_flow(method, reference) == ""
 
 
 def _other_flow(method: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
