@@ -10,7 +10,7 @@ from wgfpipe.methods.grid_steps import kernel_of
 
 @pytest.mark.parametrize("role", ["subject", "baseline"])
 def bench_matched_step(measured, role):
-    """A step takes one application; the energy's logarithms cost most of the rest, and a fifth of one is a pass of sums."""
+    """A step takes one application; the energy's logarithms cost most of the rest."""
     problem = wgfpipe.problem(
         space="plane",
         energy=[
