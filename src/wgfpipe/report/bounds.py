@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -20,19 +21,25 @@ SHAPE = {"height": 1.9, "gaps": (0.75, 0.55), "margins": (0.68, 0.13, 0.28, 0.4)
 """Of a row of two panels."""
 
 
+def _beside_energy(scene: Scene, name: str) -> tuple[Figure, Axes, Axes, list[str]]:
+    """Energies on the left and another variable of the trajectories on the right: figure, panels, and who has it."""
+    figure, [[left, right]] = panels(1, 2, **SHAPE)
+    told = [label for label in scene.shown if name in scene.trajectories[label]]
+    for label in told:
+        run = scene.trajectories[label]
+        n = min(run.sizes["time"], len(scene.time))
+        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
+        draw_line(right, scene.time[:n], run[name].values[:n], scene.looks[label], label)
+    return figure, left, right, told
+
+
 def draw_rate(scene: Scene) -> Figure:
     """Energy over time below the bound ``1 / (1 / F(0) + 4 t / C)`` of the reference, and the Lojasiewicz ratio, at most 1.
 
     C is the largest S^2 at the saved times until t. The bound is one of the flow in W2: other references have none.
     """
-    figure, [[left, right]] = panels(1, 2, **SHAPE)
-    told = [label for label in scene.shown if "lojasiewicz_ratio" in scene.trajectories[label]]
+    figure, left, right, told = _beside_energy(scene, "lojasiewicz_ratio")
     extra: list[Artist] = []
-    for label in told:
-        run = scene.trajectories[label]
-        n = min(run.sizes["time"], len(scene.time))
-        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
-        draw_line(right, scene.time[:n], run["lojasiewicz_ratio"].values[:n], scene.looks[label], label)
     bound = bound_of(scene)
     if bound is not None:
         left.plot(scene.time, bound, zorder=1, **BOUND)
@@ -62,14 +69,8 @@ def bound_of(scene: Scene) -> Array | None:
 
 def draw_held_out(scene: Scene) -> Figure:
     """Energy on the data, or to the target, and on what is held out of them, with the floor of the latter."""
-    figure, [[left, right]] = panels(1, 2, **SHAPE)
-    told = [label for label in scene.shown if "held_out_energy" in scene.trajectories[label]]
+    figure, left, right, told = _beside_energy(scene, "held_out_energy")
     extra: list[Artist] = []
-    for label in told:
-        run = scene.trajectories[label]
-        n = min(run.sizes["time"], len(scene.time))
-        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
-        draw_line(right, scene.time[:n], run["held_out_energy"].values[:n], scene.looks[label], label)
     floors = {float(scene.trajectories[label]["held_out_floor"]) for label in told}
     for floor in sorted(floor for floor in floors if math.isfinite(floor) and floor > 0.0):
         for axes in (left, right):
