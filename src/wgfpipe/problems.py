@@ -12,7 +12,8 @@ import numpy as np
 
 from wgfpipe.coupling import Coupling, entropy
 from wgfpipe.energies.base import Energy
-from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Outputs, Potential
+from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Potential
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.convolution import Convolution
 from wgfpipe.grid.grid import Grid

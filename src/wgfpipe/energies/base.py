@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from wgfpipe import declared
-from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.energies.functional import Functional, Network
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array
 from wgfpipe.section import PlugIn

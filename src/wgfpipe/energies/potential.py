@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.energies.functional import Functional, Network
 from wgfpipe.energies.functional import Potential as BoundPotential
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.energies.shaped import Shaped
 from wgfpipe.energies.shapes import AnyShape
 from wgfpipe.losses import Squared

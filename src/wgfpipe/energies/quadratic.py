@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from wgfpipe.energies.base import Energy, checked_decay
-from wgfpipe.energies.functional import Functional, Network, Outputs
+from wgfpipe.energies.functional import Functional, Network
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.losses import Squared
 from wgfpipe.measure import Array
 from wgfpipe.spaces.base import Space

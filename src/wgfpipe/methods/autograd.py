@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wgfpipe.energies.functional import Outputs
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array, Sign, power_of_two
 from wgfpipe.problems import Problem

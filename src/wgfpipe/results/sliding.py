@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from wgfpipe.energies.functional import Outputs
+from wgfpipe.energies.outputs import Outputs
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import Parametrization
