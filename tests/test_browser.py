@@ -120,8 +120,8 @@ def test_curves_toggle_zoom_and_change_their_scale(visit):
     chart.locator(".nsewdrag").first.hover()
     opened.wait_for_function("document.querySelector('figure[data-chart=distances] .hoverlayer').textContent.includes('jko: ')")
     figure.get_by_role("button", name="Show the figure").click()
-    assert figure.locator(".paper img").is_visible()
-    assert not chart.is_visible()
+    figure.locator(".paper img").wait_for(state="visible")
+    chart.wait_for(state="hidden")
 
 
 def test_the_animation_waits_plays_stops_and_steps(visit):
@@ -154,13 +154,15 @@ def test_where_motion_is_to_be_reduced_only_the_slider_moves_stills(visit):
 
 def test_without_scripts_and_on_paper_there_are_the_figures(visit):
     opened = visit("report/cells/base.html", java_script_enabled=False)
-    assert opened.locator("figure.curves img").first.is_visible()
-    assert opened.locator("figure.film .sheet img").is_visible()
+    opened.locator("figure.curves img").first.wait_for(state="visible")
+    opened.locator("figure.film .sheet img").wait_for(state="visible")
     printed = visit("report/cells/base.html")
     drawn(printed, "distances")
+    picture = printed.locator("figure.curves img").first
+    assert picture.get_attribute("loading") == "eager"  # paper does not wait for what the screen hid
     printed.emulate_media(media="print")
-    assert printed.locator("figure.curves img").first.is_visible()
-    assert not printed.locator(".chart").first.is_visible()
+    picture.wait_for(state="visible")
+    printed.locator(".chart").first.wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -100,6 +100,7 @@ function curves(figure, chart) {
   tools.append(make("span", {}, "Drag to zoom; hover to read values."));
   log.checked = chart.panels[0].log;
   paper.before(tools, place);
+  paper.querySelector("img").loading = "eager";  // a hidden one would not be there yet when the page goes to paper
   paper.hidden = true;
 
   const draw = async (Plotly) => {
