@@ -15,5 +15,6 @@ rule all:
     default_target: True
     input:
         "results/report.html",
-        figures_of_all_cells(),
+        figures,
+        records,
         comparisons("svg"),

@@ -1,4 +1,5 @@
 # Helpers only. The experiment is validated here, before any job is planned: a ConfigError lists every error and stops.
+import importlib.util
 import json
 import os
 import sys
@@ -8,28 +9,58 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
-sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this checkout, whatever the environment has installed
+RECORDS = Path(".snakemake/wgfpipe")
+PLANNED = os.environ.get("WGFPIPE_PLAN", "") if not workflow.is_main_process else ""  # by the process that started this one
+
+
+def frozen_sources():
+    """Copy the sources, so that what is planned is what jobs run, whatever the environment has installed or who edits them."""
+    source = ROOT / "src" / "wgfpipe" / "pipeline" / "snapshot.py"
+    spec = importlib.util.spec_from_file_location("wgfpipe_snapshot", source)
+    snapshot = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(snapshot)
+    return snapshot.frozen(ROOT / "src", RECORDS / "code")
+
+
+def share_with_jobs(**variables):
+    """Set environment variables of the jobs that this process starts."""
+    os.environ.update({name: str(value) for name, value in variables.items()})
+
+
+if not PLANNED:
+    SOURCES = frozen_sources()
+    sys.path.insert(0, str(SOURCES))
+    share_with_jobs(PYTHONPATH=os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import wgfpipe
-from wgfpipe import config as wgfpipe_config
-from wgfpipe.pipeline import budget as budgets
-from wgfpipe.pipeline import locking, origin, stages, staleness
-from wgfpipe.report import catalogue, question
+from wgfpipe.config.names import CELL_NAME, NAME
+from wgfpipe.digests import digest_of_file
+from wgfpipe.pipeline.plan import PLAN as PLAN_VARIABLE, Plan, record_of
+from wgfpipe.report.catalogue import CATALOGUE
 
-if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
-    raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
-stages.share_with_jobs(ROOT / "src")
-FIGURES = list(catalogue.CATALOGUE)  # files of every cell: the outputs of a rule are the same for all; see the catalogue
+if not PLANNED:
+    from wgfpipe import config as wgfpipe_config
+    from wgfpipe.laws.samples import ROOT as ROOT_VARIABLE
+    from wgfpipe.pipeline import batches, locking, planning, snapshot, staleness
+    from wgfpipe.report.site import CHECKOUT
 
-# Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
-try:
-    EXPERIMENT = wgfpipe_config.load_files(
-        workflow.config_settings.configfiles or [ROOT / "config.yaml"], workflow.config_settings.config
-    )
-except wgfpipe_config.ConfigError as error:
-    raise WorkflowError(str(error))
-
-stages.share_root_with_jobs(EXPERIMENT.root)
+    if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
+        raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
+    # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
+    try:
+        EXPERIMENT = wgfpipe_config.load_files(
+            workflow.config_settings.configfiles or [ROOT / "config.yaml"], workflow.config_settings.config
+        )
+    except wgfpipe_config.ConfigError as error:
+        raise WorkflowError(str(error))
+    SECONDS = batches.seconds_of(Path("results/benchmarks"), EXPERIMENT.trained)
+    SHARED = batches.shares(EXPERIMENT, batches.read_shares(RECORDS / "batches.json"), SECONDS)
+    PLAN = planning.plan_of(EXPERIMENT, Path("results"), SHARED)
+    share_with_jobs(**{ROOT_VARIABLE: EXPERIMENT.root.absolute(), CHECKOUT: ROOT.absolute()})
+    if not workflow.is_main_process:  # started without the variables of the process that planned
+        share_with_jobs(**{PLAN_VARIABLE: PLAN.save(RECORDS / "plans")})
+else:
+    PLAN = Plan.load(Path(PLANNED))
 
 if not workflow.config_settings.configfiles:
 
@@ -40,23 +71,18 @@ if workflow.is_main_process:
     for note in EXPERIMENT.notes:
         print(f"note: {note}", file=sys.stderr)
 
-SPECS = {name: stages.specs(cell.resolved()) for name, cell in EXPERIMENT.trained.items()}
-HOMES = budgets.homes(EXPERIMENT, SPECS)
-BUDGETS = {name: budgets.budget_spec(EXPERIMENT, SPECS, name) for name in EXPERIMENT.budgets}
-for name, spec in BUDGETS.items():
-    SPECS[name]["budget"] = spec
-    SPECS[name]["summary"] |= budgets.summary_part(EXPERIMENT, spec, name)
-
 
 onstart:
     claim_folder()
+    freeze_plan()
     lift_rate_limit()
 
 
 wildcard_constraints:
-    cell=wgfpipe_config.CELL_NAME,
-    label=wgfpipe_config.NAME,
-    comparison=wgfpipe_config.NAME,
+    batch=NAME,
+    cell=CELL_NAME,
+    label=NAME,
+    comparison=NAME,
 
 
 def claim_folder():
@@ -66,6 +92,14 @@ def claim_folder():
         FOLDER_LOCK = locking.claim(Path(".snakemake/wgfpipe.lock"))
     except BlockingIOError:
         raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
+
+
+def freeze_plan():
+    """Write what jobs make, and remember how sweeps are shared out."""
+    for old in ("code", "plans"):
+        snapshot.forget(RECORDS / old)
+    share_with_jobs(**{PLAN_VARIABLE: PLAN.save(RECORDS / "plans")})
+    batches.write_shares(RECORDS / "batches.json", SHARED)
 
 
 def made_from_files(wildcards):
@@ -82,10 +116,10 @@ def made_from_files(wildcards):
 @cache
 def force_stale():
     """Tell Snakemake once, before it decides which jobs are needed."""
-    memory = staleness.Memory(Path(".snakemake/wgfpipe.files.json"))
-    reasons = staleness.stale(EXPERIMENT, Path("results"), memory)
+    memory = staleness.Memory(RECORDS / "files.json")
+    reasons = staleness.stale(PLAN.files.values(), memory)
     memory.save()
-    workflow.dag.forcefiles.update(map(str, reasons))
+    workflow.dag.forcefiles.update(PLAN.made_by(str(path)) for path in reasons)
     told = [f"{path} is made anew: {reason}" for path, reason in reasons.items() if path.exists()]
     for line in told[:10] + ([f"and {len(told) - 10} more"] if len(told) > 10 else []):
         print(f"note: {line}", file=sys.stderr)
@@ -101,154 +135,78 @@ def lift_rate_limit():
         workflow.scheduler.job_rate_limiter = None
 
 
-def canonical(value):
-    return json.dumps(value, sort_keys=True)
+def planned(path):
+    """A file of the plan."""
+    try:
+        return PLAN.files[path]
+    except KeyError:
+        raise WorkflowError(f"the experiment has no {path}: see `python -m wgfpipe validate` for its cells")
 
 
-def spec_of(stage):
-    """Params function: the part of a cell's spec that a stage depends on."""
+def files_of(pattern):
+    """Input function: the files that a file is made of. A data file's name would be searched for wildcards: its content counts."""
 
     def lookup(wildcards):
-        return canonical(SPECS[wildcards.cell][stage])
+        file = planned(pattern.format(**wildcards))
+        return [str(path) for name, path in {**file.inputs, **file.beside}.items() if name != "source"]
 
     return lookup
 
 
-def code_of(function, stage):
-    """Params function: the fingerprint of the code a stage runs for a cell."""
+def batches_of(pattern):
+    """Input function: the files that a file is made of, those of a batch by its record."""
 
     def lookup(wildcards):
-        return stages.code_of(function, SPECS[wildcards.cell][stage])
+        return list(dict.fromkeys(map(PLAN.made_by, files_of(pattern)(wildcards))))
 
     return lookup
 
 
-def trajectory_spec(wildcards):
-    return canonical(SPECS[wildcards.cell]["trajectory"][wildcards.label])
+def made_as(pattern):
+    """Params function: digest of what making a file depends on, the files aside that it is made of."""
 
+    def lookup(wildcards):
+        file = planned(pattern.format(**wildcards))
+        source = file.inputs.get("source")
+        return file.digest if source is None else f"{file.digest} {digest_of(source)}"
 
-def trajectory_code(wildcards):
-    return stages.code_of("run_method", SPECS[wildcards.cell]["trajectory"][wildcards.label])
-
-
-def source_of(wildcards):
-    """Params function: the file a cell's data are read from, or nothing. An input's name would be searched for wildcards."""
-    source = EXPERIMENT.source(wildcards.cell)
-    return "" if source is None else os.path.relpath(source)
+    return lookup
 
 
 @cache
 def digest_of(source):
-    return origin.digest_of_file(source)
+    """Digest of a data file. Times would not tell of an older file that was put there."""
+    return digest_of_file(source)
 
 
-def source_digest(wildcards):
-    """Params function: the digest of that file. Times would not tell of an older file that was put there."""
-    source = EXPERIMENT.source(wildcards.cell)
-    return "" if source is None else digest_of(source)
+def seconds_of_batch(wildcards):
+    """Priority: the longest first, as far as a run before tells, so that none is left for the end."""
+    if PLANNED:
+        return 0
+    return 1 + round(sum(SECONDS.get(PLAN.files[path].cell, 0) for path in PLAN.jobs[wildcards.batch]))
 
 
-def data_of(wildcards):
-    return f"results/{HOMES[wildcards.cell]['data']}/data.nc"
+def figures(wildcards):
+    """Input function: the figures of all cells that have some, or the records of the batches that make them."""
+    return list(dict.fromkeys(PLAN.made_by(path) for path, file in PLAN.files.items() if file.stage == "figures"))
 
 
-def grid_of(wildcards):
-    return f"results/{HOMES[wildcards.cell]['grid']}/grid.nc"
+def records(wildcards):
+    """Input function: the records of all batches."""
+    return [record_of(name) for name in PLAN.jobs]
 
 
-def labels_of(cell):
-    return list(EXPERIMENT.trained[cell].methods)
+def comparisons(kind):
+    """Input function: the files of all comparisons."""
 
+    def lookup(wildcards):
+        made = [file.path for file in PLAN.files.values() if file.stage == "comparison"]
+        return [str(path.with_suffix(f".{kind}")) for path in made]
 
-def trajectories_of(wildcards):
-    return expand("results/{cell}/trajectory/{label}.nc", cell=wildcards.cell, label=labels_of(wildcards.cell))
-
-
-def runs_of_budget(wildcards):
-    return list(budgets.paths_of(BUDGETS[wildcards.cell], "results").values())
-
-
-def budgets_by_cell(wildcards):
-    return {cell: f"results/{cell}/budget.nc" for cell in BUDGETS}
-
-
-def trajectories_of_all_cells():
-    return [
-        file
-        for cell in EXPERIMENT.cells
-        for file in expand("results/{cell}/trajectory/{label}.nc", cell=cell, label=labels_of(cell))
-    ]
-
-
-def figures_of_all_cells():
-    files = [
-        f"results/{cell}/figures/{name}.svg"
-        for cell in EXPERIMENT.cells
-        for name in catalogue.figures_of_spec(SPECS[cell]["figures"])
-    ]
-    return files + expand("results/{cell}/figures/flow.gif", cell=EXPERIMENT.cells)
-
-
-def summary_spec():
-    return {"cells": {name: SPECS[name]["summary"] for name in EXPERIMENT.cells}, "sweeps": EXPERIMENT.sweeps}
-
-
-def report_spec():
-    questions = {name: question.question(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
-    titles = {name: cell.title for name, cell in EXPERIMENT.cells.items() if cell.title}
-    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions, "titles": titles}
+    return lookup
 
 
 def parts_of_pages():
     """What the pages are made of beside code: templates, style, script and references."""
     package = ROOT / "src" / "wgfpipe" / "report"
     return sorted(str(path) for folder in ("templates", "assets") for path in (package / folder).iterdir())
-
-
-def distances_by_cell(wildcards):
-    return {cell: f"results/{cell}/distances.nc" for cell in EXPERIMENT.cells}
-
-
-def folders_by_cell(wildcards):
-    return {cell: f"results/{cell}" for cell in EXPERIMENT.cells}
-
-
-def trajectories_by_cell(wildcards):
-    return {cell: {label: f"results/{cell}/trajectory/{label}.nc" for label in labels_of(cell)} for cell in EXPERIMENT.cells}
-
-
-def spec_of_comparison(name):
-    comparison = EXPERIMENT.comparisons[name]
-    members = {cell: EXPERIMENT.cells[cell].resolved() for cell in comparison.cells}
-    return stages.comparison_spec(members, list(comparison.distances))
-
-
-def comparison_spec(wildcards):
-    return json.dumps(spec_of_comparison(wildcards.comparison))  # in the order of the config: the first is the measure
-
-
-def comparison_code(wildcards):
-    return stages.code_of("comparison", spec_of_comparison(wildcards.comparison))
-
-
-def comparison_paths(wildcards):
-    return {
-        cell: {
-            "data": f"results/{cell}/data.nc",
-            "grid": f"results/{cell}/grid.nc",
-            "trajectory": f"results/{cell}/trajectory/{EXPERIMENT.cells[cell].reference}.nc",
-        }
-        for cell in EXPERIMENT.comparisons[wildcards.comparison].cells
-    }
-
-
-def comparison_files(wildcards):
-    return [path for paths in comparison_paths(wildcards).values() for path in paths.values()]
-
-
-def comparisons(kind):
-    return expand("results/comparisons/{name}.{kind}", name=EXPERIMENT.comparisons, kind=kind)
-
-
-def comparisons_by_name(wildcards):
-    return {name: f"results/comparisons/{name}.nc" for name in EXPERIMENT.comparisons}

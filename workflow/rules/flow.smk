@@ -1,4 +1,6 @@
-# From a cell's spec to the distances of its trajectories. Data and grids come first, so that the scheduler, which prefers jobs
+# From a cell's spec to the distances of its trajectories, stage by stage; or all of it in one process, as a batch.
+#
+# Data and grids come first, so that the scheduler, which prefers jobs
 # with large inputs, can start the long ones early instead of leaving one for the end.
 
 
@@ -19,17 +21,15 @@ rule data:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=spec_of("data"),
-        code=code_of("data", "data"),
-        source=source_of,
-        digest=source_digest,
+        file="results/{cell}/data.nc",
+        made=made_as("results/{cell}/data.nc"),
     script:
-        "../scripts/data.py"
+        "../scripts/make.py"
 
 
 rule grid:
     input:
-        data=data_of,
+        files_of("results/{cell}/grid.nc"),
     output:
         "results/{cell}/grid.nc",
     log:
@@ -44,16 +44,15 @@ rule grid:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=spec_of("grid"),
-        code=code_of("grid", "grid"),
+        file="results/{cell}/grid.nc",
+        made=made_as("results/{cell}/grid.nc"),
     script:
-        "../scripts/grid.py"
+        "../scripts/make.py"
 
 
 rule trajectory:
     input:
-        data=data_of,
-        grid=grid_of,
+        files_of("results/{cell}/trajectory/{label}.nc"),
     output:
         "results/{cell}/trajectory/{label}.nc",
     log:
@@ -67,18 +66,15 @@ rule trajectory:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=trajectory_spec,
-        code=trajectory_code,
-        checkpoint="results/checkpoints/{cell}/{label}.npz",
+        file="results/{cell}/trajectory/{label}.nc",
+        made=made_as("results/{cell}/trajectory/{label}.nc"),
     script:
-        "../scripts/trajectory.py"
+        "../scripts/make.py"
 
 
 rule distances:
     input:
-        data="results/{cell}/data.nc",
-        grid="results/{cell}/grid.nc",
-        trajectories=trajectories_of,
+        files_of("results/{cell}/distances.nc"),
     output:
         "results/{cell}/distances.nc",
     log:
@@ -92,17 +88,15 @@ rule distances:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=spec_of("distances"),
-        code=code_of("distances", "distances"),
+        file="results/{cell}/distances.nc",
+        made=made_as("results/{cell}/distances.nc"),
     script:
-        "../scripts/distances.py"
+        "../scripts/make.py"
 
 
 rule budget:
     input:
-        data="results/{cell}/data.nc",
-        grid="results/{cell}/grid.nc",
-        trajectories=runs_of_budget,
+        files_of("results/{cell}/budget.nc"),
     output:
         "results/{cell}/budget.nc",
     log:
@@ -116,7 +110,27 @@ rule budget:
         mem_mb=4000,
         runtime=20,
     params:
-        spec=spec_of("budget"),
-        code=code_of("budget", "budget"),
+        file="results/{cell}/budget.nc",
+        made=made_as("results/{cell}/budget.nc"),
     script:
-        "../scripts/budget.py"
+        "../scripts/make.py"
+
+
+rule batch:
+    input:
+        made_from_files,
+    output:
+        "results/batches/{batch}.json",
+    log:
+        "results/logs/batches/{batch}.log",
+    benchmark:
+        "results/benchmarks/batches/{batch}.tsv"
+    priority: seconds_of_batch
+    conda:
+        "../envs/wgfpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    script:
+        "../scripts/batch.py"

@@ -3,11 +3,9 @@
 
 rule figures:
     input:
-        data="results/{cell}/data.nc",
-        grid="results/{cell}/grid.nc",
-        distances="results/{cell}/distances.nc",
-        trajectories=trajectories_of,
+        files_of("results/{cell}/figures/origin.json"),
     output:
+        origin="results/{cell}/figures/origin.json",
         energy=report(
             "results/{cell}/figures/energy.svg", caption="../report/energy.rst", category="{cell}", labels={"figure": "energy"}
         ),
@@ -45,7 +43,7 @@ rule figures:
             category="{cell}",
             labels={"figure": "held out"},
         ),
-        png=expand("results/{{cell}}/figures/{name}.png", name=FIGURES),
+        png=expand("results/{{cell}}/figures/{name}.png", name=CATALOGUE),
         pdf="results/{cell}/figures/figures.pdf",
         animation=report(
             "results/{cell}/figures/flow.gif", caption="../report/flow.rst", category="{cell}", labels={"figure": "animation"}
@@ -61,16 +59,15 @@ rule figures:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=spec_of("figures"),
-        code=code_of("figures", "figures"),
-        folder="results/{cell}/figures",
+        file="results/{cell}/figures/origin.json",
+        made=made_as("results/{cell}/figures/origin.json"),
     script:
-        "../scripts/figures.py"
+        "../scripts/make.py"
 
 
 rule comparison:
     input:
-        files=comparison_files,
+        batches_of("results/comparisons/{comparison}.nc"),
     output:
         netcdf="results/comparisons/{comparison}.nc",
         svg=report(
@@ -91,18 +88,15 @@ rule comparison:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=comparison_spec,
-        code=comparison_code,
-        files=comparison_paths,
+        file="results/comparisons/{comparison}.nc",
+        made=made_as("results/comparisons/{comparison}.nc"),
     script:
-        "../scripts/comparison.py"
+        "../scripts/make.py"
 
 
 rule summary:
     input:
-        distances=expand("results/{cell}/distances.nc", cell=EXPERIMENT.cells),
-        budgets=expand("results/{cell}/budget.nc", cell=BUDGETS),
-        trajectories=trajectories_of_all_cells(),
+        batches_of("results/summary.nc"),
     output:
         csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
         netcdf="results/summary.nc",
@@ -118,13 +112,10 @@ rule summary:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=canonical(summary_spec()),
-        code=stages.code_of("summary", {}),
-        distances=distances_by_cell,
-        trajectories=trajectories_by_cell,
-        budgets=budgets_by_cell,
+        file="results/summary.nc",
+        made=made_as("results/summary.nc"),
     script:
-        "../scripts/summary.py"
+        "../scripts/make.py"
 
 
 rule page:
@@ -132,9 +123,8 @@ rule page:
         csv="results/summary.csv",
         netcdf="results/summary.nc",
         verdict="results/verdict.json",
-        files=expand("results/{cell}/{name}.nc", cell=EXPERIMENT.cells, name=["data", "grid", "distances"]),
-        trajectories=trajectories_of_all_cells(),
-        figures=figures_of_all_cells(),
+        files=batches_of("results/summary.nc"),
+        figures=figures,
         comparisons=comparisons("nc"),
         pictures=comparisons("svg"),
         parts=parts_of_pages(),
@@ -158,9 +148,7 @@ rule page:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=canonical(report_spec()),
-        code=stages.code_of("report", {}),
-        folders=folders_by_cell,
-        comparisons=comparisons_by_name,
+        file="results/report/origin.json",
+        made=made_as("results/report/origin.json"),
     script:
-        "../scripts/report.py"
+        "../scripts/make.py"

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from wgfpipe.config import file as config_file
 from wgfpipe.config import files
 from wgfpipe.config.budget import Budgets, check_budget, refined
 from wgfpipe.config.checks import Steps, check_cell
 from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
-from wgfpipe.config.model import Cell, Comparison
+from wgfpipe.config.model import Batch, Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
-from wgfpipe.config.sweeps import expand, overlaid
+from wgfpipe.config.sweeps import Swept, expand, overlaid
 from wgfpipe.energies.base import Energy
 from wgfpipe.measure import Array
 from wgfpipe.results.across_cells import FUNCTION_DISTANCES, WHY_NO_TRANSPORT
@@ -38,6 +38,12 @@ class Experiment(BaseModel):
     budgets: Budgets = {}
     """Cell -> budgeted method -> hop -> its runs."""
     comparisons: dict[str, Comparison] = {}
+    batch: Batch = "auto"
+    """How many cells of the file a job makes."""
+    batches: dict[str, Batch] = {}
+    """Sweep -> how many of its cells a job makes."""
+    drawn: tuple[str, ...] = ()
+    """Cells with figures and a page: those of the file, and those of sweeps that ask for them."""
     root: Path = Path()
     """Folder that relative paths of data files start from."""
     notes: tuple[str, ...] = ()
@@ -72,8 +78,10 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     mistakes: list[Mistake] = []
     config = plain(config)
     for key in config:
-        if key not in ("defaults", "cells", "sweeps", "comparisons"):
-            mistakes.append(mistake("config", str(key), config[key], "one of the keys defaults, cells, sweeps, comparisons"))
+        if key not in ("defaults", "cells", "sweeps", "comparisons", "batch"):
+            expected = "one of the keys defaults, cells, sweeps, comparisons, batch"
+            mistakes.append(mistake("config", str(key), config[key], expected))
+    batch = _batch(config.get("batch", "auto"), mistakes)
     defaults = _mapping(config.get("defaults"), "defaults", mistakes)
     raw = _mapping(config.get("cells"), "cells", mistakes)
     if not raw and not mistakes:
@@ -82,7 +90,8 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     for name, overrides in raw.items():
         check_name("cell", name, mistakes)
         merged[str(name)] = overlaid(defaults, _mapping(overrides, f"cells.{name}", mistakes))
-    sweeps = expand(_mapping(config.get("sweeps"), "sweeps", mistakes), merged, mistakes)
+    made = expand(_mapping(config.get("sweeps"), "sweeps", mistakes), merged, mistakes)
+    sweeps = {name: sweep.cells for name, sweep in made.items()}
     check_distinct("cell", merged, mistakes)
     cells: dict[str, Cell] = {}
     steps: dict[str, dict[str, Steps]] = {}
@@ -101,9 +110,27 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         refinements=refinements,
         budgets=budgets,
         comparisons=comparisons,
+        batch=batch,
+        batches={name: batch if sweep.batch is None else sweep.batch for name, sweep in made.items()},
+        drawn=_drawn(cells, made),
         root=Path(root),
         notes=notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps),
     )
+
+
+def _drawn(cells: Mapping[str, Cell], made: Mapping[str, Swept]) -> tuple[str, ...]:
+    """Cells with figures, in their order."""
+    undrawn = {cell for sweep in made.values() for cell in sweep.cells if cell not in sweep.drawn}
+    return tuple(cell for cell in cells if cell not in undrawn)
+
+
+def _batch(value: Any, mistakes: list[Mistake]) -> Batch:
+    """Check how many cells a job makes."""
+    try:
+        return TypeAdapter(Batch).validate_python(value, strict=True)
+    except ValidationError:
+        mistakes.append(mistake("config", "batch", value, "auto, none, or a number of cells a job makes in one process"))
+        return "auto"
 
 
 def checked(

@@ -25,6 +25,10 @@ AnyInitial = any_of("initial")
 DistanceName: Any = Literal[tuple(DISTANCES)]
 
 
+Batch = Literal["auto", "none"] | Annotated[int, Field(ge=1)]
+"""How many cells a job makes in one process: a number, as many as pay, or none, and then there is a job for every stage."""
+
+
 class VerdictSpec(Section):
     """When a trajectory counts as following the reference."""
 
@@ -99,6 +103,10 @@ class Sweep(Section):
     over: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1, description="dotted key -> values")
     mode: Literal["product", "zip", "ablation"] = Field(
         "product", description="every combination, values side by side, or one key at a time"
+    )
+    batch: Batch | None = Field(default=None, description="cells a job makes, if not what is said for all cells")
+    figures: Literal["all", "none"] | tuple[str, ...] = Field(
+        default="none", description="cells of the sweep that get figures and a page: all, none but the sweep's own, or a list"
     )
 
 

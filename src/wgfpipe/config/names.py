@@ -1,15 +1,19 @@
-"""What cells, sweeps, comparisons and labels may be called: names become file names."""
+"""What cells, sweeps, comparisons and labels may be called: names become file names.
+
+Every job reads the patterns: what finds mistakes is loaded where it is called.
+"""
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wgfpipe.config.errors import Mistake, mistake
+if TYPE_CHECKING:
+    from wgfpipe.config.errors import Mistake
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 """What a cell, a sweep or a label may be called: it becomes a file name."""
 
-RESERVED = ("benchmarks", "checkpoints", "comparisons", "logs", "report")
+RESERVED = ("batches", "benchmarks", "checkpoints", "comparisons", "logs", "report")
 """Folders of results/ that are no cells."""
 
 CELL_NAME = rf"(?!(?:{'|'.join(RESERVED)})/){NAME}"
@@ -24,8 +28,10 @@ LONGEST_NAME = 200
 """Letters of a name: a file name may have 255 bytes, and ``LABEL.npz.json.PROCESS.part`` is the longest that is made of one."""
 
 
-def check_name(what: str, name: Any, mistakes: list[Mistake], where: str | None = None) -> None:
+def check_name(what: str, name: Any, mistakes: "list[Mistake]", where: str | None = None) -> None:
     """Check what becomes a file name."""
+    from wgfpipe.config.errors import mistake
+
     expected = None
     if not isinstance(name, str):
         expected = "text: put it in quotes"
@@ -39,8 +45,10 @@ def check_name(what: str, name: Any, mistakes: list[Mistake], where: str | None 
         mistakes.append(mistake(where or f"{what} {name!r}", f"the name of a {what}", name, expected))
 
 
-def check_distinct(what: str, names: Iterable[Any], mistakes: list[Mistake], where: str | None = None) -> None:
+def check_distinct(what: str, names: Iterable[Any], mistakes: "list[Mistake]", where: str | None = None) -> None:
     """Check that names differ in more than case, in which some file systems see no difference."""
+    from wgfpipe.config.errors import mistake
+
     first: dict[str, Any] = {}
     for name in names:
         other = first.setdefault(str(name).lower(), name)

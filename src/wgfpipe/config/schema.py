@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from wgfpipe.config.model import Cell, Comparison, Sweep
+from wgfpipe.config.model import Batch, Cell, Comparison, Sweep
 
 
 def json_schema() -> dict[str, Any]:
@@ -36,6 +36,7 @@ def json_schema() -> dict[str, Any]:
             "cells": {"type": "object", "additionalProperties": cell, "minProperties": 1},
             "sweeps": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sweep"}},
             "comparisons": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Comparison"}},
+            "batch": TypeAdapter(Batch).json_schema(),
         },
         "$defs": definitions,
     }

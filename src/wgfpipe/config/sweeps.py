@@ -6,12 +6,12 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from wgfpipe.config.errors import Mistake, mistake, validated
-from wgfpipe.config.model import Sweep
+from wgfpipe.config.model import Batch, Sweep
 from wgfpipe.config.names import LONGEST_NAME, check_name
 
 
@@ -55,9 +55,17 @@ def _are_named(energy: Any) -> bool:
     return any(isinstance(term, Mapping) and "kind" in term for term in energy.values())
 
 
-def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> dict[str, dict[str, dict[str, Any]]]:
+class Swept(NamedTuple):
+    """The cells of a sweep, with the values that were set in each, and how they are made and shown."""
+
+    cells: dict[str, dict[str, Any]]
+    batch: Batch | None
+    drawn: Collection[str]
+
+
+def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> dict[str, Swept]:
     """Add the cells of every sweep to ``cells`` and say which they are."""
-    made: dict[str, dict[str, dict[str, Any]]] = {}
+    made: dict[str, Swept] = {}
     bases = dict(cells)
     for name, raw in sweeps.items():
         where = f"sweep {name!r}"
@@ -81,11 +89,11 @@ def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> d
                 settings = [dict(zip(keys, values, strict=True)) for values in zip(*sweep.over.values(), strict=True)]
             case "ablation":
                 settings = [{key: value} for key in keys for value in sweep.over[key]]
-        made[str(name)] = {}
+        of_sweep: dict[str, dict[str, Any]] = {}
         for setting in settings:
             cell = _cell_name(str(name), setting)
             if cell in cells:
-                other = made[str(name)].get(cell)
+                other = of_sweep.get(cell)
                 whose = "which is in the file" if other is None else f"which is also the name of {other}"
                 mistakes.append(
                     mistake(where, "over", setting, f"settings with names of their own; this would be cell {cell!r}, {whose}")
@@ -94,8 +102,19 @@ def expand(sweeps: Mapping, cells: dict[str, Any], mistakes: list[Mistake]) -> d
             cells[cell] = bases[sweep.base]
             for key, value in setting.items():
                 cells[cell] = overlaid(cells[cell], reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
-            made[str(name)][cell] = {key: _plain(value) for key, value in setting.items()}
+            of_sweep[cell] = {key: _plain(value) for key, value in setting.items()}
+        asked = {"all": tuple(of_sweep), "none": ()}[sweep.figures] if isinstance(sweep.figures, str) else sweep.figures
+        for cell in asked:
+            if cell not in of_sweep:
+                mistakes.append(mistake(where, "figures", cell, f"all, none, or cells of the sweep: {_some(of_sweep)}"))
+        made[str(name)] = Swept(of_sweep, sweep.batch, frozenset(asked))
     return made
+
+
+def _some(names: Collection[str], shown: int = 6) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(itertools.islice(names, shown)) + more
 
 
 def _cell_name(sweep: str, setting: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def logged(log: str) -> Iterator[None]:
-    """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph."""
+def logged(log: str, aloud: bool = True) -> Iterator[None]:
+    """Send a job's output to its log file; a failure is told on the terminal as well, in one paragraph, if ``aloud``."""
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -21,5 +21,7 @@ def logged(log: str) -> Iterator[None]:
             yield
         except BaseException as error:
             traceback.print_exc()
+            if not aloud:
+                raise
             print(f"{type(error).__name__}: {error}\n(the whole story is in {log})", file=sys.__stderr__)
             raise

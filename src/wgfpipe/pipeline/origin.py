@@ -3,7 +3,6 @@
 Snakemake knows that from its own records. Results that were copied without them, or mixed, are judged by what they store.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,11 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from wgfpipe.digests import digest_of_file as digest_of_file
-from wgfpipe.results.schema import as_attributes
+from wgfpipe.digests import digest_of_spec as digest_of_spec
+from wgfpipe.results.schema import as_attributes, atomic
+
+ORIGIN = "origin.json"
+"""File that says of what lies beside it, figures or pages, what NetCDF files say of themselves."""
 
 
 class OriginError(ValueError):
@@ -25,11 +28,6 @@ class Origin(NamedTuple):
     spec: dict[str, Any]
     code: str
     inputs: dict[str, str]
-
-
-def digest_of_spec(spec: Mapping[str, Any]) -> str:
-    """Digest of a spec, or of any other plain data: sixteen hexadecimal digits."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def stamped(dataset: xr.Dataset, spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> xr.Dataset:
@@ -47,19 +45,35 @@ def stored(path: str | Path) -> Origin:
     OriginError
         If the file cannot be read, or is none of the pipeline: empty, cut, foreign.
     """
-    from netCDF4 import Dataset
-
     try:
-        with Dataset(path) as file:
-            texts = {name: str(file.getncattr(f"wgfpipe_{name}")) for name in Origin._fields}
+        texts = _texts(Path(path))
         origin = Origin(json.loads(texts["spec"]), texts["code"], json.loads(texts["inputs"]))
     except (OSError, RuntimeError) as error:  # RuntimeError: what the library says of a broken HDF5 file
         raise OriginError(f"damaged, delete it ({getattr(error, 'strerror', None) or error})") from None
-    except (AttributeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise OriginError("no file of this pipeline, delete it") from None
     if not (isinstance(origin.spec, dict) and isinstance(origin.inputs, dict)):
         raise OriginError("no file of this pipeline, delete it")
     return origin
+
+
+def written_beside(path: str | Path, spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> None:
+    """Write where files come from that cannot say so themselves, into one that lies beside them."""
+    said = {"wgfpipe_spec": json.dumps(spec, sort_keys=True), "wgfpipe_code": code, "wgfpipe_inputs": json.dumps(inputs)}
+    with atomic(path) as part:
+        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """What a file says, as it is written there."""
+    from netCDF4 import Dataset
+
+    names = {name: f"wgfpipe_{name}" for name in Origin._fields}
+    if path.suffix == ".json":
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {name: said[key] for name, key in names.items()}
+    with Dataset(path) as file:
+        return {name: str(file.getncattr(key)) for name, key in names.items()}
 
 
 def objections(path: str | Path, spec_digest: str, inputs: Mapping[str, str]) -> str:

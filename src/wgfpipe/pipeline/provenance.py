@@ -62,7 +62,13 @@ def fingerprint(*entries: tuple[str, str] | type, words: Any = None) -> str:
     KeyError
         If a module of the package has no such definition.
     """
-    pending = [(entry.__module__, entry.__qualname__) if isinstance(entry, type) else entry for entry in entries]
+    names = sorted({(entry.__module__, entry.__qualname__) if isinstance(entry, type) else entry for entry in entries})
+    return _digest(tuple(names), None if words is None else json.dumps(words, sort_keys=True))
+
+
+@cache
+def _digest(entries: tuple[tuple[str, str], ...], words: str | None) -> str:
+    pending = list(entries)
     seen: dict[tuple[str, str], str] = {}
     while pending:
         module, name = pending.pop()
@@ -75,7 +81,7 @@ def fingerprint(*entries: tuple[str, str] | type, words: Any = None) -> str:
     for (module, name), text in sorted(seen.items()):
         digest.update(f"{module}.{name}\n{text}\n".encode())
     if words is not None:
-        digest.update(json.dumps(words, sort_keys=True).encode())
+        digest.update(words.encode())
     for package in NUMERICAL_PACKAGES:
         digest.update(f"{package}=={_version(package)}\n".encode())
     return digest.hexdigest()[:16]

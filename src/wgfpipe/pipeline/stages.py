@@ -14,9 +14,8 @@ from typing import Any
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch otherwise: 1.5 s a job that few need
 
-from wgfpipe.laws.samples import ROOT
 from wgfpipe.pipeline import assembly
-from wgfpipe.pipeline.origin import OriginError, digest_of_spec, objections, stamped
+from wgfpipe.pipeline.origin import ORIGIN, OriginError, digest_of_spec, objections, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
 from wgfpipe.pipeline.progress import Progress
 from wgfpipe.pipeline.provenance import fingerprint
@@ -29,18 +28,6 @@ from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
 from wgfpipe.spaces.base import Parametrization, Space
-
-
-def share_with_jobs(source: Path) -> None:
-    """Let the jobs that this process starts import the package from a checkout, whatever environment they run in."""
-    path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(path)
-
-
-def share_root_with_jobs(root: Path) -> None:
-    """Let the jobs that this process starts find the files that laws of a config name from its folder."""
-    os.environ[ROOT] = str(root.absolute())
-
 
 SPACES = ("space", "parametrization")
 """Sections of which a cell has one: it says what a point is."""
@@ -225,18 +212,26 @@ def figures(
     grid_path: str,
     distances_path: str,
     trajectories: Mapping[str, str],
-    out: str,
+    folder: str,
+    *,
+    code: str | None = None,
 ) -> None:
-    """Draw the figures of a cell into the folder ``out``."""
+    """Draw the figures of a cell into a folder, and write there what they were made of."""
     from wgfpipe.report import figures as draw
+
+    files = {"data": data_path, "grid": grid_path, "distances": distances_path}
+    files |= {f"trajectory/{label}": path for label, path in trajectories.items()}
+    inputs = {name: _digest(path) for name, path in files.items()}
 
     data_set, grid_set = trajectory.read(data_path, "data"), trajectory.read(grid_path, "grid")
     measured = trajectory.read(distances_path, "distances")
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    out = Path(folder)
     with work():
         space = _space(spec)
         as_signed = space.as_signed if isinstance(space, Parametrization) and space.two_layer else None
-        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, Path(out), Progress("figures"), spec["tolerance"])
+        draw.draw_cell(cell, data_set, grid_set, measured, loaded, as_signed, out, Progress("figures"), spec["tolerance"])
+    written_beside(out / ORIGIN, spec, code or code_of("figures", spec), inputs)
 
 
 def comparison(
@@ -348,6 +343,8 @@ def report(
     folders: Mapping[str, str],
     comparisons: Mapping[str, str],
     out: str,
+    *,
+    code: str | None = None,
 ) -> None:
     """Write the report: the page ``out``, and beside it the folder of pages that it opens.
 
@@ -358,6 +355,9 @@ def report(
 
     with work():
         write_site(spec, summary_paths, folders, comparisons, Path(out))
+    inputs = {"summary": _digest(summary_paths["netcdf"])}
+    inputs |= {f"comparisons/{name}": _digest(path) for name, path in comparisons.items()}
+    written_beside(Path(out).with_suffix("") / ORIGIN, spec, code or code_of("report", spec), inputs)
 
 
 def problem_of(spec: Mapping[str, Any], data_path: str, grid_path: str, repetition: int = 0) -> Problem:

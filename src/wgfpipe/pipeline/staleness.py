@@ -1,4 +1,4 @@
-"""Whether results on disk are those of the config, the data and the code: what they store of their origin against today's.
+"""Whether results on disk are those of a plan: what they store of their origin against what it says.
 
 Snakemake plans by its own records, and by times of files. Records may be gone, copies are new, and a file may be deleted that
 nobody asks for by name: so a plan also starts from what files say of themselves. That is remembered for as long as the system
@@ -6,24 +6,16 @@ says that a file was not written, since opening one takes milliseconds.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wgfpipe.config.experiment import Experiment
 from wgfpipe.digests import digest_of_file
-from wgfpipe.pipeline import stages
-from wgfpipe.pipeline.budget import budget_spec, homes, paths_of
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, made_of_others, stored
+from wgfpipe.pipeline.plan import Expected
 
-
-class Expected(NamedTuple):
-    """A NetCDF file that an experiment has: where, by which stage and spec, and of which files."""
-
-    path: Path
-    stage: str
-    spec: Mapping[str, Any]
-    inputs: Mapping[str, Path]
+if TYPE_CHECKING:
+    from wgfpipe.config.experiment import Experiment
 
 
 class Facts(NamedTuple):
@@ -95,59 +87,29 @@ def _facts(path: Path) -> Facts:
     return Facts(digest_of_spec(found.spec), found.code, found.inputs)
 
 
-def expected_files(experiment: Experiment, results: Path) -> Iterator[Expected]:
-    """Every NetCDF file that the cells and comparisons of an experiment have, what a file is made of before it."""
-    parts = {cell: stages.specs(values.resolved()) for cell, values in experiment.trained.items()}
-    at = homes(experiment, parts)
-    for cell, specs in parts.items():
-        folder, source = results / cell, experiment.source(cell)
-        files = {name: results / at[cell][name] / f"{name}.nc" for name in ("data", "grid")}
-        if at[cell]["data"] == cell:
-            yield Expected(files["data"], "data", specs["data"], {} if source is None else {"source": source})
-        if at[cell]["grid"] == cell:
-            yield Expected(files["grid"], "grid", specs["grid"], {})
-        runs = {f"trajectory/{label}": folder / "trajectory" / f"{label}.nc" for label in specs["trajectory"]}
-        for spec, path in zip(specs["trajectory"].values(), runs.values(), strict=True):
-            yield Expected(path, "run_method", spec, files)
-        if cell in experiment.cells:
-            yield Expected(folder / "distances.nc", "distances", specs["distances"], files | runs)
-        if cell in experiment.budgets:
-            spec = budget_spec(experiment, parts, cell)
-            observed = {run: Path(path) for run, path in paths_of(spec, str(results)).items()}
-            yield Expected(folder / "budget.nc", "budget", spec, files | observed)
-    for name, comparison in experiment.comparisons.items():
-        members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
-        inputs = {}
-        for cell, values in members.items():
-            inputs |= {f"{cell}/{part}": results / cell / f"{part}.nc" for part in ("data", "grid")}
-            inputs[f"{cell}/trajectory"] = results / cell / "trajectory" / f"{values['reference']}.nc"
-        spec = stages.comparison_spec(members, list(comparison.distances))
-        yield Expected(results / "comparisons" / f"{name}.nc", "comparison", spec, inputs)
-
-
-def stale(experiment: Experiment, results: Path, memory: Memory | None = None) -> dict[Path, str]:
-    """Expected NetCDF files that are missing, damaged, or made of something else -> what is wrong with them.
+def stale(files: Iterable[Expected], memory: Memory | None = None) -> dict[Path, str]:
+    """Files that are missing, damaged, or made of something else -> what is wrong with them.
 
     Parameters
     ----------
-    experiment : Experiment
-        The validated config.
-    results : Path
-        Folder of the results.
+    files : iterable of Expected
+        Those that an experiment has.
     memory : Memory, optional
         What is known of files already. All are read unless one is given.
     """
     memory = Memory() if memory is None else memory
-    judged = ((file.path, _objection(file, memory)) for file in expected_files(experiment, results))
+    judged = ((file.path, objection(file, memory)) for file in files)
     return {path: reason for path, reason in judged if reason}
 
 
-def stale_files(experiment: Experiment, results: Path) -> list[str]:
+def stale_files(experiment: "Experiment", results: Path) -> list[str]:
     """Say of every file that :func:`stale` finds what is wrong with it, in a line each."""
-    return [f"{path}: {reason}" for path, reason in stale(experiment, results).items()]
+    from wgfpipe.pipeline.planning import expected_files
+
+    return [f"{path}: {reason}" for path, reason in stale(expected_files(experiment, results)).items()]
 
 
-def _objection(file: Expected, memory: Memory) -> str:
+def objection(file: Expected, memory: Memory) -> str:
     """What is wrong with a file, or nothing."""
     if not file.path.exists():
         return "missing"
@@ -158,7 +120,7 @@ def _objection(file: Expected, memory: Memory) -> str:
         return f"made by another config ({_difference(file)} changed)"
     if reason := made_of_others(says.inputs, {name: memory.digest(path) for name, path in file.inputs.items()}):
         return reason
-    if says.code != stages.code_of(file.stage, file.spec):
+    if says.code != file.code:
         return "made by other code or other versions of the numerical packages"
     return ""
 

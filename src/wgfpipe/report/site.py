@@ -11,6 +11,7 @@ Cells are read, written and let go one after the other: memory is that of one ce
 import csv
 import itertools
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
 from wgfpipe.results.schema import atomic
 from wgfpipe.results.verdict import WORDS
+
+CHECKOUT = "WGFPIPE_CHECKOUT"
+"""Environment variable that names the checkout of which a run has a copy."""
 
 ASSETS = Path(__file__).parent / "assets"
 NUMBERS = (
@@ -214,8 +218,8 @@ def _provenance() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Commit of the checkout that the package lies in, marked where files were changed; empty outside of one."""
-    root, git = Path(__file__).parents[3], shutil.which("git")
+    """Commit of the checkout that the package lies in, or is a copy of, marked where files were changed; empty elsewhere."""
+    root, git = Path(os.environ.get(CHECKOUT) or Path(__file__).parents[3]), shutil.which("git")
     if git is None or not (root / ".git").exists():
         return ""
     command = [git, "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

@@ -1,0 +1,162 @@
+"""Which cells a job makes in one process.
+
+Cells that share runs or data, a cell and the refinements of its budget, are made together. A cell of the file is a batch of its
+own. Cells of a sweep are many and often cheap: each is put by a digest of its name into one of ``2^k`` batches, so that a value
+that is added or removed changes the one batch that its cell is in. The number of batches aims at :data:`AIM` seconds of work a
+job, as far as what runs before took is known; it is kept from run to run until the sweep is four times as large or as small.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from wgfpipe.config.names import LONGEST_NAME
+from wgfpipe.results.schema import atomic
+
+if TYPE_CHECKING:
+    from wgfpipe.config.experiment import Experiment
+
+AIM = 60.0
+"""Seconds of work that a job should have: some thirty times what its start costs."""
+
+UNKNOWN = 64
+"""Batches of a sweep of which nothing is known, unless they would have more than :data:`MANY` cells each."""
+
+MANY = 80
+"""Cells of a batch of which nothing is known."""
+
+GROWN = 4
+"""Times a sweep may grow or shrink before its cells are shared out anew."""
+
+
+class Shared(NamedTuple):
+    """Into how many batches how many cells of a sweep were put."""
+
+    batches: int
+    cells: int
+
+
+def batches_of(
+    experiment: "Experiment", homes: Mapping[str, Mapping[str, str]], shared: Mapping[str, Shared]
+) -> dict[str, list[str]]:
+    """Batch -> its cells, in the order of the config. Cells of none are made stage by stage.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    homes : mapping
+        Cell -> where its data and its grid lie.
+    shared : mapping
+        Sweep -> into how many batches, from :func:`shares`.
+    """
+    swept = {cell: sweep for sweep, cells in experiment.sweeps.items() for cell in cells}
+    made: dict[str, list[str]] = {}
+    units = list(_units(experiment, homes))
+    of_file = [unit for unit in units if unit[0] not in swept and unit[0] in experiment.cells]
+    for unit in units:
+        first, name = unit[0], None
+        sweep = swept.get(first)
+        if sweep is not None:
+            if experiment.batches[sweep] != "none":
+                digest = int.from_bytes(hashlib.sha256(first.encode()).digest()[:8])
+                count = shared[sweep].batches
+                name = f"{sweep[: LONGEST_NAME - 20]}-{digest % count + 1}-of-{count}"
+        elif experiment.batch == "auto":
+            name = first
+        elif experiment.batch != "none":
+            name = of_file[of_file.index(unit) // experiment.batch * experiment.batch][0]
+        if name is not None:
+            made.setdefault(name, []).extend(unit)
+    return made
+
+
+def shares(experiment: "Experiment", before: Mapping[str, Shared], seconds: Mapping[str, float]) -> dict[str, Shared]:
+    """Sweep -> into how many batches its cells are put.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    before : mapping
+        What a run before put them into.
+    seconds : mapping
+        Cell -> seconds that its jobs took, where that is known.
+    """
+    made = {}
+    for sweep, cells in experiment.sweeps.items():
+        count, asked = len(cells), experiment.batches[sweep]
+        known = [seconds[cell] for cell in cells if cell in seconds]
+        if isinstance(asked, int):
+            wanted = count / asked
+        elif known:
+            wanted = count * statistics.median(known) / AIM
+        else:
+            wanted = max(min(count, UNKNOWN), count / MANY)
+        kept = before.get(sweep)
+        if asked == "auto" and kept is not None and kept.cells / GROWN < count < kept.cells * GROWN:
+            made[sweep] = kept
+        else:
+            made[sweep] = Shared(2 ** max(0, math.ceil(math.log2(max(wanted, 1)))), count)
+    return made
+
+
+def seconds_of(benchmarks: Path, cells: Iterable[str]) -> dict[str, float]:
+    """Cell -> seconds that its stages took together, of those that have run."""
+    found = {}
+    for cell in cells:
+        if times := [_seconds(path) for path in sorted((benchmarks / cell).rglob("*.tsv"))]:
+            found[cell] = sum(times)
+    return found
+
+
+def _seconds(path: Path) -> float:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return sum(float(row["s"]) for row in csv.DictReader(stream, delimiter="\t"))
+
+
+def _units(experiment: "Experiment", homes: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
+    """Cells that are made together, since one reads what is made for the other; each in the order of the config."""
+    leader = {cell: cell for cell in experiment.trained}
+
+    def find(cell: str) -> str:
+        while leader[cell] != cell:
+            cell = leader[cell]
+        return cell
+
+    order = {cell: k for k, cell in enumerate(experiment.trained)}
+
+    def join(one: str, other: str) -> None:
+        first, second = sorted((find(one), find(other)), key=order.__getitem__)
+        leader[second] = first
+
+    for cell, at in homes.items():
+        for home in at.values():
+            join(cell, home)
+    for cell, methods in experiment.budgets.items():
+        for hops in methods.values():
+            for hop in hops.values():
+                for _, run, beside in hop.levels:
+                    for needed in filter(None, (run, beside)):
+                        join(cell, str(needed).split("/")[0])
+    made: dict[str, list[str]] = {}
+    for cell in experiment.trained:
+        made.setdefault(find(cell), []).append(cell)
+    return list(made.values())
+
+
+def read_shares(path: Path) -> dict[str, Shared]:
+    """What :func:`write_shares` wrote; nothing where no such file can be read: cells are then shared out anew."""
+    try:
+        return {sweep: Shared(*numbers) for sweep, numbers in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write_shares(path: Path, shared: Mapping[str, Shared]) -> None:
+    """Keep into how many batches the cells of sweeps were put, for the next run."""
+    with atomic(path) as part:
+        part.write_text(json.dumps(shared) + "\n", encoding="utf-8")

@@ -1,0 +1,143 @@
+"""What a job does: it makes one file, or those of a batch that are not there yet as they should be.
+
+The files, their bytes and their logs are the same either way. A batch keeps what is current, by what files say of their origin:
+one that was killed goes on where it was, and an edited value makes its own files anew.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wgfpipe.digests import digest_of_file
+from wgfpipe.pipeline import budget, stages
+from wgfpipe.pipeline.logs import logged
+from wgfpipe.pipeline.origin import ORIGIN
+from wgfpipe.pipeline.plan import PLAN, Expected, Plan
+from wgfpipe.pipeline.staleness import Memory, objection
+from wgfpipe.results.schema import atomic
+
+
+class JobError(RuntimeError):
+    """Files of a batch that could not be made."""
+
+
+def make_planned(path: str) -> None:
+    """Make a file of the plan that this run has."""
+    make(Plan.load(Path(os.environ[PLAN])).files[path])
+
+
+def make(file: Expected) -> None:
+    """Make a file by its stage."""
+    spec, code, out, folder = file.spec, file.code, str(file.path), file.path.parent
+    read = {name: str(path) for name, path in {**file.inputs, **file.beside}.items()}
+    match file.stage:
+        case "data":
+            stages.data(spec, out, read.get("source"), code=code)
+        case "grid":
+            stages.grid(spec, read["data"], out, code=code)
+        case "run_method":
+            checkpoint = str(below(file, "checkpoints", ".npz"))
+            stages.run_method(spec, read["data"], read["grid"], out, checkpoint, code=code)
+        case "distances":
+            stages.distances(spec, read["data"], read["grid"], _named(read, "trajectory/"), out, code=code)
+        case "budget":
+            runs = {name: path for name, path in read.items() if "/" in name}
+            budget.budget(spec, read["data"], read["grid"], runs, out, code=code)
+        case "figures":
+            runs = _named(read, "trajectory/")
+            files = read["data"], read["grid"], read["distances"]
+            stages.figures(spec, file.cell, *files, runs, str(folder), code=code)
+        case "comparison":
+            pictures = {kind: str(file.path.with_suffix(f".{kind}")) for kind in ("svg", "png")}
+            stages.comparison(spec, _by_cell(read), {"netcdf": out} | pictures, code=code)
+        case "summary":
+            cells = _by_cell(read)
+            measured = {cell: files.pop("distances") for cell, files in cells.items()}
+            budgets = {cell: files.pop("budget") for cell, files in cells.items() if "budget" in files}
+            runs = {cell: _named(files, "trajectory/") for cell, files in cells.items()}
+            stages.summary(spec, measured, runs, summary_files(folder), budgets, code=code)
+        case "report":
+            results = folder.parent
+            folders = {cell: str(results / cell) for cell in spec["cells"]}
+            page = f"{folder}.html"
+            stages.report(spec, summary_files(results), folders, _named(read, "comparisons/"), page, code=code)
+        case other:
+            raise ValueError(f"got a file of the stage {other!r}, expected one of those that jobs make")
+
+
+def summary_files(results: Path) -> dict[str, str]:
+    """Files of the summary."""
+    names = {"csv": "summary.csv", "netcdf": "summary.nc", "verdict": "verdict.json"}
+    return {kind: str(results / name) for kind, name in names.items()}
+
+
+def make_batch(name: str, out: str) -> None:
+    """Make the files of a batch that are missing or not current, and record what is there then.
+
+    A file that cannot be made costs what is made of it, and nothing else.
+
+    Raises
+    ------
+    JobError
+        At the end, if files could not be made: named, with their logs.
+    """
+    plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
+    failed: dict[Path, str] = {}
+    digests = {}
+    for path in plan.jobs[name]:
+        file = plan.files[path]
+        log = below(file, "logs", ".log")
+        if broken := [of for of in {**file.inputs, **file.beside}.values() if of in failed]:
+            failed[file.path] = f"needs {broken[0]}"
+        elif reason := objection(file, memory):
+            print(f"{path}: {reason}")
+            try:
+                with logged(str(log), aloud=False), timed(below(file, "benchmarks", ".tsv")):
+                    make(file)
+            except Exception as error:
+                failed[file.path] = f"{type(error).__name__}: {error} (the whole story is in {log})"
+                print(f"{path}: {failed[file.path]}")
+                continue
+        digests[path] = digest_of_file(path) if file.path not in failed else ""
+    if failed:
+        told = "\n  ".join(f"{path}: {reason}" for path, reason in failed.items())
+        raise JobError(f"{len(failed)} files of {name} could not be made; all others are there:\n  {told}")
+    with atomic(out) as part:
+        part.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+def below(file: Expected, folder: str, suffix: str) -> Path:
+    """Where what belongs to a file lies: its path, below a folder of the results of another name."""
+    results, *inner = file.path.parts
+    if inner[-1] == ORIGIN:
+        inner.pop()  # it stands for its folder
+    if folder == "checkpoints":
+        inner.remove("trajectory")
+    return Path(results, folder, *inner).with_name(f"{inner[-1].removesuffix('.nc')}{suffix}")
+
+
+@contextlib.contextmanager
+def timed(path: Path) -> Iterator[None]:
+    """Write how long something took, and its processor time, as Snakemake's benchmarks do."""
+    wall, processor = time.perf_counter(), time.process_time()
+    yield
+    path.parent.mkdir(parents=True, exist_ok=True)
+    took = f"{time.perf_counter() - wall:.2f}\t{time.process_time() - processor:.2f}"
+    path.write_text(f"s\tcpu_time\n{took}\n", encoding="utf-8")
+
+
+def _named(read: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Files whose names begin with something, by the rest of their names."""
+    return {name.removeprefix(prefix): path for name, path in read.items() if name.startswith(prefix)}
+
+
+def _by_cell(read: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Cell -> its files by name."""
+    found: dict[str, dict[str, str]] = {}
+    for name, path in read.items():
+        cell, _, part = name.partition("/")
+        found.setdefault(cell, {})[part] = path
+    return found

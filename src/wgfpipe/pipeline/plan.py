@@ -1,0 +1,127 @@
+"""What a run makes: every file with the stage that makes it, its spec, its code and the files it is made of; and the jobs.
+
+A plan is computed once, from the config and the sources, by the process that starts a run. It is then written beside
+Snakemake's records, and jobs read of it what they make. So a job does not load the experiment, which takes seconds where there
+are thousands of cells, and an edit during a run changes the next run and not this one.
+
+A *job* makes the files of one stage of one cell, or, as a *batch*, all files of some cells in one process: an interpreter that
+starts and loads its packages takes two seconds, and many stages take less.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wgfpipe.digests import digest_of_spec
+
+PLAN = "WGFPIPE_PLAN"
+"""Environment variable that names the folder of the plan to the jobs of a run."""
+
+
+class Expected(NamedTuple):
+    """A file that an experiment has: where, by which stage and spec, and of which files.
+
+    ``inputs`` are the files whose content it depends on, by the names under which it stores their digests; ``beside`` are
+    those that the stage reads as well. ``code`` is the fingerprint of what makes it. What is made of many cells has no
+    ``cell``.
+    """
+
+    path: Path
+    stage: str
+    spec: Mapping[str, Any]
+    code: str
+    inputs: Mapping[str, Path]
+    beside: Mapping[str, Path]
+    cell: str
+
+    @property
+    def digest(self) -> str:
+        """What making it depends on, beside the files it is made of."""
+        return f"{digest_of_spec(self.spec)} {self.code}"
+
+
+class Plan:
+    """The files of an experiment, and the batches that make some of them.
+
+    Parameters
+    ----------
+    files : mapping
+        Path -> file, what a file is made of before it.
+    jobs : mapping
+        Batch -> paths of its files, in that order.
+    batch_of : mapping
+        Cell -> its batch, of those that have one.
+    """
+
+    def __init__(self, files: Mapping[str, Expected], jobs: Mapping[str, list[str]], batch_of: Mapping[str, str]) -> None:
+        self.files, self.jobs, self.batch_of = files, jobs, batch_of
+
+    @classmethod
+    def load(cls, folder: Path) -> "Plan":
+        """Read a plan that was saved; its files are read one by one, when asked for."""
+        index = json.loads((folder / "index.json").read_bytes())
+        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"])
+
+    def made_by(self, path: str) -> str:
+        """File by which Snakemake knows that another one is there: the record of its batch, or the file itself."""
+        file = self.files[path]
+        if file.cell in self.batch_of:
+            return record_of(self.batch_of[file.cell])
+        return str(file.path.parent.with_suffix(".html")) if file.stage == "report" else path
+
+    def save(self, folder: Path) -> Path:
+        """Write what jobs read, into a folder that its content names, so that plans of other runs stay.
+
+        Returns
+        -------
+        Path
+            The folder, absolute.
+        """
+        lines, index, at = [], {}, 0
+        for path, file in self.files.items():
+            inputs, beside = ({name: str(of) for name, of in named.items()} for named in (file.inputs, file.beside))
+            line = json.dumps([file.stage, file.spec, file.code, inputs, beside, file.cell]).encode() + b"\n"
+            index[path] = [at, len(line)]
+            lines.append(line)
+            at += len(line)
+        heading = json.dumps({"files": index, "jobs": self.jobs, "batch_of": self.batch_of}).encode()
+        digest = hashlib.sha256(heading)
+        for line in lines:
+            digest.update(line)
+        place = (folder / digest.hexdigest()[:16]).absolute()
+        if not (place / "index.json").exists():
+            place.mkdir(parents=True, exist_ok=True)
+            for name, parts in (("files.jsonl", lines), ("index.json", [heading])):
+                part = place / f"{name}.part"
+                with part.open("wb") as stream:
+                    stream.writelines(parts)
+                part.replace(place / name)
+        return place
+
+
+class _Lines(Mapping[str, Expected]):
+    """Files of a saved plan."""
+
+    def __init__(self, path: Path, index: Mapping[str, list[int]]) -> None:
+        self.path, self.index = path, index
+
+    def __getitem__(self, path: str) -> Expected:
+        at, length = self.index[path]
+        with self.path.open("rb") as stream:
+            stream.seek(at)
+            stage, spec, code, inputs, beside, cell = json.loads(stream.read(length))
+        where = [{name: Path(of) for name, of in named.items()} for named in (inputs, beside)]
+        return Expected(Path(path), stage, spec, code, where[0], where[1], cell)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def record_of(batch: str) -> str:
+    """File that a batch leaves: what it made, and digests of it."""
+    return f"results/batches/{batch}.json"

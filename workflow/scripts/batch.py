@@ -1,0 +1,7 @@
+"""Make all files of some cells in one process."""
+
+from wgfpipe.pipeline.jobs import make_batch
+from wgfpipe.pipeline.logs import logged
+
+with logged(snakemake.log[0]):
+    make_batch(snakemake.wildcards.batch, snakemake.output[0])
