@@ -1,7 +1,7 @@
 # Helpers only. The experiment is validated here, before any job is planned: a ConfigError lists every error and stops.
 import importlib.util
-import json
 import os
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -78,6 +78,10 @@ onstart:
     lift_rate_limit()
 
 
+onerror:
+    report_the_rest()
+
+
 wildcard_constraints:
     batch=NAME,
     cell=CELL_NAME,
@@ -100,6 +104,13 @@ def freeze_plan():
         snapshot.forget(RECORDS / old)
     share_with_jobs(**{PLAN_VARIABLE: PLAN.save(RECORDS / "plans")})
     batches.write_shares(RECORDS / "batches.json", SHARED)
+
+
+def report_the_rest():
+    """Sum up and report what is complete, unless somebody stopped the run and waits for its end."""
+    if PLAN_VARIABLE in os.environ and not workflow.scheduler._user_kill:
+        code = "import sys; from wgfpipe.pipeline.jobs import make_rest; print(make_rest(), file=sys.stderr)"
+        subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL)
 
 
 def made_from_files(wildcards):

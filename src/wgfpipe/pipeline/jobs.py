@@ -109,6 +109,45 @@ def make_batch(name: str, out: str) -> None:
         part.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
 
 
+def make_rest() -> str:
+    """Sum up and report the cells that are complete, where jobs of others failed; the pages name what they lack.
+
+    Their origins say that they are of fewer cells than planned: the next run makes them anew.
+
+    Returns
+    -------
+    str
+        What was made, in a sentence.
+    """
+    plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
+    summary, report = (next(file for file in plan.files.values() if file.stage == stage) for stage in ("summary", "report"))
+    lacking: dict[str, str] = {}
+    for name, path in {**summary.inputs, **summary.beside}.items():
+        file = plan.files[str(path)]
+        if reason := objection(file, memory):
+            lacking.setdefault(name.partition("/")[0], f"{path} is {reason}; its log is {below(file, 'logs', '.log')}")
+    whole = [cell for cell in summary.spec["cells"] if cell not in lacking]
+    if not whole:
+        return "no cell is complete: there is nothing to report"
+    figures = {file.cell: file for file in plan.files.values() if file.stage == "figures"}
+    summed = {
+        "cells": {cell: summary.spec["cells"][cell] for cell in whole},
+        "sweeps": {
+            sweep: {cell: values for cell, values in cells.items() if cell not in lacking}
+            for sweep, cells in summary.spec["sweeps"].items()
+        },
+    }
+    drawn = [cell for cell in report.spec["drawn"] if cell not in lacking and not objection(figures[cell], memory)]
+    inputs, beside = (
+        {name: path for name, path in named.items() if name.partition("/")[0] not in lacking}
+        for named in (summary.inputs, summary.beside)
+    )
+    make(summary._replace(spec=summed, inputs=inputs, beside=beside))
+    made_of = {name: path for name, path in report.inputs.items() if name == "summary" or path.exists()}
+    make(report._replace(spec={**report.spec, **summed, "drawn": drawn, "missing": lacking}, inputs=made_of))
+    return f"the report is of {len(whole)} of {len(whole) + len(lacking)} cells; it names the others"
+
+
 def below(file: Expected, folder: str, suffix: str) -> Path:
     """Where what belongs to a file lies: its path, below a folder of the results of another name."""
     results, *inner = file.path.parts

@@ -107,7 +107,8 @@ def _report_spec(experiment: Experiment, summed: Mapping[str, Any]) -> dict[str,
 
     questions = {name: question(experiment.cells[name].resolved()) for name in experiment.drawn}
     titles = {name: cell.title for name, cell in experiment.cells.items() if cell.title}
-    return {**summed, "notes": list(experiment.notes), "questions": questions, "titles": titles}
+    words = {"notes": list(experiment.notes), "questions": questions, "titles": titles}
+    return {**summed, **words, "drawn": list(experiment.drawn)}
 
 
 def _expected(

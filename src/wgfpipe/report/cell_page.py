@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import yaml
+from netCDF4 import Dataset
 
 from wgfpipe.report import interactive, stills
 from wgfpipe.report.bars import PARTS, bars
@@ -166,8 +167,9 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
 
 def header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Global attributes and sizes of a file, without its data."""
-    with xr.open_dataset(path, engine="netcdf4") as dataset:
-        return dict(dataset.attrs), {str(name): size for name, size in dataset.sizes.items()}
+    with Dataset(path) as file:
+        attributes = {name: file.getncattr(name) for name in file.ncattrs()}
+        return attributes, {name: len(dimension) for name, dimension in file.dimensions.items()}
 
 
 def _variables(path: Path) -> tuple[str, ...]:

@@ -62,7 +62,8 @@ def write_site(
     ----------
     spec : mapping
         ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
-        knowing of the config; ``questions`` and ``titles``: cell -> what it asks and what it is called, where given.
+        knowing of the config; ``questions`` and ``titles``: cell -> what it asks and what it is called, where given;
+        ``drawn``: the cells that have figures and a page, all unless given; ``missing``: cell -> why there is none of it.
     summary_paths : mapping
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
@@ -102,6 +103,8 @@ def _write_pages(
     answers = json.loads(Path(summary_paths["verdict"]).read_text(encoding="utf-8"))["cells"]
     by_name = {answer["cell"]: answer for answer in answers}
     names, templates, provenance = list(by_name), _templates(), _provenance()
+    asked = set(spec.get("drawn", names))
+    drawn = [name for name in names if name in asked]
     swept = {cell: (sweep, values) for sweep, cells in spec["sweeps"].items() for cell, values in cells.items()}
     rows: dict[str, page.Row] = {}
     specs, symbols, swept_rows = {}, {}, []
@@ -117,18 +120,19 @@ def _write_pages(
         rows[name] = page.row_of(answer, cell, sweep, values)
         references = [part for method in cell["methods"] for part in method["references"].split("; ") if part]
         references += [part for part in cell["data_references"].split("; ") if part]
-        k = names.index(name)
-        text = templates.get_template("cell.html.j2").render(
-            cell=cell,
-            row=rows[name],
-            evidence=cell_page.evidence(cell, folder, place),
-            before=names[k - 1] if k > 0 else "",
-            after=names[k + 1] if k + 1 < len(names) else "",
-            references=bibliography.cited(references),
-            provenance=provenance,
-            root="../",
-        )
-        place.write_text(text, encoding="utf-8")
+        if name in asked:
+            k = drawn.index(name)
+            text = templates.get_template("cell.html.j2").render(
+                cell=cell,
+                row=rows[name],
+                evidence=cell_page.evidence(cell, folder, place),
+                before=drawn[k - 1] if k > 0 else "",
+                after=drawn[k + 1] if k + 1 < len(drawn) else "",
+                references=bibliography.cited(references),
+                provenance=provenance,
+                root="../",
+            )
+            place.write_text(text, encoding="utf-8")
         cited |= dict.fromkeys(references)
         specs.setdefault((cell["question"], json.dumps(cell["spec"]["energy"], sort_keys=True)), cell["spec"])
         symbols |= cell["symbols"]
@@ -145,6 +149,8 @@ def _write_pages(
     (made / "assets" / "references.bib").write_text(bibliography.bibtex(citations), encoding="utf-8")
     home = made / "index.html"
     text = templates.get_template("index.html.j2").render(
+        pages=asked,
+        missing=spec.get("missing", {}),
         **page.front([rows[name] for name in names], answers, specs.values()),
         sweeps=_sweeps(spec["sweeps"], names, swept_rows, symbols, made),
         comparisons={name: _comparison(name, Path(path), made) for name, path in comparisons.items()},
