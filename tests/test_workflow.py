@@ -32,8 +32,8 @@ class Checkout:
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
             else:
                 shutil.copy(source, folder / name)
-        text = (ROOT / ".test/config.yaml").read_text(encoding="utf-8")
-        (folder / "config.yaml").write_text(text.replace("path: ../resources/", "path: resources/"), encoding="utf-8")
+        text = (ROOT / ".test/config.yaml").read_text(encoding="utf-8").replace("path: ../resources/", "path: resources/")
+        (folder / "config.yaml").write_text(f"{text}batch: none\n", encoding="utf-8")  # a job for every stage
 
     def environment(self) -> dict[str, str]:
         """Variables with which Python runs the library of the copy, and keeps what it compiled of it."""
@@ -237,16 +237,36 @@ def test_a_plan_starts_from_what_the_files_say(finished):
 
 
 def test_the_same_config_gives_the_same_bytes(finished, tmp_path):
-    """Without a break on one core, and killed and completed on two, in another folder: identical NetCDF files.
+    """Stage by stage on two cores, killed and completed, and cells in one process each: identical NetCDF files.
 
-    After kill -9 there is no lock to remove and nothing half-written that a later run would take for whole.
+    After kill -9 there is no lock to remove and nothing half-written that a later run would take for whole. A method that
+    fails costs what is made of it, and a report that names it stands in the place of the whole one.
     """
     other = Checkout(tmp_path)
-    other.snakemake("--cores", "1", "results/base/distances.nc", "results/real/trajectory/jko.nc")
-    theirs = other.digests()
-    assert len(theirs) > 10
-    ours = finished.digests()
-    assert {name: ours[name] for name in theirs} == theirs
+    other.edit("config.yaml", "batch: none", "batch: auto")
+    other.edit("config.yaml", "figures: all", "figures: none")
+    other.edit(
+        "src/wgfpipe/methods/jko_dykstra.py",
+        "    def step(",
+        "    def step(self, *given):\n        raise MemoryError\n\n    def other(",
+    )
+    done = other.snakemake(check=False)
+    assert done.returncode != 0
+    assert "the report is of 4 of 5 cells; it names the others" in done.stderr
+    page = (tmp_path / "results/report/index.html").read_text()
+    assert "base: results/base/trajectory/dykstra.nc is missing; its log is results/logs/base/trajectory/dykstra.log" in page
+    assert not (tmp_path / "results/base/distances.nc").exists()
+    assert (tmp_path / "results/base/trajectory/jko.nc").exists()
+    other.edit(
+        "src/wgfpipe/methods/jko_dykstra.py",
+        "    def step(self, *given):\n        raise MemoryError\n\n    def other(",
+        "    def step(",
+    )
+    assert other.planned() == ["batch base", "page", "summary"]
+    other.snakemake()
+    assert other.planned() == []
+    theirs, ours = other.digests(), finished.digests()
+    assert theirs == ours
 
 
 def test_a_bad_config_stops_before_any_job_and_writes_nothing(tmp_path):

@@ -122,7 +122,7 @@ def make_rest() -> str:
     plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
     summary, report = (next(file for file in plan.files.values() if file.stage == stage) for stage in ("summary", "report"))
     lacking: dict[str, str] = {}
-    for name, path in {**summary.inputs, **summary.beside}.items():
+    for name, path in {**summary.beside, **summary.inputs}.items():  # first what the others are made of
         file = plan.files[str(path)]
         if reason := objection(file, memory):
             lacking.setdefault(name.partition("/")[0], f"{path} is {reason}; its log is {below(file, 'logs', '.log')}")

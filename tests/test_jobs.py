@@ -1,0 +1,208 @@
+"""Jobs and batches: what is made, kept, made anew, and lost with what fails; how cells are shared out."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wgfpipe.config import ConfigError, load
+from wgfpipe.pipeline import batches, jobs, planning, snapshot, stages
+from wgfpipe.pipeline.plan import PLAN, Plan
+from wgfpipe.pipeline.staleness import stale
+
+CELL = {
+    "data": {"kind": "sinus", "n": 4},
+    "initial": {"kind": "gaussian", "std": 0.5, "sampled": 12},
+    "repetitions": 1,
+    "horizon": 0.25,
+    "save_at": 2,
+    "reference": "gd",
+    "methods": {"gd": {"kind": "gd", "dt": 0.05}, "prox": {"kind": "prox", "dt": 0.125}},
+}
+SWEPT = {"sweeps": {"seeds": {"base": "base", "over": {"seed": [1, 2, 3]}, "batch": 3}}}
+
+
+def planned(config, monkeypatch) -> Plan:
+    """The plan of a config as jobs read it, in the folder that is current."""
+    experiment = load(config, Path())
+    plan = planning.plan_of(experiment, Path("results"), batches.shares(experiment, {}, {}))
+    monkeypatch.setenv(PLAN, str(plan.save(Path("plans"))))
+    return Plan.load(Path(jobs.os.environ[PLAN]))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(folder.rglob("*.nc"))}
+
+
+def test_a_batch_makes_what_single_jobs_make_and_keeps_what_is_current(here, monkeypatch):
+    """The same bytes, logs and timings of every file; nothing is written twice; another step makes its own files anew."""
+    budgeted = CELL | {"budget": {"methods": ["prox"], "hops": ["step"]}}
+    plan = planned({"cells": {"base": budgeted}, **SWEPT}, monkeypatch)
+    assert list(plan.jobs) == ["base", "seeds-1-of-1"]
+    for name in plan.jobs:
+        Path("results/batches").mkdir(parents=True, exist_ok=True)
+        jobs.make_batch(name, f"results/batches/{name}.json")
+    made = written(here / "results")
+    assert stale(file for file in plan.files.values() if file.cell) == {}
+    assert Path("results/logs/base/trajectory/prox.log").read_text().count("work seconds") == 1
+    assert Path("results/benchmarks/base/figures.tsv").exists()
+    assert list(json.loads(Path("results/batches/base.json").read_text())) == plan.jobs["base"]
+    assert not Path("results/seeds-seed=1/figures").exists()
+    assert not list((here / "results").rglob("*.npz*"))
+    jobs.make_batch("base", "results/batches/base.json")
+    assert written(here / "results") == made
+
+    for path, file in plan.files.items():
+        if file.cell and not path.endswith("figures/origin.json"):
+            Path(path).unlink()
+            jobs.make_planned(path)
+    assert {path: content for path, (_, content) in written(here / "results").items()} == {
+        path: content for path, (_, content) in made.items()
+    }
+
+    other = budgeted | {"methods": CELL["methods"] | {"prox": {"kind": "prox", "dt": 0.0625}}}
+    planned({"cells": {"base": other}}, monkeypatch)
+    before = written(here / "results/base")
+    jobs.make_batch("base", "results/batches/base.json")
+    after = written(here / "results/base")
+    changed = {Path(path).name for path in after if after[path][0] != before[path][0]}
+    assert changed == {"prox.nc", "distances.nc", "budget.nc"}
+
+
+def test_what_fails_costs_what_is_made_of_it(here, monkeypatch):
+    """Other files of the batch are made; the error names each with its log; the rest is reported, and says what it lacks."""
+    plan = planned({"cells": {"base": CELL}, **SWEPT}, monkeypatch)
+    run_method = stages.run_method
+
+    def fails(spec, *rest, **named):
+        if spec["seed"] == 2 and spec["label"] == "prox":
+            raise MemoryError("no room")
+        run_method(spec, *rest, **named)
+
+    monkeypatch.setattr(stages, "run_method", fails)
+    Path("results/batches").mkdir(parents=True)
+    jobs.make_batch("base", "results/batches/base.json")
+    with pytest.raises(jobs.JobError) as caught:
+        jobs.make_batch("seeds-1-of-1", "results/batches/seeds-1-of-1.json")
+    told = str(caught.value)
+    assert told.startswith("2 files of seeds-1-of-1 could not be made; all others are there")
+    assert (
+        "seed=2/trajectory/prox.nc: MemoryError: no room (the whole story is in results/logs/seeds-seed=2/trajectory/" in told
+    )
+    assert "seed=2/distances.nc: needs results/seeds-seed=2/trajectory/prox.nc" in told
+    assert not Path("results/batches/seeds-1-of-1.json").exists()
+    assert Path("results/seeds-seed=3/distances.nc").exists()
+    assert jobs.make_rest() == "the report is of 3 of 4 cells; it names the others"
+    page = Path("results/report/index.html").read_text()
+    assert "1 cell is not here, since jobs failed or were stopped." in page
+    assert "seeds-seed=2: results/seeds-seed=2/trajectory/prox.nc is missing" in page
+    assert [answer["cell"] for answer in json.loads(Path("results/verdict.json").read_text())["cells"]] == [
+        *("base", "seeds-seed=1", "seeds-seed=3")
+    ]
+    told = {str(path): reason for path, reason in stale(plan.files.values()).items()}
+    assert told["results/summary.nc"].startswith("made by another config")
+    assert told["results/report/origin.json"].startswith("made by another config")
+    assert not (here / "results/report/cells/seeds-seed=1.html").exists()
+    assert '<a href="cells/base.html">' in page
+    assert "cells/seeds" not in page
+
+
+def test_without_a_complete_cell_there_is_no_report(here, monkeypatch):
+    planned({"cells": {"base": CELL}}, monkeypatch)
+    assert jobs.make_rest() == "no cell is complete: there is nothing to report"
+    assert not Path("results").exists()
+
+
+# How cells are shared out
+
+
+def many(count, **changed):
+    return load(
+        {"cells": {"base": CELL}, "sweeps": {"s": {"base": "base", "over": {"seed": list(range(count))}} | changed}}, Path()
+    )
+
+
+def cells_of(experiment, shared):
+    homes = {cell: {"data": cell, "grid": cell} for cell in experiment.trained}
+    return batches.batches_of(experiment, homes, shared)
+
+
+def test_one_more_value_changes_one_batch_and_no_count():
+    small, large = many(100), many(101)
+    before = batches.shares(small, {}, {})
+    assert before == {"s": (64, 100)}
+    after = batches.shares(large, before, {"s-seed=3": 500.0})
+    assert after == before  # though what is known now would ask for more
+    old, new = cells_of(small, before), cells_of(large, after)
+    assert [name for name in new if new[name] != old.get(name)] == [next(n for n in new if "s-seed=100" in new[n])]
+    assert sorted(cell for cells in new.values() for cell in cells) == sorted(large.cells)
+    assert batches.shares(many(500), before, {}) == {"s": (64, 500)}
+
+
+def test_as_many_cells_are_made_together_as_pay():
+    """By what cells took before, or by the number that is asked for; none asks for a job a stage."""
+    assert batches.shares(many(400), {}, dict.fromkeys(["s-seed=1", "s-seed=2"], 1.5)) == {"s": (16, 400)}  # 600 s of 60 a job
+    assert batches.shares(many(400, batch=100), {}, {}) == {"s": (4, 400)}
+    single = many(5, batch="none")
+    assert cells_of(single, batches.shares(single, {}, {})) == {"base": ["base"]}
+
+
+def test_what_is_shared_out_is_remembered(tmp_path):
+    shared = {"s": batches.Shared(8, 100)}
+    batches.write_shares(tmp_path / "b.json", shared)
+    assert batches.read_shares(tmp_path / "b.json") == shared
+    for damaged in ("", "[1]", '{"s": 3}'):
+        (tmp_path / "b.json").write_text(damaged)
+        assert batches.read_shares(tmp_path / "b.json") == {}
+    assert batches.read_shares(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"batch": 0}, "batch: got 0, expected auto, none, or a number of cells a job makes in one process"),
+        ({"batch": "some"}, "batch: got 'some', expected auto, none"),
+        (
+            {"sweeps": {"s": {"base": "base", "over": {"seed": [1]}, "figures": ["base"]}}},
+            "figures: got 'base', expected all, none",
+        ),
+    ],
+)
+def test_other_batches_and_figures_are_refused(changed, expected):
+    with pytest.raises(ConfigError, match=expected):
+        load({"cells": {"base": CELL}} | changed, Path())
+
+
+# The sources of a run
+
+
+def test_sources_are_frozen_with_what_is_compiled_of_them(tmp_path):
+    """A copy a content; an edit makes another one, which takes compiled kernels of files that are the same."""
+    source, folder = tmp_path / "src", tmp_path / "code"
+    for name, text in (("a.py", "a = 1\n"), ("b.py", "b = 1\n")):
+        (source / "wgfpipe").mkdir(parents=True, exist_ok=True)
+        (source / "wgfpipe" / name).write_text(text)
+    first = snapshot.frozen(source, folder)
+    assert snapshot.frozen(source, folder) == first
+    cache = first / "wgfpipe/__pycache__"
+    cache.mkdir()
+    for name in ("a.f-1.py311.nbi", "a.f-1.py311.1.nbc", "b.f-1.py311.nbi"):
+        (cache / name).write_text("kernel")
+    (source / "wgfpipe/b.py").write_text("b = 22\n")
+    second = snapshot.frozen(source, folder)
+    assert second != first
+    assert (second / "wgfpipe/b.py").read_text() == "b = 22\n"
+    assert (first / "wgfpipe/b.py").read_text() == "b = 1\n"
+    assert sorted(path.name for path in (second / "wgfpipe/__pycache__").iterdir()) == ["a.f-1.py311.1.nbc", "a.f-1.py311.nbi"]
+    for k in range(6):
+        (source / "wgfpipe/b.py").write_text(f"b = {k}00\n")
+        last = snapshot.frozen(source, folder)
+    snapshot.forget(folder)
+    assert last.exists()
+    assert len(list(folder.iterdir())) == snapshot.KEPT
