@@ -313,6 +313,7 @@ def test_a_thousand_cells_fit_on_the_first_page(run):
         .render(
             **page.front(many, copies, [cell["spec"]]),
             **{"sweeps": {}, "comparisons": {}, "notes": (), "troubles": [], "citations": [], "root": ""},
+            **{"pages": {f"cell-{k}" for k in range(1000)}, "missing": {}},
             files={key: "" for key in ("csv", "netcdf", "verdict")},
             provenance={"version": "1", "commit": "", "versions": {}},
         )
@@ -397,7 +398,7 @@ def test_the_pages_of_points_speak_of_no_network(tmp_path):
     (tmp_path / "verdict.json").write_text(json.dumps({"cells": [answer]}, allow_nan=False), encoding="utf-8")
     paths = {"csv": str(tmp_path / "summary.csv"), "netcdf": "", "verdict": str(tmp_path / "verdict.json")}
     folders = {"points": str(tmp_path / "points")}
-    stages.report({"cells": {}, "sweeps": {}}, paths, folders, {}, str(tmp_path / "report.html"))
+    site.write_site({"cells": {}, "sweeps": {}}, paths, folders, {}, tmp_path / "report.html")
     told = [Page(path.read_text(encoding="utf-8")) for path in sorted((tmp_path / "report").rglob("*.html"))]
     own, first = told
     assert "Does each scheme follow the gradient flow of the quadratic potential and the mean Huber loss in " in first.told
