@@ -24,8 +24,8 @@ class Status(enum.Enum):
     )
     ASCENT = "the energy rose in a step: the explicit step is too long for this problem; lower dt."
     NOT_CONVERGED = (
-        "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise "
-        "max_iterations or raise epsilon."
+        "an inner solver stopped at max_iterations above its tolerance, see the stored residual, or a step gains less than "
+        "rounding leaves of the energy; lower dt, raise max_iterations or raise epsilon, or start from larger points."
     )
     MASS = (
         "mass was lost or made: the masses of a sign no longer add up to what they were, so distances mean nothing; raise "
