@@ -89,7 +89,7 @@ def tiny():
 
 @pytest.mark.parametrize("method", [m for m in every_method(0.125) if m.support == "particles"], ids=lambda method: method.kind)
 def test_what_moves_nothing_where_rounding_hides_the_gain_does_not_say_ok(method):
-    """Forces move the neurons of an explicit step by 0.14 of their size: who says ok has moved them by half of that at least."""
+    """Forces move the neurons of an explicit step by 0.14 of their size: who says ok has moved them by half of that."""
     problem = tiny()
     if method.unsupported(problem) is not None:
         return

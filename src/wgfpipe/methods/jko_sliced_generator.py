@@ -33,8 +33,8 @@ from pydantic import Field
 from wgfpipe.measure import Array, Measure, Sign, power_of_two
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.jko_sliced import unsupported_points
-from wgfpipe.methods.sliced import sliced_flow
-from wgfpipe.problems import ROUNDINGS, Problem
+from wgfpipe.methods.sliced import hides_gain, sliced_flow
+from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 from wgfpipe.transport.sliced import SlicedTransport, lines
@@ -111,7 +111,7 @@ class JKOSlicedGenerator(Method):
         strength = problem.functional.diffusion
         parameters, iterations, gain, converged = self._minimize(state.parameters, inputs, problem, objective, 1, strength)
         if converged and parameters is state.parameters:
-            converged = not _hidden(problem, self.measure(problem, state), dt)
+            converged = not hides_gain(problem, self.measure(problem, state), dt, _unit(problem))
         new = GeneratorState(parameters, state.seed)
         after = self.measure(problem, new)
         info = Info(
@@ -291,18 +291,6 @@ def _spread(problem: Problem) -> Array:
     initial = problem.initial
     shares = initial.weights / initial.weights.sum()
     return np.sqrt(shares @ (initial.points - shares @ initial.points) ** 2)
-
-
-def _hidden(problem: Problem, measure: Measure, dt: float) -> bool:
-    """Whether forces would move points by more than rounding and gain less than the rounding of the energy.
-
-    Free points gain ``dt |grad V|^2 / 2`` for a unit of mass, to leading order in dt, and a network gains no more.
-    """
-    force = problem.functional.gradient(measure, measure.points, measure.sign)
-    squared = float(measure.weights @ (force**2).sum(axis=1))
-    rounding = problem.energy_rounding(problem.smooth_energy(measure))
-    drift = dt * math.sqrt(squared / float(measure.weights.sum()))
-    return 0.5 * dt * squared <= rounding and drift > ROUNDINGS * np.finfo(float).eps * _unit(problem)
 
 
 @lru_cache(maxsize=2)
