@@ -39,12 +39,15 @@ class Status(enum.Enum):
     @property
     def code(self) -> int:
         """Position in the order of severity, the value stored in NetCDF flags."""
-        return list(Status).index(self)
+        return CODES[self]
 
     @classmethod
     def worst(cls, *statuses: "Status") -> "Status":
         """Return the most severe of the statuses given, OK if none is."""
         return max(statuses, key=lambda status: status.code, default=cls.OK)
+
+
+CODES = {status: code for code, status in enumerate(Status)}
 
 
 class Info(NamedTuple):
