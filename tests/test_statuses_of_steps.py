@@ -7,6 +7,7 @@ import pytest
 from conftest import balanced, every_method, home, instance, make_problem
 
 import wgfpipe
+from wgfpipe.grid.grid import Grid
 from wgfpipe.methods import METHODS
 from wgfpipe.methods.base import MAX_SAMPLE_BYTES
 
@@ -75,6 +76,46 @@ def test_a_step_that_has_nothing_left_to_gain_has_converged(method):
         assert run.attrs["status"] in ("ok", "not_converged")
     else:
         assert run.attrs["status"] == "ok"
+
+
+def tiny():
+    """Both layers trained from neurons of size 1e-9: forces are of that size, gains of 1e-18 for an energy of 0.4."""
+    problem = make_problem(
+        14, parametrization={"kind": "weight_alpha"}, initial={"kind": "gaussian", "std": 0.5, "sampled": 100}
+    )
+    start = problem.initial
+    return replace(problem, initial=wgfpipe.Measure(1e-9 * start.points, start.weights, start.sign))
+
+
+@pytest.mark.parametrize("method", [m for m in every_method(0.125) if m.support == "particles"], ids=lambda method: method.kind)
+def test_what_moves_nothing_where_rounding_hides_the_gain_does_not_say_ok(method):
+    """Forces move the neurons of an explicit step by 0.14 of their size: who says ok has moved them by half of that."""
+    problem = tiny()
+    if method.unsupported(problem) is not None:
+        return
+    run = wgfpipe.solve(problem, method, 4 * method.dt, 2)
+    first, last = (wgfpipe.results.schema.measure_at(run, k).points for k in (0, -1))
+    assert run.attrs["status"] == "not_converged" or np.abs(last - first).max() > 0.07 * np.abs(first).max()
+    if run.attrs["status"] == "not_converged":
+        assert "rounding" in run.attrs["advice"]
+
+
+def test_the_exact_step_moves_where_rounding_hides_its_gain():
+    """The dual equation is solved to rounding, so neurons are where prox puts them, to the 1e-10 of its tolerance."""
+    problem = tiny()
+    ends = [wgfpipe.solve(problem, cls(dt=0.125), 0.5, 2)["points"].values[-1] for cls in (wgfpipe.JKOLagrangian, wgfpipe.Prox)]
+    near = np.abs(ends[0] - ends[1]).max(axis=1) <= 1e-9 * np.abs(ends[1]).max()
+    assert near.mean() > 0.8  # the rest tunnel, which prox does not
+
+
+@pytest.mark.parametrize("cls", [wgfpipe.JKOExact, wgfpipe.JKOEMD])
+def test_a_grid_step_whose_gain_rounding_hides_says_that_it_lost_its_way(cls):
+    """What stays, since no energy tells the difference, has lost all of its displacement to the lattice."""
+    fine = make_problem(14, parametrization={"kind": "weight_alpha"}, grid={"half_width": 3.0, "points_per_axis": 13})
+    grid = Grid(tuple(tuple(1e-9 * axis for axis in axes) for axes in fine.grid.blocks), fine.grid.signs)
+    start = fine.initial
+    problem = replace(fine, grid=grid, initial=wgfpipe.Measure(1e-9 * start.points, start.weights, start.sign))
+    assert wgfpipe.solve(problem, cls(dt=1.0), 1.0, 2).attrs["status"] == "pinned"
 
 
 @pytest.mark.parametrize("method", [wgfpipe.Langevin(dt=1.0, diffusion=0.01), wgfpipe.GradientDescent(dt=1.0)])

@@ -24,8 +24,8 @@ class Status(enum.Enum):
     )
     ASCENT = "the energy rose in a step: the explicit step is too long for this problem; lower dt."
     NOT_CONVERGED = (
-        "an inner solver stopped at max_iterations above its tolerance, see the stored residual; lower dt, raise "
-        "max_iterations or raise epsilon."
+        "an inner solver stopped at max_iterations above its tolerance, see the stored residual, or a step gains less than "
+        "rounding leaves of the energy; lower dt, raise max_iterations or raise epsilon, or start from larger points."
     )
     MASS = (
         "mass was lost or made: the masses of a sign no longer add up to what they were, so distances mean nothing; raise "
@@ -39,12 +39,15 @@ class Status(enum.Enum):
     @property
     def code(self) -> int:
         """Position in the order of severity, the value stored in NetCDF flags."""
-        return list(Status).index(self)
+        return CODES[self]
 
     @classmethod
     def worst(cls, *statuses: "Status") -> "Status":
         """Return the most severe of the statuses given, OK if none is."""
         return max(statuses, key=lambda status: status.code, default=cls.OK)
+
+
+CODES = {status: code for code, status in enumerate(Status)}
 
 
 class Info(NamedTuple):

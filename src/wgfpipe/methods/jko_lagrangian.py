@@ -10,6 +10,10 @@ dead one within dt V / 2 of its activation line is moved by JKO and never by gra
 tunnelling can be split by the exact step and not by this one: the gap then stays at that neuron's mass times its gain.
 The identity coupling is optimal whatever the gap: every neuron is at the lowest sum of transport and one common potential.
 
+Where a step gains less than the rounding of the energy, as from neurons of size 1e-9 with both layers trained, neither energies
+nor the gap tell a step from staying. Then the answer to the dual equation is taken, and the status is ``ok`` only if that
+equation is solved to the rounding of the outputs: every neuron is where it is best for a slope with all its digits.
+
 Symbols: tau of the paper = 2 dt. Pitfall: with both layers trained the energy falls like the square of a neuron, and a slope of
 the loss with dt max |G| >= 1 over unit w, V = alpha G(w), is answered by no place at all; the solution has none of these, and
 the search for it keeps to slopes that have an answer. Cost a step: 3-8 responses of O(sample x atom). Order 1 in dt.
@@ -24,7 +28,7 @@ from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
-from wgfpipe.problems import Problem
+from wgfpipe.problems import ROUNDINGS, Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES, solve_dual
 from wgfpipe.spaces.base import Geometry, ParticleState
 from wgfpipe.status import Info, Status
@@ -72,7 +76,7 @@ class JKOLagrangian(Method):
         best = _Met(before, 0.0, state.points, state.prediction)  # staying
         bound = -math.inf
 
-        def response(v: Array) -> tuple[Array, None]:
+        def response(v: Array) -> tuple[Array, _Met]:
             nonlocal best, bound
             answer = outputs.global_prox(state.points, sign, v, dt)
             assert answer is not None  # see unsupported
@@ -87,7 +91,7 @@ class JKOLagrangian(Method):
             if met.energy + met.travel < best.energy + best.travel:
                 best = met
             bound = max(bound, float(weights @ minima) - outputs.loss.conjugate(v))  # NaN is not larger
-            return f, None
+            return f, met
 
         solution = solve_dual(
             outputs.loss,
@@ -98,15 +102,20 @@ class JKOLagrangian(Method):
             1e-14 * problem.outputs_size,
             self.max_iterations,
         )
+        rounding, last = problem.energy_rounding(before), solution.payload
+        hidden = before - best.energy - best.travel <= rounding
+        if hidden and last.energy + last.travel <= before + rounding:
+            best = last  # no energy tells it from staying, and it is the answer to the equation
         gap = max(best.energy + best.travel - bound, 0.0)
-        goal = max(self.tolerance * (before - best.energy - best.travel), problem.energy_rounding(before))
+        reached = gap <= max(self.tolerance * (before - best.energy - best.travel), rounding)
+        solved = solution.residual <= ROUNDINGS * np.finfo(float).eps * problem.outputs_size
         info = Info(
             energy=best.energy,
             inner_iterations=solution.iterations,
             residual=gap,
             plan_off_diagonal=0.0,
             transport_cost=best.travel,
-            status=Status.OK if gap <= goal else Status.NOT_CONVERGED,
+            status=Status.OK if reached and (solved or not hidden) else Status.NOT_CONVERGED,
         )
         return ParticleState(best.points, best.outputs), info
 

@@ -33,7 +33,7 @@ from wgfpipe.coupling import Coupling
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.grid import Grid
-from wgfpipe.grid.lattice import by_sign, centre, mass_error
+from wgfpipe.grid.lattice import by_sign, centre
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.grid_steps import AT_REST, EDGE_MASS, PINNED_MOBILITY, kernel_of, numbers_for, unequal_nodes
@@ -159,8 +159,9 @@ class Matched(Method):
         numbers = ARITHMETICS[matching.rank](gibbs)
         weights = _carried(numbers, grid, matching.scaling, matching.smooth, before)
         outputs = coupling.outputs(weights)
+        carried, mass = by_sign(grid, before).sum(axis=1), float(before.sum())
         statuses = {
-            Status.EDGE: grid.boundary @ weights > EDGE_MASS * weights.sum(),
+            Status.EDGE: grid.boundary @ weights > EDGE_MASS * mass,
             Status.PINNED: _pinned(grid, gibbs, before, matching.target),
             Status.NOT_CONVERGED: not matching.residual <= self.tolerance,
         }
@@ -169,7 +170,7 @@ class Matched(Method):
             inner_iterations=sweeps,
             residual=matching.residual,
             kernel_applications=applications + numbers.applications,
-            mass_error=mass_error(grid, before, weights),
+            mass_error=float(np.abs(by_sign(grid, weights).sum(axis=1) - carried).max()) / mass,
             status=Status.worst(*(status for status, found in statuses.items() if found)),
         )
         return MatchedState(weights, outputs - coupling.loss.centre, log_scaling, dt, matching.rank), info
@@ -236,8 +237,9 @@ def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, befor
     """Masses ``a * gibbs(q / gibbs a)``, (atom,): those of each sign add up to what they were, here to the last rounding."""
     image = numbers.product(scaling, numbers.apply(numbers.quotient(numbers.number(before), smooth)))
     weights = by_sign(grid, numbers.narrow(image))
-    goal, found = by_sign(grid, before).sum(axis=1, keepdims=True), weights.sum(axis=1, keepdims=True)
-    weights *= np.divide(goal, found, out=np.ones_like(found), where=goal > 0.0)
+    for row, goal, found in zip(weights, by_sign(grid, before).sum(axis=1), weights.sum(axis=1), strict=True):
+        if goal > 0.0:
+            row *= goal / found
     return weights.ravel()
 
 
