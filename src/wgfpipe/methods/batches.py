@@ -1,11 +1,11 @@
-"""Batches: a step sees N of n data, ``F_B(mu) = mean of the loss over B``, and an epoch of K = ceil(n / N) steps sees all, once.
+"""Batches: a step sees N of n data, ``F_B(mu) = mean of the loss over B``, and an epoch of ceil(n / N) steps sees all, once.
 
-An epoch permutes the data and cuts them into K batches whose sizes differ by one at most. Each batch is a uniform subset, so the
+An epoch permutes the data and cuts them into batches whose sizes differ by one at most. Each batch is a uniform subset, so the
 gradient of F_B has that of F for its mean; so has, weighted by the sizes, the mean over an epoch, and that to rounding. What
 the energy holds beside the loss is there in every step. Which data a step sees follows from a seed and its number alone.
 
-Energies along the steps are F_B after the step; at saved times they are F. A step may raise F and be sound. It may not raise its
-own F_B: then dt is beyond the stability limit 2 / (bend |T_B|), T_B the tangent kernel on the batch, and the status says so.
+Energies along the steps are F_B after the step; at saved times they are F. A step may raise F and be sound. It may not raise
+its own F_B: then dt is beyond the stability limit 2 / (bend |T_B|), T_B the tangent kernel on the batch, as the status says.
 
 Cost a step: that of the method on N data, one more pass forward, and a permutation. Order 1 in dt, in the mean. Pitfalls: at a
 fixed dt the noise of batches leaves an error of order sqrt(dt) in the measure, which falls with N; the loss must be a mean over
@@ -42,7 +42,9 @@ class BatchState(NamedTuple):
 class Batched(Method):
     """A method whose steps see a batch of the data where ``batch`` says so."""
 
-    batch: int | None = Field(default=None, ge=1, description="data that a step sees at most, drawn anew each epoch; all if null")
+    batch: int | None = Field(
+        default=None, ge=1, description="data that a step sees at most, drawn anew each epoch; all if null"
+    )
 
     @property
     def is_random(self) -> bool:

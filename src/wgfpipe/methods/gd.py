@@ -39,9 +39,7 @@ class GradientDescent(Batched):
             return BatchState.start(problem, rng)
         return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
 
-    def step(
-        self, problem: Problem, state: ParticleState | BatchState, dt: float
-    ) -> tuple[ParticleState | BatchState, Info]:
+    def step(self, problem: Problem, state: ParticleState | BatchState, dt: float) -> tuple[ParticleState | BatchState, Info]:
         if isinstance(state, BatchState):
             return step_on_batch(self, problem, state, lambda part, seen: self._explicit(part, seen, dt))
         return self._explicit(problem, state, dt)

@@ -12,8 +12,8 @@ squared loss is 2 F and beta = 2 alpha / n: dt here is half of theirs. ``S^2 = m
 norm of the data seen from the network: |m|^4 / n^2 <= S^2 m' T m / n^2 bounds the rate of the W2 flow from below.
 
 Cost a step: that of gradient descent, the tangent kernel, about 4 (sample^2 x unit x atom) operations, and a Cholesky factor,
-sample^3 / 3; samples are those of the batch where there is one (:mod:`.batches`). Order 1 in dt. Pitfalls: beta of a batch is no
-unbiased estimate of that of all data, as the inverse of the kernel on it is none; samples beyond some thousands do not fit; what the kernel does not see within the ridge
+sample^3 / 3; samples are those of the batch where there is one (:mod:`.batches`). Order 1 in dt. Pitfalls: samples beyond some
+thousands do not fit; beta of a batch is no unbiased estimate of that of all data; what the kernel does not see within the ridge
 is not learnt; a small ridge fits the data, noise included, as fast as everything else, and where few neurons have kinks it
 sends them across these within a step: take a larger ridge, or a shorter dt, where the energy rises.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019, section 4 (negative Sobolev distance); Mroueh, Sercu and Raj, AISTATS
@@ -58,9 +58,7 @@ class NegativeSobolev(Batched):
             return BatchState.start(problem, rng)
         return ParticleState(problem.initial.points, problem.predict(problem.initial))
 
-    def step(
-        self, problem: Problem, state: ParticleState | BatchState, dt: float
-    ) -> tuple[ParticleState | BatchState, Info]:
+    def step(self, problem: Problem, state: ParticleState | BatchState, dt: float) -> tuple[ParticleState | BatchState, Info]:
         if isinstance(state, BatchState):
             return step_on_batch(self, problem, state, lambda part, seen: self._explicit(part, seen, dt))
         return self._explicit(problem, state, dt)

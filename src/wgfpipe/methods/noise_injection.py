@@ -13,9 +13,10 @@ and ``(F - F(next)) / (dt D_beta)``, the c of the criterion, negative where F wo
 With a batch F is the energy on the data of the step, before and after it, also in the criterion and in what is dropped: see
 :mod:`.batches`.
 
-Cost a step: one gradient and one value of the energy, of which a batch needs another; a dropped step adds another of each, which tells noise from a dt that is
-too long. Order 1 in dt as beta goes to 0; at a fixed beta it follows the flow of the gradient averaged over the noise. Pitfall:
-while beta is large against the width of the kernel the gradient is that of a blurred energy, and a constant beta blurs the end.
+Cost a step: one gradient and one value of the energy, of which a batch needs another; a dropped step adds another of each,
+which tells noise from a dt that is too long. Order 1 in dt as beta goes to 0; at a fixed beta it follows the flow of the
+gradient averaged over the noise. Pitfall: while beta is large against the width of the kernel the gradient is that of a blurred
+energy, and a constant beta blurs the end.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019 (their criterion is printed without its minus).
 """
 
