@@ -190,8 +190,8 @@ def test_injected_noise_costs_at_first_and_pays_on_fresh_inputs(teacher):
     As of the full size (experiments/student_teacher.yaml). Measured here: 1.1 to 1.4 times and .66, .84 and .71.
     """
     features, n, dt, horizon = 8, 60, 10.0, 3000.0
-    sections = {"data": {"kind": "student_teacher", "n": n, "features": features, "hidden": 3}}
-    problem = make_problem(**NETWORK | sections, seed=teacher)
+    sections: dict[str, Any] = NETWORK | {"data": {"kind": "student_teacher", "n": n, "features": features, "hidden": 3}}
+    problem = make_problem(**sections, seed=teacher)
     data = wgfpipe.StudentTeacher(n=n, features=features)
     inputs, labels = data.held_out(np.random.default_rng(seed_of(teacher, "data")), 500)
     fresh = Problem(np.column_stack([inputs, np.ones(500)]), labels, problem.parametrization, problem.energy, problem.initial)
@@ -213,7 +213,8 @@ def test_what_has_no_data_has_no_batches(made, student):
     """Energies of points, and those of networks that no label is in; nor are there batches larger than the data."""
     assert made(batch=24).unsupported(student) is None
     assert "there are 24" in made(batch=25).unsupported(student)
-    still = make_problem(**NETWORK | {"energy": {"kind": "quadratic", "stiffness": 0.5}})
+    resting: dict[str, Any] = NETWORK | {"energy": {"kind": "quadratic", "stiffness": 0.5}}
+    still = make_problem(**resting)
     for problem in (ring(), still):
         assert "asks nothing of data" in made(batch=2).unsupported(problem)
     run = wgfpipe.solve(student, made(batch=25), 1.0)

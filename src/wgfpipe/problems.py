@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wgfpipe.coupling import Coupling, entropy
 from wgfpipe.energies.base import Energy
@@ -327,7 +328,7 @@ class Problem:
         """Masses and signs of the initial measure."""
         return Carried(self.initial.weights, self.initial.sign)
 
-    def on_data(self, rows: Array) -> "Problem":
+    def on_data(self, rows: NDArray[np.intp]) -> "Problem":
         """Return the problem on some of its data, (row,): a loss, which is a mean over data, is the mean over these."""
         return replace(self, x=self.x[rows], y=self.y[rows])
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
@@ -73,7 +74,7 @@ class Batched(Method):
         return problem if self.batch is None else problem.on_data(rows_of_step(len(problem.y), self.batch, seed, step))
 
 
-def rows_of_step(n_data: int, batch: int, seed: int, step: int) -> Array:
+def rows_of_step(n_data: int, batch: int, seed: int, step: int) -> NDArray[np.intp]:
     """Data that a step sees, in ascending order."""
     n_batches = -(-n_data // batch)
     epoch, number = divmod(step, n_batches)
