@@ -13,12 +13,12 @@ from wgfpipe.problems import Problem
 N_ATOMS, N_FEATURES, N_SAMPLES, HIDDEN = 1000, 50, 100, 3
 
 
-def students():
+def students(n_samples=N_SAMPLES):
     rng = np.random.default_rng(0)
-    x, y = wgfpipe.StudentTeacher(n=N_SAMPLES, features=N_FEATURES).generate(rng)
+    x, y = wgfpipe.StudentTeacher(n=n_samples, features=N_FEATURES).generate(rng)
     points = rng.standard_normal((N_ATOMS, HIDDEN * (N_FEATURES + 1)))
     initial = Measure(points, np.full(N_ATOMS, 1.0 / N_ATOMS), np.ones(N_ATOMS, np.int8))
-    return Problem(np.column_stack([x, np.ones(N_SAMPLES)]), y, wgfpipe.SmallNetwork(), wgfpipe.SquaredLoss(), initial)
+    return Problem(np.column_stack([x, np.ones(n_samples)]), y, wgfpipe.SmallNetwork(), wgfpipe.SquaredLoss(), initial)
 
 
 def forward(x, inner, alpha):
@@ -54,6 +54,33 @@ def bench_step_of_networks(measured, role):
         alpha, x = points[:, HIDDEN * N_FEATURES :], problem.x[:, :-1].copy()
         call = lambda: plain_numpy_step(x, problem.y, inner, alpha, 1.0)  # noqa: E731
         measured(call, group=group, role=role, what="plain NumPy")
+
+
+BATCHED = {
+    "gd": (wgfpipe.GradientDescent(dt=1.0, batch=N_SAMPLES), 0.2),
+    "noise_injection": (wgfpipe.NoiseInjection(dt=1.0, batch=N_SAMPLES, schedule="constant"), 0.1),
+}
+"""Methods with batches, and the share of a step that the products of one gradient are to be."""
+
+
+@pytest.mark.parametrize("role", ["baseline", "subject"], scope="session")
+@pytest.mark.parametrize("kind", BATCHED, scope="session")
+def bench_step_on_a_batch(measured, kind, role):
+    """One step on 100 of 1000 inputs, with the pass that judges it, against the matrix products of one gradient.
+
+    A step of gd has three products and not two, one of injected noise four and a normal draw for each parameter.
+    """
+    problem, (method, target) = students(10 * N_SAMPLES), BATCHED[kind]
+    group = f"{kind} step on {N_SAMPLES} of {10 * N_SAMPLES} samples, {N_ATOMS} networks of {HIDDEN} units, {N_FEATURES} inputs"
+    if role == "subject":
+        state = method.init(problem, np.random.default_rng(0))
+        measured(lambda: method.step(problem, state, 1.0), group=group, role=role, what=kind, target=target)
+    else:
+        points, x = problem.initial.points, problem.x[:N_SAMPLES, :-1].copy()
+        inner = np.ascontiguousarray(points[:, : HIDDEN * N_FEATURES].reshape(-1, N_FEATURES))
+        plane = np.empty((N_SAMPLES, len(inner)))
+        call = lambda: np.matmul(x, inner.T, out=plane).T @ x  # noqa: E731
+        measured(call, group=group, role=role, what="matrix products of one gradient")
 
 
 @pytest.mark.parametrize("role", ["baseline", "subject"], scope="session")

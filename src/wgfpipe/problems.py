@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wgfpipe.coupling import Coupling, entropy
 from wgfpipe.energies.base import Energy
@@ -326,6 +327,16 @@ class Problem:
     def carried(self) -> Carried:
         """Masses and signs of the initial measure."""
         return Carried(self.initial.weights, self.initial.sign)
+
+    def on_data(self, rows: NDArray[np.intp]) -> "Problem":
+        """Return the problem on some of its data, (row,): a loss, which is a mean over data, is the mean over these."""
+        return replace(self, x=self.x[rows], y=self.y[rows])
+
+    def forward(self, points: Array) -> ParticleState:
+        """Return points with their outputs, and what :meth:`advance` need not compute again."""
+        if not isinstance(self.parametrization, Parametrization):
+            return ParticleState(points, np.zeros(0))
+        return self.parametrization.forward(points, self.carried, self.x)
 
     def advance(
         self, state: ParticleState, base: Array, dt: float, carried: Carried | None = None

@@ -129,7 +129,7 @@ def _judge(method: Method, info: Info, energy_before: float, lost_mass: float, r
     if not math.isfinite(info.energy):
         return info._replace(status=Status.DIVERGED)
     found = info.status
-    if method.reports_ascent and info.energy > energy_before + rounding:
+    if method.reports_ascent and not method.is_random and info.energy > energy_before + rounding:
         found = Status.worst(found, Status.ASCENT)
     if not lost_mass <= LOST_MASS:
         found = Status.worst(found, Status.MASS)

@@ -96,8 +96,8 @@ def check_budget(where: str, cell: "Cell") -> list[Mistake]:
         elif label == cell.reference:
             expected = "methods that are compared with the reference; its own error is a part of every budget"
             mistakes.append(mistake(where, "budget.methods", label, expected))
-    if cell.reference in cell.methods and cell.methods[cell.reference].random:
-        sure = [label for label, method in cell.methods.items() if not method.random]
+    if cell.reference in cell.methods and cell.methods[cell.reference].is_random:
+        sure = [label for label, method in cell.methods.items() if not method.is_random]
         expected = f"a reference that is not random where there is a budget, as its steps are halved: {', '.join(sure) or 'gd'}"
         mistakes.append(mistake(where, "reference", cell.reference, expected))
     hops = spec.hops or ()
@@ -208,10 +208,10 @@ def _identity(cell: "Cell", label: str, spacing: float) -> str:
     parts = ["seed", "data", "space", "parametrization", "energy", "initial", "horizon", "save_at"]
     if not (cell.initial.drawn and method.support == "particles"):
         parts.append("grid")
-    if cell.initial.drawn or method.random:
+    if cell.initial.drawn or method.is_random:
         parts.append("repetitions")
     said = cell.model_dump(mode="json", include=set(parts))
-    return json.dumps([said, numbers, label if method.random else ""], sort_keys=True)
+    return json.dumps([said, numbers, label if method.is_random else ""], sort_keys=True)
 
 
 class _Refining:

@@ -222,11 +222,12 @@ class Method(PlugIn, ABC):
     n_sample_matrices: ClassVar[int] = 0
     """Matrices (sample, sample) that a step holds at once, their temporaries included: memory that is counted before a run."""
     reports_ascent: ClassVar[bool] = False
-    """Whether a rise of the energy means that dt is too long: explicit descent without noise."""
+    """Whether a rise of the energy means that dt is too long: explicit descent without noise. One that is random judges its
+    steps itself: see ``is_random``."""
     transports: ClassVar[bool] = True
     """Whether a step compares couplings or moves masses, and is more than an Euler step of labelled neurons."""
     random: ClassVar[bool] = False
-    """Whether a run depends on its seed: such runs are repeated."""
+    """Whether a run depends on its seed, whatever its hyper-parameters are: such runs are repeated."""
     certificate: ClassVar[str]
     """What the stored ``residual`` is."""
     diagnostics: ClassVar[Mapping[str, str]] = {}
@@ -260,6 +261,11 @@ class Method(PlugIn, ABC):
     @abstractmethod
     def measure(self, problem: Problem, state: Any) -> Measure:
         """Measure that a state stands for."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a run with these hyper-parameters depends on its seed: such runs are repeated."""
+        return self.random
 
     def known_energy(self, problem: Problem, state: Any) -> float | None:
         """Energy of a state that knows more than its measure, as atoms that carry their density; None where it does not."""

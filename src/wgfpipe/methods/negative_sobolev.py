@@ -12,7 +12,8 @@ squared loss is 2 F and beta = 2 alpha / n: dt here is half of theirs. ``S^2 = m
 norm of the data seen from the network: |m|^4 / n^2 <= S^2 m' T m / n^2 bounds the rate of the W2 flow from below.
 
 Cost a step: that of gradient descent, the tangent kernel, about 4 (sample^2 x unit x atom) operations, and a Cholesky factor,
-sample^3 / 3. Order 1 in dt. Pitfalls: samples beyond some thousands do not fit; what the kernel does not see within the ridge
+sample^3 / 3; samples are those of the batch where there is one (:mod:`.batches`). Order 1 in dt. Pitfalls: samples beyond some
+thousands do not fit; beta of a batch is no unbiased estimate of that of all data; what the kernel does not see within the ridge
 is not learnt; a small ridge fits the data, noise included, as fast as everything else, and where few neurons have kinks it
 sends them across these within a step: take a larger ridge, or a shorter dt, where the energy rises.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019, section 4 (negative Sobolev distance); Mroueh, Sercu and Raj, AISTATS
@@ -26,13 +27,14 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.measure import Measure
-from wgfpipe.methods.base import Method, Solved
+from wgfpipe.methods.base import Solved
+from wgfpipe.methods.batches import Batched, BatchState, step_on_batch
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info
 
 
-class NegativeSobolev(Method):
+class NegativeSobolev(Batched):
     """Explicit descent with slopes that the tangent kernel preconditions."""
 
     kind: Literal["negative_sobolev"] = "negative_sobolev"
@@ -51,10 +53,25 @@ class NegativeSobolev(Method):
     )
     example: ClassVar[Mapping[str, Any]] = {"ridge": 0.1}
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState:
+    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState | BatchState:
+        if self.batch is not None:
+            return BatchState.start(problem, rng)
         return ParticleState(problem.initial.points, problem.predict(problem.initial))
 
-    def step(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
+    def step(self, problem: Problem, state: ParticleState | BatchState, dt: float) -> tuple[ParticleState | BatchState, Info]:
+        if isinstance(state, BatchState):
+            return step_on_batch(self, problem, state, lambda part, seen: self._explicit(part, seen, dt))
+        return self._explicit(problem, state, dt)
+
+    def measure(self, problem: Problem, state: ParticleState | BatchState) -> Measure:
+        return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        """Say that the metric is none of transport."""
+        return super().solves(problem, dt, n_steps)._replace(metric="negative Sobolev")
+
+    def _explicit(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
+        """Take a step from known outputs."""
         from scipy.linalg import cho_factor, cho_solve
 
         outputs, (weights, sign) = problem.outputs, problem.carried
@@ -67,10 +84,3 @@ class NegativeSobolev(Method):
         points = outputs.neurons.retract(state.points - dt * force, state.points)
         prediction = outputs.of(points, weights, sign)
         return ParticleState(points, prediction), Info(outputs.value(points, weights, prediction))
-
-    def measure(self, problem: Problem, state: ParticleState) -> Measure:
-        return Measure(state.points, problem.initial.weights, problem.initial.sign)
-
-    def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
-        """Say that the metric is none of transport."""
-        return Solved(metric="negative Sobolev")

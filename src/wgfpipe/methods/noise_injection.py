@@ -10,9 +10,13 @@ dropped, so F never rises.
 Symbols: t and dt are flow time of the flow of F = MMD^2 / 2; learning rates of MMD^2 are dt / 2. Stored a step: beta, D_beta
 and ``(F - F(next)) / (dt D_beta)``, the c of the criterion, negative where F would have risen.
 
-Cost a step: one gradient and one value of the energy; a dropped step adds another of each, which tells noise from a dt that is
-too long. Order 1 in dt as beta goes to 0; at a fixed beta it follows the flow of the gradient averaged over the noise. Pitfall:
-while beta is large against the width of the kernel the gradient is that of a blurred energy, and a constant beta blurs the end.
+With a batch F is the energy on the data of the step, before and after it, also in the criterion and in what is dropped: see
+:mod:`.batches`.
+
+Cost a step: one gradient and one value of the energy, of which a batch needs another; a dropped step adds another of each,
+which tells noise from a dt that is too long. Order 1 in dt as beta goes to 0; at a fixed beta it follows the flow of the
+gradient averaged over the noise. Pitfall: while beta is large against the width of the kernel the gradient is that of a blurred
+energy, and a constant beta blurs the end.
 Source: Arbel, Korba, Salim and Gretton, NeurIPS 2019 (their criterion is printed without its minus).
 """
 
@@ -24,7 +28,8 @@ import numpy as np
 from pydantic import Field
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.methods.base import Method, Solved
+from wgfpipe.methods.base import Solved
+from wgfpipe.methods.batches import Batched
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
@@ -37,7 +42,10 @@ LEAST_DESCENT = 0.25
 
 
 class InjectionState(NamedTuple):
-    """Points (atom, param), outputs (sample,), energy, level and time, and what makes the next noise: seed and step."""
+    """Points (atom, param), outputs (sample,) and energy, level and time, and what makes the next noise: seed and step.
+
+    Outputs and energy are those on the data that the last step saw.
+    """
 
     points: Array
     prediction: Array
@@ -48,7 +56,7 @@ class InjectionState(NamedTuple):
     step: int
 
 
-class NoiseInjection(Method):
+class NoiseInjection(Batched):
     """Gradient descent with noise in the place where the gradient is taken."""
 
     kind: Literal["noise_injection"] = "noise_injection"
@@ -90,10 +98,12 @@ class NoiseInjection(Method):
         return reason
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
+        solved = super().solves(problem, dt, n_steps)
         if self.beta == 0.0:
-            return Solved()
+            return solved
         told = f"gradients are taken at points moved by noise of deviation beta = {self.beta:.3g}"
-        return Solved(metric="w2 with injected noise", caveat=f"{told}: it is the flow itself as beta goes to 0")
+        caveats = f"{told}: it is the flow itself as beta goes to 0", solved.caveat
+        return Solved(metric="w2 with injected noise", caveat="; ".join(filter(None, caveats)))
 
     def init(self, problem: Problem, rng: np.random.Generator) -> InjectionState:
         start = problem.initial
@@ -106,6 +116,10 @@ class NoiseInjection(Method):
     def step(self, problem: Problem, state: InjectionState, dt: float) -> tuple[InjectionState, Info]:
         start, space = problem.initial, problem.parametrization
         before = self.measure(problem, state)
+        if self.batch is not None:
+            problem = self.part(problem, state.seed, state.step)
+            seen = problem.predict(before)
+            state = state._replace(prediction=seen, energy=problem.smooth_energy(before, seen))
         noise = np.random.default_rng([state.seed, state.step]).standard_normal(state.points.shape)
         places = space.retract(state.points + state.level * noise, state.points)
         force = self._force(problem, state, before, places)

@@ -195,6 +195,10 @@ class Parametrization(Space):
     def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         """Mean-field tangent kernel ``sum_i weights_i <grad m(theta_i; x_j), grad m(theta_i; x_k)>``, (sample, sample)."""
 
+    def forward(self, points: Array, carried: Carried, x: Array) -> ParticleState:
+        """Return neurons with the outputs of their network, and what the pass leaves: a state for :meth:`advance`."""
+        return ParticleState(points, self.activations(points, carried.sign, x) @ carried.weights)
+
     def advance(
         self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
     ) -> tuple[ParticleState, float]:

@@ -70,19 +70,22 @@ class SmallNetwork(Parametrization):
     def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
         return self._backward(points, x, slope, NOTHING)
 
+    def forward(self, points: Array, carried: Carried, x: Array) -> ParticleState:
+        layers, inputs, outputs = self._layers(points), _inputs(x), np.empty(len(x))
+        fits = (self.hidden + 1) * len(x) * len(points) * 8 <= CARRIED_BYTES
+        kept = self._planes(inputs, len(points)) if fits else NOTHING
+        for rows in self._blocks(len(x), len(points)):
+            planes = kept[:, rows] if fits else self._planes(inputs[rows], len(points))
+            outputs[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
+        return ParticleState(points, outputs, kept)
+
     def advance(
         self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
     ) -> tuple[ParticleState, float]:
         x, loss = samples
         slope = loss.slope(state.prediction - loss.centre)
-        moved = base - dt * self._backward(state.points, x, slope, state.preactivations)
-        layers, inputs, after = self._layers(moved), _inputs(x), np.empty(len(x))
-        fits = (self.hidden + 1) * len(x) * len(moved) * 8 <= CARRIED_BYTES
-        kept = self._planes(inputs, len(moved)) if fits else NOTHING
-        for rows in self._blocks(len(x), len(moved)):
-            planes = kept[:, rows] if fits else self._planes(inputs[rows], len(moved))
-            after[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
-        return ParticleState(moved, after, kept), loss.value(after - loss.centre)
+        after = self.forward(base - dt * self._backward(state.points, x, slope, state.preactivations), carried, x)
+        return after, loss.value(after.prediction - loss.centre)
 
     def tangent_kernel(self, points: Array, weights: Array, sign: Sign, x: Array) -> Array:
         present, inputs = np.flatnonzero(weights > 0.0), _inputs(x)
@@ -133,16 +136,17 @@ class SmallNetwork(Parametrization):
 
 def _forward(layers: _Layers, inputs: Array, planes: Array) -> Array:
     """Outputs of networks on inputs (sample, d), (sample, atom); preactivations of all units and ``m'(s)`` go to ``planes``."""
-    s = np.zeros(planes.shape[1:])
-    for inner, alpha, plane in zip(*layers, planes[:-1], strict=True):
-        hidden = np.maximum(np.matmul(inputs, inner.T, out=plane), 0.0)
+    s, work = planes[-1], np.empty(planes.shape[1:])
+    for unit, (inner, alpha, plane) in enumerate(zip(*layers, planes[:-1], strict=True)):
+        hidden = np.maximum(np.matmul(inputs, inner.T, out=plane), 0.0, out=work if unit else s)
         hidden *= alpha
-        s += hidden
-    outputs = np.multiply(s, s)
+        if unit:
+            s += hidden
+    outputs = np.multiply(s, s, out=work)
     outputs *= -0.25
     np.exp(outputs, out=outputs)
-    np.multiply(outputs, s, out=planes[-1])
-    planes[-1] *= -0.5
+    s *= outputs
+    s *= -0.5
     return outputs
 
 
