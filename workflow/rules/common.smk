@@ -196,7 +196,8 @@ def summary_spec():
 def report_spec():
     questions = {name: question.question(cell.resolved()) for name, cell in EXPERIMENT.cells.items()}
     titles = {name: cell.title for name, cell in EXPERIMENT.cells.items() if cell.title}
-    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions, "titles": titles}
+    published = {name: cell.published_numbers() for name, cell in EXPERIMENT.cells.items() if cell.published}
+    return summary_spec() | {"notes": EXPERIMENT.notes, "questions": questions, "titles": titles, "published": published}
 
 
 def parts_of_pages():
