@@ -18,6 +18,7 @@ from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
 from wgfpipe.config.model import Batch, Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
+from wgfpipe.config.published import check_published
 from wgfpipe.config.sweeps import Swept, expand, overlaid
 from wgfpipe.energies.base import Energy
 from wgfpipe.measure import Array
@@ -163,7 +164,7 @@ def checked(
     if energy is not None:
         cell = cell.model_copy(update={"energy": energy})
     found, steps = check_cell(where, cell, root, samples)
-    return cell, mistakes + found + check_budget(where, cell), steps
+    return cell, mistakes + found + check_budget(where, cell) + check_published(where, cell), steps
 
 
 def load_file(path: Path) -> Experiment:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from wgfpipe.config.budget import BudgetSpec
 from wgfpipe.config.grid import GridSpec
+from wgfpipe.config.published import PublishedNumber
 from wgfpipe.distances import DISTANCES, Place, supported
 from wgfpipe.energies.squared_loss import SquaredLoss
 from wgfpipe.laws.gaussian import Gaussian
@@ -64,6 +65,7 @@ class Cell(Section):
     )
     verdict: VerdictSpec = Field(default=VerdictSpec(), description="when a trajectory counts as following")
     budget: BudgetSpec | None = Field(default=None, description="whose error is split, and by which refinements")
+    published: tuple[PublishedNumber, ...] = Field(default=(), description="numbers of papers, for the report alone")
 
     @model_validator(mode="before")
     @classmethod
@@ -88,12 +90,17 @@ class Cell(Section):
     def resolved(self) -> dict[str, Any]:
         """Return the cell as plain data with every default written out: what jobs receive and files store.
 
-        It holds ``data`` and ``parametrization``, or ``space``, ``budget`` where there is one, and no title, which no result
-        depends on.
+        It holds ``data`` and ``parametrization``, or ``space``, ``budget`` where there is one, and neither title nor published
+        numbers, which no result depends on.
         """
         absent = {key for key in ("data", "space", "parametrization", "budget") if getattr(self, key) is None}
         distances = list(self.distances or supported(Place(self.state_space, isinstance(self.state_space, Parametrization))))
-        return self.model_dump(mode="json", exclude=absent | {"title"}) | {"distances": distances}
+        return self.model_dump(mode="json", exclude=absent | {"title", "published"}) | {"distances": distances}
+
+    def published_numbers(self) -> list[dict[str, Any]]:
+        """Return the published numbers as plain data, with every time written out: what the report receives."""
+        last = self.horizon if isinstance(self.save_at, int) else self.save_at[-1]
+        return [number.described(last) for number in self.published]
 
 
 class Sweep(Section):

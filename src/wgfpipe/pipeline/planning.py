@@ -107,7 +107,8 @@ def _report_spec(experiment: Experiment, summed: Mapping[str, Any]) -> dict[str,
 
     questions = {name: question(experiment.cells[name].resolved()) for name in experiment.drawn}
     titles = {name: cell.title for name, cell in experiment.cells.items() if cell.title}
-    words = {"notes": list(experiment.notes), "questions": questions, "titles": titles}
+    published = {name: cell.published_numbers() for name, cell in experiment.cells.items() if cell.published}
+    words = {"notes": list(experiment.notes), "questions": questions, "titles": titles, "published": published}
     return {**summed, **words, "drawn": list(experiment.drawn)}
 
 

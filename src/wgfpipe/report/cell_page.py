@@ -18,6 +18,7 @@ from netCDF4 import Dataset
 from wgfpipe.report import interactive, stills
 from wgfpipe.report.bars import PARTS, bars
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
+from wgfpipe.report.published import beside
 from wgfpipe.report.question import energy_titles, is_network, question, reference_title, space_name
 from wgfpipe.report.words import address, counted, listed
 from wgfpipe.results.schema import read as read_file
@@ -26,7 +27,7 @@ FROM_DISTANCES = ("distances", "fit", "descends")
 """Figures that are drawn from ``distances.nc``; the others from the trajectories."""
 
 
-def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, told: Mapping[str, str]) -> dict[str, Any]:
+def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     """All that the pages say of a cell, figures and curves aside.
 
     Parameters
@@ -38,7 +39,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
     folder : Path
         Its results.
     told : mapping
-        Its ``question`` and ``title``; put together from its files where there are none.
+        Its ``question`` and ``title``, put together from its files where there are none, and ``published`` numbers.
     """
     said, _ = header(folder / "distances.nc")
     outputs, facts = bool(said.get("outputs", 1)), json.loads(said["facts"])
@@ -77,6 +78,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
         )
     spec = _spec(answer, folder, specs)
     network = is_network(spec)
+    jobs = {method["label"]: method["seconds"] for method in methods}
     return {
         "name": answer["cell"],
         "title": told.get("title") or answer["cell"],
@@ -100,6 +102,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
         "horizon": spec.get("horizon"),
         "training": _training(folder / "trajectory" / f"{answer['reference']}.nc", network),
         "runtimes": _runtimes(folder),
+        "published": beside(told.get("published") or (), folder, facts, jobs),
     }
 
 

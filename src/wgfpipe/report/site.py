@@ -27,6 +27,7 @@ from jinja2 import StrictUndefined
 import wgfpipe
 from wgfpipe.pipeline.provenance import versions
 from wgfpipe.report import bibliography, cell_page, interactive, page
+from wgfpipe.report.published import PLACES, summarized
 from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
 from wgfpipe.results.schema import atomic
@@ -63,7 +64,8 @@ def write_site(
     spec : mapping
         ``cells``: cell -> reference and tolerance; ``sweeps``: sweep -> cell -> the values set; ``notes``: what is worth
         knowing of the config; ``questions`` and ``titles``: cell -> what it asks and what it is called, where given;
-        ``drawn``: the cells that have figures and a page, all unless given; ``missing``: cell -> why there is none of it.
+        ``drawn``: the cells that have figures and a page, all unless given; ``missing``: cell -> why there is none of it;
+        ``published``: cell -> numbers of papers, where there are some.
     summary_paths : mapping
         Files of the summary: ``csv``, ``netcdf`` and ``verdict``.
     folders : mapping
@@ -110,16 +112,20 @@ def _write_pages(
     specs, symbols, swept_rows = {}, {}, []
     troubles: dict[tuple[str, str], dict[str, list[str]]] = {}
     cited: dict[str, None] = {}
+    sources: dict[str, None] = {}
+    published = []
     for name, of_cell in _rows(Path(summary_paths["csv"])):
         if name not in by_name:
             continue
         answer, folder, place = by_name[name], Path(folders[name]), made / "cells" / f"{name}.html"
         told = {key: spec.get(f"{key}s", {}).get(name) or "" for key in ("question", "title")}
-        cell = cell_page.gather(answer, of_cell, folder, told)
+        stated = spec.get("published", {}).get(name, ())
+        cell = cell_page.gather(answer, of_cell, folder, told | {"published": stated})
         sweep, values = swept.get(name, ("", {}))
         rows[name] = page.row_of(answer, cell, sweep, values)
         references = [part for method in cell["methods"] for part in method["references"].split("; ") if part]
         references += [part for part in cell["data_references"].split("; ") if part]
+        keys = dict.fromkeys(number["source"] for number in stated)
         if name in asked:
             k = drawn.index(name)
             text = templates.get_template("cell.html.j2").render(
@@ -128,12 +134,15 @@ def _write_pages(
                 evidence=cell_page.evidence(cell, folder, place),
                 before=drawn[k - 1] if k > 0 else "",
                 after=drawn[k + 1] if k + 1 < len(drawn) else "",
-                references=bibliography.cited(references),
+                references=bibliography.cited(references, keys),
                 provenance=provenance,
                 root="../",
             )
             place.write_text(text, encoding="utf-8")
         cited |= dict.fromkeys(references)
+        sources |= keys
+        if cell["published"]:
+            published.append({"name": name, "title": cell["title"], "said": summarized(cell["published"])})
         specs.setdefault((cell["question"], json.dumps(cell["spec"]["energy"], sort_keys=True)), cell["spec"])
         symbols |= cell["symbols"]
         swept_rows += [row for row in of_cell if sweep and row["label"] != answer["reference"]]
@@ -145,7 +154,7 @@ def _write_pages(
         raise ValueError(
             f"got no rows of {', '.join(missing)} in {summary_paths['csv']}, expected one a method: run the summary"
         )
-    citations = bibliography.cited(cited)
+    citations = bibliography.cited(cited, sources)
     (made / "assets" / "references.bib").write_text(bibliography.bibtex(citations), encoding="utf-8")
     home = made / "index.html"
     text = templates.get_template("index.html.j2").render(
@@ -155,6 +164,7 @@ def _write_pages(
         sweeps=_sweeps(spec["sweeps"], names, swept_rows, symbols, made),
         comparisons={name: _comparison(name, Path(path), made) for name, path in comparisons.items()},
         notes=spec.get("notes", ()),
+        published=published,
         troubles=[{"status": s, "advice": advice, "where": met} for (s, advice), met in sorted(troubles.items())],
         citations=citations,
         files={key: address(Path(path), home) for key, path in summary_paths.items()},
@@ -213,7 +223,7 @@ def _templates() -> jinja2.Environment:
         undefined=StrictUndefined,
     )
     environment.filters |= FILTERS
-    environment.globals |= {"tones": WORDS}
+    environment.globals |= {"tones": WORDS, "places": PLACES}
     return environment
 
 
