@@ -39,6 +39,7 @@ NUMBERS = (
     "final_relative",
     "largest_relative",
     "carried_relative",
+    "predicted_relative",
     "energy",
     "largest_residual",
 )
