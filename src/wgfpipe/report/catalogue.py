@@ -51,7 +51,7 @@ class Entry:
 
 
 _PREDICTED = (
-    "Where theory predicts it, for particles that keep their masses, in W₂ and without entropy: the rate −dF/dt, lines by "
+    "Where theory predicts it, for particles that keep their masses, in W₂ and without entropy: the rate -dF/dt, lines by "
     "differences of the energies of steps, crosses ∫ |v|² dμ of the saved measures, v the velocity of least norm."
 )
 """What is said of the rate that theory predicts."""
@@ -76,13 +76,13 @@ CATALOGUE: dict[str, Entry] = {
     "measures": Entry(
         "Measures",
         "The measure of the neurons' parameters, blurred by half the distance to the fourth neighbour, which on a grid is half "
-        "its spacing, or where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark where both lie. Grey lines: where a sample switches a "
-        "neuron, for many samples 16 quantiles. Right: the density at the last time less the reference's, brown for more, "
+        "its spacing, or where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark "
+        "where both lie. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. Right: the density at the last time less the reference's, brown for more, "
         "purple for less.",
         "The measures over flow time, blurred by half the distance to the fourth neighbour, which on a grid is half its "
         "spacing. Particles that noise has moved are a sample: their density is an estimate by Gaussian kernels, of bandwidth "
-        "s n^(-1/6) where they are as dense as on average, and wider in the tails. Dots are particles. Orange lines, where the reference has a density: 5, 25 and 75 % of its largest, the same "
-        "in every row. Right or below: the density less the reference's, in pictures brown for more and purple for less.",
+        "s n^(-1/6), s² their variance and n their number, and up to twice that in the tails. Dots are particles. Orange "
+        "lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or below: the density less the reference's, in pictures brown for more and purple for less.",
     ),
     "fit": Entry(
         "Fit",

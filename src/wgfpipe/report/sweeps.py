@@ -97,7 +97,8 @@ def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
     """Group a sweep's cells by what differs in one numeric key only: (what they share, that key, cell -> its value).
 
     Where nothing is comparable, all cells make one group whose values are texts. Seeds are no axis: cells that differ in one
-    alone have the same value, and are drawn as a range. Keys that end alike and are equal everywhere are one: the dt of all methods.
+    alone have the same value, and are drawn as a range. Keys that end alike and are equal in
+    every cell are one, such as the dt of all methods.
     """
     settings = {cell: {k: v for k, v in values.items() if not _is_seed(k)} for cell, values in settings.items()}
     settings = _together(settings)

@@ -32,8 +32,8 @@ COMPARED = ("w1", "w2")
 """Distances of points half way between explicit and implicit steps."""
 
 LATE = 1.5
-"""How far fitting times may be off, in units of 1 / |D| (measured, tests/test_theory.py): starts of ln(1 / lambda) below it have
-no line."""
+"""How far fitting times may be off, in units of 1 / |D| (measured, tests/test_theory.py): a start whose ln(1 / lambda) is less
+has no line."""
 
 Runs = Mapping[str, xr.Dataset]
 Named = dict[str, tuple[tuple[str, ...], Array]]
@@ -68,7 +68,7 @@ def predictions(problem: Problem, trajectories: Runs) -> xr.Dataset:
     -------
     xarray.Dataset
         ``refused`` (claim,): why a claim is not made, empty where it is. Of those made: ``fitting_time`` (stage,),
-        ``plateau`` (plateau,), ``fitting_norm``, and ``norm`` (label,), the one reached; ``tunnelling_w2`` (label,), and
+        ``plateau`` (level,), ``fitting_norm``, and ``norm`` (label,), the one reached; ``tunnelling_w2`` (label,), and
         ``tunnelling_mass``, ``tunnelling_travel``, ``tunnelling_squared_travel``; ``least_dissipation`` and ``energy_rate``
         (label, time); ``mean_w1`` and ``mean_w2`` (pair,), with a leading ``repetition`` where there are several.
     """
@@ -135,7 +135,7 @@ def _fitting(problem: Problem, runs: Runs) -> Named:
     norm = np.array([_norm(run) for run in runs.values()])
     return {
         "fitting_time": (("stage",), told.times),
-        "plateau": (("plateau",), told.losses),
+        "plateau": (("level",), told.losses),
         "fitting_norm": ((), np.array(told.norm)),
         "norm": (("label",), norm),
     }

@@ -117,7 +117,7 @@ def said_of(trajectory: xr.Dataset) -> dict[str, Any]:
         "kind": said["method_kind"],
         "parametrization": json.loads(said["parametrization"])["kind"] if "parametrization" in said else "",
         "m": trajectory.sizes["atom"],
-        "dt": float(steps.max(initial=np.nan)) if len(steps) else math.nan,
+        "dt": float(steps.max()) if len(steps) else math.nan,
         "epsilon": str(method.get("epsilon") or ""),
         "repetitions": trajectory.sizes.get(REPETITION, 1),
         "energy": float(trajectory["energy"].isel(time=-1).mean()) if ended else math.nan,
