@@ -77,12 +77,13 @@ CATALOGUE: dict[str, Entry] = {
         "Measures",
         "The measure of the neurons' parameters, blurred by half the distance to the fourth neighbour, which on a grid is half "
         "its spacing, or where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark "
-        "where both lie. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. Right: the density at the last time less the reference's, brown for more, "
-        "purple for less.",
+        "where both lie. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. Right: the "
+        "density at the last time less the reference's, brown for more, purple for less.",
         "The measures over flow time, blurred by half the distance to the fourth neighbour, which on a grid is half its "
         "spacing. Particles that noise has moved are a sample: their density is an estimate by Gaussian kernels, of bandwidth "
         "s n^(-1/6), s² their variance and n their number, and up to twice that in the tails. Dots are particles. Orange "
-        "lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or below: the density less the reference's, in pictures brown for more and purple for less.",
+        "lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or "
+        "below: the density less the reference's, in pictures brown for more and purple for less.",
     ),
     "fit": Entry(
         "Fit",
