@@ -17,7 +17,6 @@ import flat
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from PIL import Image
 
 from wgfpipe.config.errors import ConfigError
@@ -29,6 +28,7 @@ from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
 from wgfpipe.results.summary import table
+from wgfpipe.results.training import share_of_training
 
 CONFIG = {
     "defaults": {
@@ -516,11 +516,14 @@ def test_curves_are_the_shares_of_the_files(run):
     assert made.chart["looks"]["gd"]["color"] is None  # the ink of the page
 
 
-def test_the_share_of_training_is_the_fall_of_the_loss(run):
-    told = cell_page._training(Path(run["folders"]["base"]) / "trajectory" / "gd.nc", network=True)
-    with xr.open_dataset(Path(run["folders"]["base"]) / "trajectory" / "gd.nc") as run_of_gd:
-        energy = run_of_gd["energy"].values
-    assert told == (1 - energy[-1] / energy[0], "of the loss")
+def test_pages_say_how_much_was_trained_as_the_library_does(run):
+    """One function: the page of a network and that of points print what it returns, and the table its state."""
+    for cell in ("base", "plane"):
+        path = Path(run["folders"][cell]) / "trajectory" / "gd.nc"
+        told = share_of_training(trajectory.read(path, "trajectory"))
+        assert cell_page._training(path) == told
+        page = (run["root"] / "report" / "cells" / f"{cell}.html").read_text(encoding="utf-8")
+        assert str(told) in page
 
 
 def test_a_title_changes_no_result_and_no_cell_is_called_report():

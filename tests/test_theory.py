@@ -11,7 +11,7 @@ import wgfpipe
 from wgfpipe.laws.gaussian import Gaussian
 from wgfpipe.measure import Array, Measure
 from wgfpipe.results.theory import fitting, tunnelling
-from wgfpipe.results.training import share_of_training
+from wgfpipe.results.training import Training, share_of_training
 
 EPS = np.finfo(float).eps
 
@@ -212,6 +212,13 @@ def test_the_share_of_training_is_what_was_released():
     assert longer.settled
     assert longer.enough
     assert "has settled" in str(longer)
+    assert (longer.state, told.state) == ("settled", f"still falls: {told.late:.0%} in the second half")
+    past = Training(0.93, 0.06)
+    assert (str(past), past.state) == (
+        "The energy has fallen by 93%, past 90%, and still falls: the second half of the time released 6% of that",
+        "past 90%",
+    )
+    assert not Training(float("nan"), float("nan")).known
 
 
 def test_an_energy_that_is_unknown_or_negative_has_no_share():

@@ -1,8 +1,11 @@
-"""What bounds an energy: the rate that the Lojasiewicz ratio allows, and what data that the flow does not see leave of it."""
+"""What theory says of energies beside curves: bounds, floors, and the predicted lines of :mod:`wgfpipe.results.predictions`."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +19,9 @@ from wgfpipe.report.style import GREY, log_scale, panels
 
 BOUND = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
 """Look of a bound, and of a floor."""
+
+PREDICTED = {"color": GREY, "linestyle": (0, (4.0, 2.0)), "linewidth": 1.2, "zorder": 1.2}
+"""Look of a line that theory predicts."""
 
 SHAPE = {"height": 1.9, "gaps": (0.75, 0.55), "margins": (0.68, 0.13, 0.28, 0.4), "label_at": 0.52}
 """Of a row of two panels."""
@@ -31,6 +37,32 @@ def _beside_energy(scene: Scene, name: str) -> tuple[Figure, Axes, Axes, list[st
         draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
         draw_line(right, scene.time[:n], run[name].values[:n], scene.looks[label], label)
     return figure, left, right, told
+
+
+def draw_fitting(axes: Axes, distances: xr.Dataset, end: float) -> None:
+    """Draw the predicted energy of orthogonal inputs until ``end``: plateaus, and a fall at the time of every stage."""
+    told = distances["fitting_time"].values < end
+    times = np.concatenate([[0.0], distances["fitting_time"].values[told], [end]])
+    levels = distances["plateau"].values[: len(times) - 1]
+    axes.plot(times, np.append(levels, levels[-1]), drawstyle="steps-post", gid="predicted energy", label="_", **PREDICTED)
+
+
+def fitting_told(distances: xr.Dataset, reference: str) -> str:
+    """What stands in a legend for the predicted energy: with the norm it ends at, and the one that the reference reached."""
+    norm, reached = float(distances["fitting_norm"]), float(distances["norm"].sel({"label": reference}))
+    return f"theory: small start, $\\int|\\theta|^2/2$ to {norm:.4g} ({reference}: {reached:.4g})"
+
+
+def draw_dissipation(
+    axes: Axes, distances: xr.Dataset, labels: list[str], looks: Mapping[str, Mapping[str, Any]], time: Array
+) -> None:
+    """Draw measured -dF/dt of labels as lines, and int |v|^2 of their saved measures as crosses of the same colour."""
+    for label in labels:
+        rate, least = (distances[name].sel({"label": label}).values for name in ("energy_rate", "least_dissipation"))
+        draw_line(axes, time, rate, {**looks[label], "marker": None}, label)
+        cross = {"color": looks[label]["color"], "marker": "x", "linestyle": "none", "markersize": 4.5, "label": "_"}
+        axes.plot(time, least, gid=f"predicted rate {label}", **cross)
+    axes.set(xlabel="flow time $t$", ylabel="rate $-dF/dt$")
 
 
 def draw_rate(scene: Scene) -> Figure:

@@ -22,6 +22,7 @@ from wgfpipe.report.published import beside
 from wgfpipe.report.question import energy_titles, is_network, question, reference_title, space_name
 from wgfpipe.report.words import address, counted, listed
 from wgfpipe.results.schema import read as read_file
+from wgfpipe.results.training import Training, share_of_training
 
 FROM_DISTANCES = ("distances", "fit", "descends")
 """Figures that are drawn from ``distances.nc``; the others from the trajectories."""
@@ -100,7 +101,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
         "space": space_name(spec),
         "reference": reference_title(spec),
         "horizon": spec.get("horizon"),
-        "training": _training(folder / "trajectory" / f"{answer['reference']}.nc", network),
+        "training": _training(folder / "trajectory" / f"{answer['reference']}.nc"),
         "runtimes": _runtimes(folder),
         "published": beside(told.get("published") or (), folder, facts, jobs),
     }
@@ -237,17 +238,10 @@ def _data_reference(path: Path) -> str:
     return data["references"] or (data["title"].partition(": ")[2] + (f" {source}" if source else " (generated)"))
 
 
-def _training(path: Path, network: bool) -> tuple[float, str] | None:
-    """Share of the training that was compared, with its words; None where the reference tells none.
-
-    Of a network: how far its loss, which is not negative, has fallen towards zero. Elsewhere energies have no zero: how far the
-    rate int |v|^2 at which the flow lowers the energy has fallen.
-    """
-    name = "energy" if network else "dissipation"
-    values = interactive.first_run(path, name)[name].values
-    if not (np.isfinite(values[[0, -1]]).all() and values[0] > 0.0):
-        return None
-    return float(1.0 - values[-1] / values[0]), "of the loss" if network else "of the rate"
+def _training(path: Path) -> Training:
+    """How much of training was compared, by the trajectory of the reference."""
+    with xr.open_dataset(path, engine="netcdf4") as run:
+        return share_of_training(run)
 
 
 def _spec(answer: Mapping[str, Any], folder: Path, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 from wgfpipe.measure import Measure
 from wgfpipe.report import curves
 from wgfpipe.report.animation import animate
-from wgfpipe.report.bounds import draw_held_out, draw_rate
+from wgfpipe.report.bounds import PREDICTED, draw_dissipation, draw_fitting, draw_held_out, draw_rate, fitting_told
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.certificates import draw_certificates
 from wgfpipe.report.descends import draw_descents
@@ -94,12 +94,19 @@ def _table(scene: Scene, quantities: int, columns: int) -> tuple[Figure, list[li
 
 
 def draw_energy(scene: Scene) -> Figure:
-    """Energy over time, and its difference to the reference's."""
-    figure, table, places = _table(scene, 2, 2)
+    """Energy over time, its difference to the reference's, and where theory has one the rate at which it falls."""
+    falling = _falling(scene)
+    figure, table, places = _table(scene, 2 + bool(falling), 2 + bool(falling))
     known = [label for label in scene.shown if np.isfinite(scene.trajectories[label]["energy"].values).any()]
     for axes, quantity, members in places:
         labels = [label for label in (scene.reference, *members) if label in known]
+        if quantity == 2:
+            draw_dissipation(axes, scene.distances, [k for k in labels if k in falling], scene.looks, scene.time)
+            log_scale(axes, share=0.0)
+            continue
         shown: dict[str, Any] = {"labels": labels or ["nothing"], "looks": scene.looks, "difference": quantity == 1}
+        if quantity == 0 and "fitting_time" in scene.distances:
+            draw_fitting(axes, scene.distances, float(scene.time[-1]))
         if labels:
             curves.draw_energy(scene.runs, scene.reference, axes=axes, **shown)
         axes.set_visible(quantity == 0 or (scene.reference in known and len(known) > 1))
@@ -107,8 +114,21 @@ def draw_energy(scene: Scene) -> Figure:
         _share_rows(table)
     unknown = [label for label in scene.shown if label not in known]  # atoms have no density, and so no entropy
     none: list[Artist] = [Line2D([], [], label=f"{label}: no energy", **scene.looks[label]) for label in unknown]
-    scene.legend(figure, known, none + _beside(figure))
+    told: list[Artist] = []
+    if "fitting_time" in scene.distances:
+        told += [Line2D([], [], label=fitting_told(scene.distances, scene.reference), **PREDICTED)]
+    if falling:
+        cross = {"color": GREY, "marker": "x", "linestyle": "none"}
+        told += [Line2D([], [], label="theory: $\\int|v|^2d\\mu$ of the saved measures", **cross)]
+    scene.legend(figure, known, none + told + _beside(figure))
     return figure
+
+
+def _falling(scene: Scene) -> list[str]:
+    """Labels whose rate of the energy theory predicts."""
+    if "least_dissipation" not in scene.distances:
+        return []
+    return [k for k in scene.shown if np.isfinite(scene.distances["least_dissipation"].sel({"label": k}).values).any()]
 
 
 def _share_rows(table: list[list[Axes]]) -> None:

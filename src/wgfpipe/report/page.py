@@ -14,6 +14,7 @@ import xarray as xr
 from wgfpipe.report.bars import Bar, bars, largest_share, open_share, worst
 from wgfpipe.report.question import energy_formula, energy_titles, headline, is_network
 from wgfpipe.report.words import counted, listed, share
+from wgfpipe.results.training import Training
 from wgfpipe.results.verdict import (
     DISAGREE,
     DOES_NOT_FOLLOW,
@@ -38,8 +39,8 @@ class Row:
     ----------
     called : str
         Its verdict in words.
-    training : tuple or None
-        Share of the training that was compared, and of what it is a share.
+    training : Training
+        How much of the training was compared.
     distance, uncertainty : float or None
         E: the distance of the method whose budget leaves most open; without budgets the largest of the methods that decide.
         U: of that budget.
@@ -58,7 +59,7 @@ class Row:
     space: str
     reference: str
     horizon: float | None
-    training: tuple[float, str] | None
+    training: Training
     tolerance: float
     verdict: str
     called: str
@@ -172,7 +173,7 @@ def conditions_of(rows: list[Row]) -> str:
     """Under what the answer holds."""
     tolerances = sorted({row.tolerance for row in rows})
     horizons = sorted({row.horizon for row in rows if row.horizon is not None})
-    training = sorted(row.training[0] for row in rows if row.training is not None and row.network)
+    training = sorted(row.training.fallen for row in rows if math.isfinite(row.training.fallen) and row.network)
     parts = [f"tolerance {' or '.join(map(share, tolerances))} of the largest distance that the reference travelled"]
     if horizons:
         parts.append("flow time " + (f"{horizons[0]:g}" if len(horizons) == 1 else f"{horizons[0]:g} to {horizons[-1]:g}"))

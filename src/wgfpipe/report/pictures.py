@@ -118,7 +118,7 @@ def draw_measures(scene: Scene) -> Figure:
     indices = np.unique(np.round(np.linspace(0, len(scene.time) - 1, TIMES)).astype(int))
     there = [(label, k) for label in labels for k in indices if k < scene.trajectories[label].sizes["time"]]
     plane = Plane.around([scene.measure(label, k) for label, k in there], scene.spacing)
-    pictures = {(label, k): plane.densities(scene.measure(label, k)) for label, k in there}
+    pictures = {(label, k): plane.densities(scene.measure(label, k), scene.is_sample(label, k)) for label, k in there}
     peak = max(densities.max() for densities in pictures.values())
     last = int(indices[-1])
     apart = {

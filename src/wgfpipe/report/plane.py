@@ -3,6 +3,11 @@
 Atoms are blurred by half the distance to their fourth neighbour of the same species. On a lattice that is half its spacing, of
 the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians is 2 exp(-pi^2 / 2) = 1.4 %. Where a
 flow has drawn atoms apart the blur has grown with their distances, up to a multiple of the least blur.
+
+Particles that noise has moved are a sample of a density, which is estimated: Gaussian kernels of the bandwidth
+``s n^(-1/6) sqrt(g / f)`` at each, s^2 the mean variance of both coordinates, ``n = (sum w)^2 / sum w^2``, f the estimate with
+the bandwidth ``s n^(-1/6)`` and g its geometric mean over the particles; at least that bandwidth and at most twice as much.
+Source: Scott, Multivariate Density Estimation (1992), section 6.3; Abramson, Annals of Statistics 10 (1982).
 """
 
 from collections.abc import Sequence
@@ -75,23 +80,48 @@ class Plane:
         width = (1.1 if spacing else 1.25) * float((high - low).max()) + 2 * spacing or 1.0  # one atom is a dot in 1 x 1
         return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
 
-    def densities(self, measure: Measure) -> Array:
-        """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards."""
+    def densities(self, measure: Measure, sampled: bool = False) -> Array:
+        """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards.
+
+        ``sampled`` says that atoms are a sample of a density, which is estimated.
+        """
+        if sampled:
+            return np.stack([self._estimated(measure.of_sign(sign)) for sign in (1, -1)])
         there = measure.weights > 1e-7 * measure.weights.max(initial=0.0)  # far below what the colours show
         place = (measure.points[there, :2] - self.low) / self.width * PIXELS - 0.5  # (atom, 2), in pixels
         sign, weights = np.where(measure.sign[there] > 0, 0, 1), measure.weights[there]
         octave = self._octaves(measure.points[there, :2], sign)
-        corner = np.floor(place).astype(int)
         blur, density = self.blur / self.width * PIXELS, np.zeros((2, PIXELS, PIXELS))
         for level in np.unique(octave):
             chosen = octave == level
-            image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
-            for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):  # shared among the four nearest pixels
-                column, row = np.clip(corner[chosen] + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
-                across, up = np.abs(1 - np.array([k, m]) - place[chosen] + corner[chosen]).T
-                np.add.at(image, (sign[chosen], row, column), across * up * weights[chosen])
             wide = blur * 2.0 ** (level / PER_OCTAVE)
-            density += gaussian_filter(image[:, 1:-1, 1:-1], (0, wide, wide), mode="constant", truncate=3.0)
+            image = _shared(place[chosen], sign[chosen], weights[chosen])
+            density += gaussian_filter(image, (0, wide, wide), mode="constant", truncate=3.0)
+        return density
+
+    def bandwidth(self, measure: Measure) -> float:
+        """Scott's bandwidth of a sample of one sign, not less than the least blur."""
+        points, weights = measure.points[:, :2], measure.weights / measure.weights.sum()
+        spread = float(weights @ ((points - weights @ points) ** 2).mean(axis=1))
+        return max(self.blur, np.sqrt(spread) * float((weights**2).sum()) ** (1.0 / 6.0))
+
+    def _estimated(self, measure: Measure) -> Array:
+        """Estimated density of a sample of one sign, (PIXELS, PIXELS): see above."""
+        if not measure.weights.sum() > 0.0:
+            return np.zeros((PIXELS, PIXELS))
+        place = (measure.points[:, :2] - self.low) / self.width * PIXELS - 0.5
+        least = self.bandwidth(measure) / self.width * PIXELS
+        none = np.zeros(len(place), int)
+        pilot = gaussian_filter(_shared(place, none, measure.weights)[0], least, mode="constant")
+        column, row = np.clip(np.round(place).astype(int), 0, PIXELS - 1).T
+        told = np.log(np.maximum(pilot[row, column], np.finfo(float).tiny))
+        mean = measure.weights @ told / measure.weights.sum()
+        octave = np.clip(np.round(0.5 * PER_OCTAVE * (mean - told) / np.log(2.0)), 0, PER_OCTAVE)
+        density = np.zeros((PIXELS, PIXELS))
+        for level in np.unique(octave):
+            chosen = octave == level
+            image = _shared(place[chosen], none[chosen], measure.weights[chosen])[0]
+            density += gaussian_filter(image, least * 2.0 ** (level / PER_OCTAVE), mode="constant")
         return density
 
     def _octaves(self, places: Array, sign: NDArray[np.int_]) -> NDArray[np.int_]:
@@ -141,6 +171,17 @@ class Plane:
     def _image(self, axes: Axes, colors: NDArray[np.uint8], **keywords: Any) -> Any:
         extent = (self.low[0], self.low[0] + self.width, self.low[1], self.low[1] + self.width)
         return axes.imshow(colors, extent=extent, origin="lower", interpolation="bilinear", zorder=0, **keywords)
+
+
+def _shared(place: Array, sign: NDArray[np.int_], weights: Array) -> Array:
+    """Masses (sign, PIXELS, PIXELS) of atoms at places in pixels, each shared among the four nearest pixels."""
+    corner = np.floor(place).astype(int)
+    image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
+    for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        column, row = np.clip(corner + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
+        across, up = np.abs(1 - np.array([k, m]) - place + corner).T
+        np.add.at(image, (sign, row, column), across * up * weights)
+    return image[:, 1:-1, 1:-1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,6 +80,11 @@ class Scene:
         """Whether a label's measures are masses on a grid of points without outputs, and so a density."""
         return not self.outputs and "time" not in self.trajectories[label]["points"].dims
 
+    def is_sample(self, label: str, index: int) -> bool:
+        """Whether a label's atoms are a sample of a density at a saved time: particles that noise has moved."""
+        run = self.trajectories[label]
+        return not self.on_grid(label) and run.attrs["entropy_most"] > 0.0 and run["time"].values[index] > 0.0
+
     def measure(self, label: str, index: int) -> Measure:
         """Measure of a trajectory at a saved time, as it is pictured."""
         measure = measure_at(self.trajectories[label], index)

@@ -44,6 +44,7 @@ NUMBERS = (
     "final_relative",
     "largest_relative",
     "carried_relative",
+    "predicted_relative",
     "energy",
     "largest_residual",
 )

@@ -12,6 +12,9 @@ from matplotlib.ticker import NullLocator
 from wgfpipe.measure import Array
 from wgfpipe.report.style import GREY, WIDTHS, grow, log_scale, looks_of, panels, render_figure, styled
 
+PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
+"""Look of the line that theory predicts, in the colour of its label."""
+
 CONFIDENCE = 0.95
 """Of the interval of a slope, Student's for a least-squares line through logarithms."""
 
@@ -48,7 +51,8 @@ def sweep_figure(
     names = [distance for distance in ("function_gap", "w1", "w2") if distance in measured] or measured[:3]
     groups, looks = comparable(settings), looks_of(kinds)
     with styled():
-        below = 0.45 + 0.15 * (len(kinds) + 1)  # a legend under every panel: each has slopes of its own
+        predicted = {row["label"] for row in rows if row.get("predicted_relative", math.nan) > 0}
+        below = 0.45 + 0.15 * (len(kinds) + len(predicted) + 1)  # a legend under every panel: each has slopes of its own
         width = min(WIDTHS["page"], 0.6 + 2.4 * len(names))
         shape: dict[str, Any] = {"height": 1.6, "width": width, "gaps": (0.5, below + 0.45)}
         figure, table = panels(len(groups), len(names), margins=(0.6, 0.08, 0.4, 0.1), **shape)
@@ -93,9 +97,11 @@ def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
     """Group a sweep's cells by what differs in one numeric key only: (what they share, that key, cell -> its value).
 
     Where nothing is comparable, all cells make one group whose values are texts. Seeds are no axis: cells that differ in one
-    alone have the same value, and are drawn as a range.
+    alone have the same value, and are drawn as a range. Keys that end alike and are equal in
+    every cell are one, such as the dt of all methods.
     """
     settings = {cell: {k: v for k, v in values.items() if not _is_seed(k)} for cell, values in settings.items()}
+    settings = _together(settings)
     groups: list[tuple[str, str, dict[str, Any]]] = []
     for keys in dict.fromkeys(tuple(values) for values in settings.values()):
         members = {cell: values for cell, values in settings.items() if tuple(values) == keys}
@@ -109,6 +115,16 @@ def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
         else:
             groups.append(("", ", ".join(keys), {c: "\n".join(map(str, values.values())) for c, values in members.items()}))
     return groups
+
+
+def _together(settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings in which keys ``a.b.name`` and ``a.c.name`` that have equal values in every cell are one key, ``name``."""
+    columns: dict[tuple[str, str], list[str]] = {}
+    for key in dict.fromkeys(key for values in settings.values() for key in values):
+        column = str([values.get(key) for values in settings.values()])
+        columns.setdefault((key.rpartition(".")[-1], column), []).append(key)
+    names = {key: name if len(keys) > 1 else key for (name, _), keys in columns.items() for key in keys}
+    return {cell: {names[key]: value for key, value in values.items()} for cell, values in settings.items()}
 
 
 def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dict[str, Any]], looks: Mapping[str, Any]) -> None:
@@ -129,6 +145,11 @@ def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dic
         axes.plot(at, middle, label=label + told, **looks[label])
         if np.any(most > least):
             axes.fill_between(at, least, most, color=looks[label]["color"], alpha=0.2, linewidth=0)
+        predicted = [(where[row["cell"]], row.get("predicted_relative", math.nan)) for row in rows if row["label"] == label]
+        predicted = sorted((x, y) for x, y in predicted if 0 < y < math.inf)
+        if numeric and predicted:
+            look = {**looks[label], **PREDICTED, "label": f"{label}, predicted", "gid": f"predicted {label}"}
+            axes.plot(*np.array(predicted).T, **look)
     floors = {where[row["cell"]]: row["floor"] / row["travelled"] for row in rows if row["floor"] > 0}
     if floors:
         axes.plot(sorted(floors), [floors[place] for place in sorted(floors)], ":", color=GREY, label="grid floor")

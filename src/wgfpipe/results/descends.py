@@ -28,6 +28,7 @@ from scipy.stats import qmc
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
+from wgfpipe.results.predictions import predictions
 from wgfpipe.results.schema import describe, measure_at, repetitions
 from wgfpipe.results.sliding import least_force
 
@@ -113,13 +114,14 @@ def undescribed(problem: Problem) -> str | None:
 
 
 def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Find the clock and the diffusion of every trajectory of a cell; NaN for those that have none.
+    """Find the clock and the diffusion of every trajectory of a cell, NaN for those that have none, and theory's predictions.
 
     Returns
     -------
     xarray.Dataset
         ``clock``, ``diffusion``, ``unexplained``, ``clock_error``, ``diffusion_error`` (label,), and ``theory`` (label,), the
-        diffusion that theory has for the scheme with the steps it took.
+        diffusion that theory has for the scheme with the steps it took; and what
+        :func:`wgfpipe.results.predictions.predictions` returns.
     """
     known = undescribed(problem) is None
     found = [
@@ -131,7 +133,7 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
         | {"theory": ("label", np.array(theory))},
         coords={"label": ("label", np.asarray(list(trajectories), dtype=object))},
     )
-    return describe(
+    described = describe(
         made,
         label="label of the method",
         clock="flow time of F that passes in a unit of the scheme's time",
@@ -141,6 +143,7 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
         diffusion_error="standard error of the diffusion",
         theory="diffusion D of the flow that the scheme discretizes",
     )
+    return described.assign(predictions(problem, trajectories).data_vars)
 
 
 def _increments(problem: Problem, measures: list[Measure], time: Array, reach: float) -> list[tuple[Array, Array, Array]]:

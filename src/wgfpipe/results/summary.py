@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from wgfpipe.results.predictions import flow_beside, pairs_of
 from wgfpipe.results.schema import REPETITION, describe
 from wgfpipe.results.verdict import relative, share_of
 from wgfpipe.status import Status
@@ -51,10 +53,46 @@ def table(
                         "final_relative": share_of(shares["final"].sel(at)).mean,
                         "largest_relative": share_of(shares["largest"].sel(at)).mean,
                         "carried_relative": share_of(shares["carried"].sel(at)).mean,
+                        "predicted_relative": _predicted(distances, label, name) / share_of(travelled.sel(distance=name)).mean,
                     }
                     | of_run
                     | dict((groups or {}).get(cell, {}))
                 )
+        rows += _of_means(cell, distances, trajectories, dict((groups or {}).get(cell, {})))
+    return rows
+
+
+def _predicted(distances: xr.Dataset, label: str, name: str) -> float:
+    """Final distance of a label to the flow that theory predicts; NaN where it predicts none, or the reference is no flow."""
+    variable = f"tunnelling_{name}"
+    reference = str(distances.attrs["reference"])
+    if variable not in distances or np.isfinite(float(distances[variable].sel({"label": reference}))):
+        return math.nan
+    return float(distances[variable].sel({"label": label}))
+
+
+def _of_means(
+    cell: str, distances: xr.Dataset, trajectories: Mapping[str, xr.Dataset], groups: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Rows of the points half way between explicit and implicit steps, whose label is none of the cell's; see predictions."""
+    rows: list[dict[str, Any]] = []
+    pairs = pairs_of(trajectories)
+    if "pair" not in distances.coords or flow_beside(pairs, trajectories) != distances.attrs["reference"]:
+        return rows
+    for pair, name in product(pairs, map(str, distances["distance"].values)):
+        if f"mean_{name}" not in distances:
+            continue
+        final = distances[f"mean_{name}"].sel(pair=pair)
+        travelled = distances["travelled"].max("time").sel(distance=name)
+        said = said_of(trajectories[pairs[pair][0]])
+        rows.append(
+            dict.fromkeys(("largest", "floor", "largest_relative", "carried_relative", "predicted_relative"), math.nan)
+            | {"cell": cell, "label": pair, "distance": name, "final": float(final.mean())}
+            | {"travelled": float(travelled.mean()), "final_relative": float((final / travelled).mean())}
+            | {key: said[key] for key in ("parametrization", "m", "dt", "repetitions")}
+            | {"kind": "mean", "epsilon": "", "energy": math.nan, "status": "ok", "largest_residual": math.nan, "verdict": ""}
+            | groups
+        )
     return rows
 
 
@@ -79,7 +117,7 @@ def said_of(trajectory: xr.Dataset) -> dict[str, Any]:
         "kind": said["method_kind"],
         "parametrization": json.loads(said["parametrization"])["kind"] if "parametrization" in said else "",
         "m": trajectory.sizes["atom"],
-        "dt": float(steps.max(initial=np.nan)) if len(steps) else math.nan,
+        "dt": float(steps.max()) if len(steps) else math.nan,
         "epsilon": str(method.get("epsilon") or ""),
         "repetitions": trajectory.sizes.get(REPETITION, 1),
         "energy": float(trajectory["energy"].isel(time=-1).mean()) if ended else math.nan,

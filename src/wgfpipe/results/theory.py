@@ -154,8 +154,10 @@ def fitting(problem: Problem, dt: float = 0.0, implicit: bool = False) -> Fittin
     apart = np.abs(products - np.diag(lengths)).max()
     if apart > ROUNDINGS * np.finfo(float).eps * lengths.max():
         raise ValueError(f"expected orthogonal inputs x, the constant included, but a product of two is {apart:.3g}")
-    widths = np.abs(problem.initial.points[:, -1]) * np.linalg.norm(problem.initial.points[:, :-1], axis=1)
-    size = math.sqrt(float(widths.max()))
+    outer, inner = np.abs(problem.initial.points[:, -1]), np.linalg.norm(problem.initial.points[:, :-1], axis=1)
+    if (unbalanced := float(np.abs(outer - inner).max())) > ROUNDINGS * np.finfo(float).eps * inner.max():
+        raise ValueError(f"expected a balanced start, |alpha| = |w|, but the layers of a neuron differ by {unbalanced:.3g}")
+    size = math.sqrt(float((outer * inner).max()))
     if not 0.0 < size < 1.0:
         raise ValueError(f"expected a start of size below 1, sqrt(|alpha| |w|), got {size:.3g}")
     parts = [y > 0.0, y < 0.0]

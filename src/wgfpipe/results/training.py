@@ -40,6 +40,20 @@ class Training(NamedTuple):
         return self.late <= SETTLED
 
     @property
+    def known(self) -> bool:
+        """Whether anything is known of it."""
+        return math.isfinite(self.late)
+
+    @property
+    def state(self) -> str:
+        """Where training stands, in a few words: settled, past 90 %, or how much the second half released."""
+        if not self.known:
+            return "not known"
+        if self.settled:
+            return "settled"
+        return f"past {MOSTLY:.0%}" if self.fallen >= MOSTLY else f"still falls: {self.late:.0%} in the second half"
+
+    @property
     def enough(self) -> bool:
         """Whether the energy has fallen by 90 %, or has settled."""
         return self.fallen >= MOSTLY or self.settled
@@ -49,7 +63,8 @@ class Training(NamedTuple):
             return "the energy is not known, or released nothing"
         rest = "has settled" if self.settled else f"still falls: the second half of the time released {self.late:.0%} of that"
         gone = f"The energy has fallen by {self.fallen:.0%}" if math.isfinite(self.fallen) else "The energy has fallen"
-        return f"{gone} and {rest}"
+        past = f", past {MOSTLY:.0%}," if self.fallen >= MOSTLY else ""
+        return f"{gone}{past} and {rest}"
 
 
 def share_of_training(trajectory: xr.Dataset) -> Training:
