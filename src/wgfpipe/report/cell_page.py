@@ -152,6 +152,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
         "figures": figures,
         "curves": interactive.as_json(curves),
         "budgets": list(zip(budgeted, drawn, strict=True)),
+        "left_out": _left_out(folder / "budget.nc"),
         "parts": PARTS,
         "animation": sheet._replace(image=b"")._asdict()
         | {
@@ -168,6 +169,11 @@ def header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Global attributes and sizes of a file, without its data."""
     with xr.open_dataset(path, engine="netcdf4") as dataset:
         return dict(dataset.attrs), {str(name): size for name, size in dataset.sizes.items()}
+
+
+def _left_out(path: Path) -> dict[str, str]:
+    """Methods whose error is not split -> why not, of a cell with budgets."""
+    return json.loads(header(path)[0].get("wgfpipe_spec", "{}")).get("left_out", {}) if path.exists() else {}
 
 
 def _variables(path: Path) -> tuple[str, ...]:
