@@ -150,8 +150,18 @@ WRONG = {
     ),
     "no grid": ({"methods": ["prox"], "hops": ["grid"]}, {}, "budget.hops", "0 by definition, as particles are compared"),
     "no drawn points": ({"methods": ["jko"], "hops": ["width"]}, {}, "budget.hops", "as no points are drawn (initial.sampled)"),
-    "a misspelt key": ({"method": ["jko"]}, {}, "budget.method", "methods, or another of the keys methods, hops, left_out, most_nodes"),
-    "a split method left out": ({"methods": ["jko"], "left_out": {"jko": "why"}}, {}, "budget.left_out.jko", "does not split: prox"),
+    "a misspelt key": (
+        {"method": ["jko"]},
+        {},
+        "budget.method",
+        "methods, or another of the keys methods, hops, left_out, most_nodes",
+    ),
+    "a split method left out": (
+        {"methods": ["jko"], "left_out": {"jko": "why"}},
+        {},
+        "budget.left_out.jko",
+        "does not split: prox",
+    ),
     "no reason": ({"methods": ["jko"], "left_out": {"prox": ""}}, {}, "budget.left_out.prox", "at least 1 character"),
     "a random reference": (
         {"methods": ["jko"]},

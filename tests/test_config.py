@@ -987,7 +987,7 @@ def test_the_configs_of_the_repository_are_valid(name, monkeypatch):
 
 
 def test_the_config_for_a_cluster_is_the_default_experiment_refined():
-    """The same cells; no grid coarser, no fewer repetitions, every budget of the default and its hops; four dimensions refined."""
+    """The same cells; no grid coarser, no fewer repetitions, every hop of the default, and four dimensions refined."""
     default, full = load_file(ROOT / "config.yaml"), load_file(ROOT / "config.full.yaml")
     assert set(full.cells) == set(default.cells)
     for name, cell in default.cells.items():
