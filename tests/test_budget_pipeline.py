@@ -150,7 +150,19 @@ WRONG = {
     ),
     "no grid": ({"methods": ["prox"], "hops": ["grid"]}, {}, "budget.hops", "0 by definition, as particles are compared"),
     "no drawn points": ({"methods": ["jko"], "hops": ["width"]}, {}, "budget.hops", "as no points are drawn (initial.sampled)"),
-    "a misspelt key": ({"method": ["jko"]}, {}, "budget.method", "methods, or another of the keys methods, hops, most_nodes"),
+    "a misspelt key": (
+        {"method": ["jko"]},
+        {},
+        "budget.method",
+        "methods, or another of the keys methods, hops, left_out, most_nodes",
+    ),
+    "a split method left out": (
+        {"methods": ["jko"], "left_out": {"jko": "why"}},
+        {},
+        "budget.left_out.jko",
+        "does not split: prox",
+    ),
+    "no reason": ({"methods": ["jko"], "left_out": {"prox": ""}}, {}, "budget.left_out.prox", "at least 1 character"),
     "a random reference": (
         {"methods": ["jko"]},
         {"reference": "noise", "methods": METHODS | {"noise": LANGEVIN}},
@@ -233,6 +245,38 @@ def test_a_run_that_failed_leaves_its_hop_undecided_and_names_itself(values):
     assert "g2/x has the status diverged" in answer["sentence"]
     broken["value"].loc[{"run": "g0/x"}] = np.nan
     assert budget.answered(broken, plan, "g0", 0.1) == {"x": None}
+
+
+def test_draws_move_runs_and_not_what_is_apart(values):
+    """Runs of m drawn points are m^-1/2 from their mean, and those of one draw are far closer: neither is the other's error."""
+    found, plan = values
+    rng = np.random.default_rng(0)
+    base = found["value"].sel(run=["r0/x", "r1/x", "r2/x", "s0/x", "s1/x", "s2/x"])
+    runs, parts = [str(run) for run in base["run"].values], []
+    for name, count in (("few", 100), ("", 400), ("many", 1600)):
+        chance = rng.standard_normal((20, 1, 1, 1)) / math.sqrt(count) * np.array([0.0, 1.0, 1.0])[:, None]
+        parts.append(
+            xr.concat([base + part for part in chance], "repetition").assign_coords(run=[f"{name}{run}" for run in runs])
+        )
+    drawn = xr.concat(parts, "run").to_dataset(name="value").assign_attrs(found.attrs)
+    drawn["status"] = ("run", np.zeros(drawn.sizes["run"], np.int8))
+    sure = {name: plan["methods"]["x"][name] for name in ("step", "reference")}
+    levels = [[1.0 / m, f"{name}s0/x", f"{name}r0/x"] for name, m in (("few", 100), ("", 400), ("many", 1600))]
+    hops = sure | {"width": {"levels": levels, "judged": 1, "undecided": ""}}
+    answer = budget.answered(drawn, {"reference": "r0/x", "methods": {"x": hops}, "debiased": {"x": False}}, "s0", 0.1)["x"]
+    assert answer is not None
+    assert answer["answer"] == "follows"  # in pairs nothing is random here, to rounding
+    plain = budget.answered(found, plan | {"methods": {"x": sure}}, "s0", 0.1)["x"]
+    assert plain is not None
+    for name in sure:
+        assert answer["shares"][name] / answer["total"] == pytest.approx(plain["shares"][name] / plain["total"], abs=1e-10)
+    assert abs(answer["shares"]["width"]) <= answer["uncertainty"]
+    told = answer["drawn"]
+    assert told["counts"] == [100, 400, 1600]
+    expected = [math.sqrt(2 / 3 / m) / 10.0 for m in told["counts"]]  # of three times one stands still; ten are travelled
+    assert told["deviations"] == pytest.approx(expected, rel=3 / math.sqrt(2 * 19))  # of 20 draws, at three deviations
+    assert abs(told["rate"] - 0.5) <= told["interval"] <= 0.2
+    assert "another draw of 100, 400, 1600 points moves it, and the reference with it, by " in answer["sentence"]
 
 
 def test_values_are_those_of_whole_measures(sine):

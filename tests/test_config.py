@@ -973,17 +973,68 @@ def test_a_file_that_is_no_config_is_named(tmp_path, content, expected):
     assert expected in line
 
 
-CONFIGS = ["config.yaml", ".test/config.yaml"]
+CONFIGS = ["config.yaml", ".test/config.yaml", "config.full.yaml"]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_configs_of_the_repository_are_valid(name, monkeypatch):
-    """Both files load, with paths from their own folder, and by ``python -m wgfpipe validate``."""
+    """All files load, with paths from their own folder, and by ``python -m wgfpipe validate``."""
     from wgfpipe.__main__ import main
 
-    assert load(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), (ROOT / name).parent).cells
+    assert load_file(ROOT / name).cells
     monkeypatch.chdir(ROOT)
     assert main(["validate", name]) == 0
+
+
+def test_the_config_for_a_cluster_is_the_default_experiment_refined():
+    """The same cells; no grid coarser, no fewer repetitions, every hop of the default, and four dimensions refined."""
+    default, full = load_file(ROOT / "config.yaml"), load_file(ROOT / "config.full.yaml")
+    assert set(full.cells) == set(default.cells)
+    for name, cell in default.cells.items():
+        assert np.all(np.asarray(full.cells[name].grid.points_per_axis) >= cell.grid.points_per_axis)
+        assert full.cells[name].repetitions >= cell.repetitions
+    for name, budgets in default.budgets.items():
+        for label, hops in budgets.items():
+            assert set(hops) <= set(full.budgets[name][label])
+    assert [full.trained[run.cell].grid.points_per_axis for _, run, _ in full.budgets["pairs"]["jko"]["grid"].levels] == [
+        13,
+        (25,) * 4,
+        (49,) * 4,
+    ]
+    hops = {hop for budgets in full.budgets.values() for of in budgets.values() for hop in of}
+    assert hops == {"grid", "entropy", "step", "width", "reference"}
+
+
+def test_a_config_extends_another(tmp_path):
+    """Key by key, over any number of files, with paths from the folder of each; the file itself has the last word."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(config_of(horizon=1.0)))
+    (tmp_path / "below" / "middle.yaml").write_text("extends: ../base.yaml\ncells: {base: {save_at: 3, seed: 1}}\n")
+    (tmp_path / "last.yaml").write_text("extends: below/middle.yaml\ncells: {base: {seed: 2}}\n")
+    cell = load_file(tmp_path / "last.yaml").cells["base"]
+    assert (cell.horizon, cell.save_at, cell.seed) == (1.0, 3, 2)
+    assert list(cell.methods) == ["gd", "jko"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("extends: b.yaml", "extends: a.yaml", "does not lead back to itself; on the way are a.yaml, b.yaml"),
+        ("extends: a.yaml", "", "does not lead back to itself; on the way are a.yaml"),
+        ("extends: c.yaml", "", "an existing YAML file; there is no "),
+        ("extends: [b.yaml]", "", "the path of a config file, seen from that of "),
+        ("extends: null", "", "the path of a config file, seen from that of "),
+    ],
+)
+def test_what_cannot_be_extended_is_said(tmp_path, first, second, expected):
+    """A circle, a missing file, and what is no path."""
+    (tmp_path / "a.yaml").write_text(first)
+    (tmp_path / "b.yaml").write_text(second)
+    with pytest.raises(ConfigError) as caught:
+        load_file(tmp_path / "a.yaml")
+    (only,) = caught.value.mistakes
+    assert only.key == "extends"
+    assert expected in only.expected
 
 
 # The JSON schema

@@ -46,6 +46,9 @@ class BudgetSpec(Section):
     hops: Annotated[tuple[HopName, ...], Field(min_length=1)] | None = Field(
         default=None, description="grid, entropy, step, width; all that the methods have unless listed"
     )
+    left_out: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict, description="label of a method whose error is not split -> why not, which its page says"
+    )
     most_nodes: int = Field(
         default=100_000, ge=1, description="nodes of a sign above which a refined grid is not made: the hop says what it costs"
     )
@@ -100,6 +103,11 @@ def check_budget(where: str, cell: "Cell") -> list[Mistake]:
         sure = [label for label, method in cell.methods.items() if not method.is_random]
         expected = f"a reference that is not random where there is a budget, as its steps are halved: {', '.join(sure) or 'gd'}"
         mistakes.append(mistake(where, "reference", cell.reference, expected))
+    for label in spec.left_out:
+        if label not in cell.methods or label in spec.methods or label == cell.reference:
+            rest = [other for other in cell.methods if other not in spec.methods and other != cell.reference]
+            expected = f"labels of methods of this cell that the budget does not split: {', '.join(rest) or 'there are none'}"
+            mistakes.append(mistake(where, f"budget.left_out.{label}", label, expected))
     hops = spec.hops or ()
     if len(set(hops)) < len(hops):
         mistakes.append(mistake(where, "budget.hops", list(hops), "every hop once"))

@@ -175,11 +175,12 @@ def load_file(path: Path) -> Experiment:
 def load_files(paths: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Experiment:
     """Read and validate a config that is spread over files: later ones, and ``overrides`` at last, replace key by key.
 
-    Relative paths of data files start from the folder of the last file, whichever names them.
+    A file may have the key ``extends``, the path of another one that it is read over. Relative paths of data files start from
+    the folder of the last file, whichever names them.
     """
     config: Any = {}
     for path in paths:
-        config = config_file.merged(config, config_file.read(path))
+        config = config_file.merged(config, config_file.read_extended(path))
     return load(config_file.merged(config, overrides or {}), paths[-1].absolute().parent)
 
 

@@ -78,6 +78,39 @@ def read(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
+def read_extended(path: Path) -> dict[str, Any]:
+    """Read a config file over the one that its key ``extends`` names, if it has one, and over what that one extends in turn.
+
+    A path starts from the folder of the file that names it.
+
+    Raises
+    ------
+    ConfigError
+        As of :func:`read`; or if files extend one another in a circle: named.
+    """
+    layers: list[dict[str, Any]] = []
+    seen: list[Path] = []
+    while True:
+        seen.append(path.resolve())
+        layers.append(read(path))
+        if "extends" not in layers[-1]:
+            break
+        named = layers[-1].pop("extends")
+        if not (isinstance(named, str) and named):
+            raise ConfigError([mistake("config", "extends", named, f"the path of a config file, seen from that of {path}")])
+        base = path.parent / named
+        if base.resolve() in seen:
+            expected = f"a file that does not lead back to itself; on the way are {', '.join(part.name for part in seen)}"
+            raise ConfigError([mistake("config", "extends", named, expected)])
+        if not base.is_file():
+            raise ConfigError([mistake("config", "extends", named, f"an existing YAML file; there is no {base}")])
+        path = base
+    config: dict[str, Any] = {}
+    for layer in reversed(layers):
+        config = merged(config, layer)
+    return config
+
+
 def merged(base: Any, over: Any) -> Any:
     """Overlay one config on another key by key, as Snakemake does with several config files; null is a value like others."""
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):

@@ -30,8 +30,13 @@ def json_schema() -> dict[str, Any]:
         "title": "wgfpipe config",
         "type": "object",
         "additionalProperties": False,
-        "required": ["cells"],
+        "anyOf": [{"required": ["cells"]}, {"required": ["extends"]}],
         "properties": {
+            "extends": {
+                "type": "string",
+                "minLength": 1,
+                "description": "path of a config file that this one is read over, key by key, from the folder of this one",
+            },
             "defaults": cell,
             "cells": {"type": "object", "additionalProperties": cell, "minProperties": 1},
             "sweeps": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sweep"}},

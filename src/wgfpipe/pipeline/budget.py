@@ -18,7 +18,7 @@ from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema
 from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop
 from wgfpipe.results.budget import budget as split
-from wgfpipe.results.limits import CONFIDENCE, UNCHECKED, Limit, Model, extrapolated, size, unrefined, widened
+from wgfpipe.results.limits import CONFIDENCE, UNCHECKED, Limit, Model, Spread, extrapolated, size, spread, unrefined, widened
 from wgfpipe.results.observables import observables
 from wgfpipe.status import Status
 
@@ -84,7 +84,9 @@ def budget_spec(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]
     for run in runs_of(plan, cell):
         of_cell, label = run.split("/")
         parts[run] = digest_of_spec(specs[of_cell]["trajectory"][label])
-    return model | {"reference": plan["reference"], "parts": parts}
+    said = experiment.cells[cell].budget
+    assert said is not None  # only cells with budgets have values
+    return model | {"reference": plan["reference"], "parts": parts} | ({"left_out": said.left_out} if said.left_out else {})
 
 
 def homes(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
@@ -228,6 +230,7 @@ def answered(values: xr.Dataset, plan: Mapping[str, Any], cell: str, tolerance: 
                 runs={name: [run for _, run, _ in hop["levels"]] for name, hop in hops.items()},
                 bounds=noise,
                 times=values["time"].values.tolist(),
+                drawn=_drawn(found, hops["width"]) if "width" in hops else None,
             )
         )
     return made
@@ -236,8 +239,13 @@ def answered(values: xr.Dataset, plan: Mapping[str, Any], cell: str, tolerance: 
 def _limit(
     found: "_Values", name: str, hop: Mapping[str, Any], total: Array, said: Mapping[str, Any], debiased: bool, matters: float
 ) -> Limit:
-    """Limit of a hop; ``matters`` is the tolerance in the observable's units."""
-    pairs = [[run] if beside is None else [run, beside] for _, run, beside in hop["levels"]]
+    """Limit of a hop; ``matters`` is the tolerance in the observable's units.
+
+    Runs of the reference are compared with the one judged, which has the same draws: those of its error are far closer than
+    those of its values.
+    """
+    _, itself, _ = hop["levels"][hop["judged"]]
+    pairs = [[run, beside or itself] for _, run, beside in hop["levels"]]
     at_zero = found.apart(pairs[hop["judged"]])[0] if not found.failure(pairs[hop["judged"]]) else total
     if failure := found.failure([run for pair in pairs for run in pair]):
         return unrefined(at_zero, failure)
@@ -254,6 +262,17 @@ def _limit(
         negligible = matters * (REFERENCE_SHARE / UNCHECKED if name == "reference" else NEGLIGIBLE)
         limit = extrapolated(sizes, vectors, model, negligible=negligible, **given)
     return limit._replace(undecided=hop["undecided"]) if hop["undecided"] else limit
+
+
+def _drawn(found: "_Values", width: Mapping[str, Any]) -> Spread | None:
+    """How far apart the runs of the hop ``width`` are, each of its number of points; None where one has no end or one draw."""
+    runs = [run for _, run, _ in width["levels"]]
+    if found.failure(runs):
+        return None
+    draws = [found.draws([run]) for run in runs]
+    if not all(len(sample) > 1 and np.ptp(sample, axis=0).any() for sample in draws):
+        return None
+    return spread([round(1.0 / size) for size, *_ in width["levels"]], draws)
 
 
 class _Values:
@@ -296,7 +315,7 @@ class _Values:
 def _plain(value: Any) -> Any:
     """Named tuples as mappings, and what is not finite as None: JSON has no such number."""
     match value:
-        case Budget() | Hop():
+        case Budget() | Hop() | Spread():
             return {key: _plain(part) for key, part in value._asdict().items()}
         case list() | tuple():
             return [_plain(part) for part in value]

@@ -157,6 +157,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
         "figures": figures,
         "curves": interactive.as_json(curves),
         "budgets": list(zip(budgeted, drawn, strict=True)),
+        "left_out": _left_out(folder / "budget.nc"),
         "parts": PARTS,
         "animation": sheet._replace(image=b"")._asdict()
         | {
@@ -174,6 +175,11 @@ def header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     with Dataset(path) as file:
         attributes = {name: file.getncattr(name) for name in file.ncattrs()}
         return attributes, {name: len(dimension) for name, dimension in file.dimensions.items()}
+
+
+def _left_out(path: Path) -> dict[str, str]:
+    """Methods whose error is not split -> why not, of a cell with budgets."""
+    return json.loads(header(path)[0].get("wgfpipe_spec", "{}")).get("left_out", {}) if path.exists() else {}
 
 
 def _variables(path: Path) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def draw_energy(
     """
     axes, looks = new_axes(axes), looks or looks_for(trajectories, reference)
     first = repetitions(trajectories[reference])[0]
-    time, target = first["time"].values, over_repetitions(trajectories[reference]["energy"], first.sizes["time"])[0]
+    time, target = first["time"].values, trajectories[reference]["energy"].drop_vars("time")  # of the same repetition
     network = first.sizes["sample"] > 0
     for label in labels or trajectories:
         ends = over_repetitions(trajectories[label]["energy"], len(time))
@@ -114,9 +114,10 @@ def draw_energy(
         if difference:
             if label == reference:
                 continue
-            values = trajectories[label]["energy"].isel(time=slice(0, n)) - target[:n]
+            values = trajectories[label]["energy"].drop_vars("time").isel(time=slice(0, n)) - target.isel(time=slice(0, n))
+            released = abs(target.isel(time=0) - target.isel(time=-1))
             with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
-                ends = over_repetitions(abs(values) / (target[:n] if network else abs(target[0] - target[-1])), n)
+                ends = over_repetitions(abs(values) / (target.isel(time=slice(0, n)) if network else released), n)
         if np.isfinite(ends[0]).any():
             draw_line(axes, time[:n], ends[0], looks[label], label)
             _band(axes, time[:n], ends, looks[label])

@@ -19,9 +19,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from wgfpipe.measure import Array
-from wgfpipe.results.limits import Limit, computed, extrapolated, size, unrefined, widened
+from wgfpipe.results.limits import Limit, Spread, computed, extrapolated, size, spread, unrefined, widened
 
-__all__ = ["Budget", "Hop", "Limit", "budget", "computed", "extrapolated", "size", "unrefined", "widened"]
+__all__ = ["Budget", "Hop", "Limit", "Spread", "budget", "computed", "extrapolated", "size", "spread", "unrefined", "widened"]
 
 Answer = Literal["follows", "differs", "undecided"]
 
@@ -59,6 +59,8 @@ class Budget(NamedTuple):
     sentence: str
     residue: float
     """Size r of the unexplained vector; its share is the part along the total."""
+    drawn: Spread | None = None
+    """How far apart runs from other draws are, in the same units; the reference is as far, and no error of the scheme."""
 
 
 def budget(
@@ -74,6 +76,7 @@ def budget(
     seconds: Mapping[str, Sequence[float]] | None = None,
     bounds: float = 0.0,
     times: Sequence[float] | None = None,
+    drawn: Spread | None = None,
 ) -> Budget:
     """Split an error among its refinements, and answer.
 
@@ -97,6 +100,8 @@ def budget(
         What else is uncertain, in the observable's units: intervals of seeds, bounds of trimming and of transport.
     times : sequence of float, optional
         Saved times that the total is of, to say when it differs most.
+    drawn : Spread, optional
+        Of the runs themselves, where points are drawn, in the observable's units.
 
     Returns
     -------
@@ -146,9 +151,21 @@ def budget(
             answer = "follows"
         elif residue - uncertainty > tolerance:
             answer = "differs"
-    made = Budget(whole / travelled, shares, uncertainty, observable, found, answer, "", residue)
+    if drawn is not None:
+        drawn = drawn._replace(deviations=tuple(deviation / travelled for deviation in drawn.deviations))
+    made = Budget(whole / travelled, shares, uncertainty, observable, found, answer, "", residue, drawn)
     when = "" if times is None else _when(left, times)
-    return made._replace(sentence=_sentence(made, tolerance, reference, seconds or {}, when))
+    sentence = _sentence(made, tolerance, reference, seconds or {}, when)
+    return made._replace(sentence=sentence if drawn is None else f"{sentence}; {_chance(drawn)}")
+
+
+def _chance(drawn: Spread) -> str:
+    """What drawing the points moves a run by, and the reference with it."""
+    counts, moved = ", ".join(map(str, drawn.counts)), ", ".join(f"{deviation:.1%}" for deviation in drawn.deviations)
+    return (
+        f"another draw of {counts} points moves it, and the reference with it, by {moved}, "
+        f"like m^-{drawn.rate:.2f} +- {drawn.interval:.2f}"
+    )
 
 
 def _when(left: Array, times: Sequence[float]) -> str:

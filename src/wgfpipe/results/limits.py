@@ -71,6 +71,19 @@ class Limit(NamedTuple):
     """Why the limit cannot be told; empty where it can."""
 
 
+class Spread(NamedTuple):
+    """How far apart runs from drawn points are, by the number of points."""
+
+    counts: tuple[int, ...]
+    """Numbers m of points."""
+    deviations: tuple[float, ...]
+    """Root mean square distance of a draw from the mean of draws, in the observable's units."""
+    rate: float
+    """The deviation falls like m^-rate."""
+    interval: float
+    """Half-width of the rate's confidence interval."""
+
+
 def size(vector: Array) -> float:
     """Root mean square of the entries: what totals, travels and uncertainties are measured in."""
     return float(np.sqrt(np.mean(np.square(vector)))) if np.size(vector) else 0.0
@@ -237,9 +250,32 @@ def widened(counts: Sequence[int], samples: Sequence[Array], judged: Array) -> L
     interval = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(scale * inverse[0, 0])
     if not (variances > 0.0).all():  # nothing is drawn: the means are exact
         return Limit(value, value - judged, interval, math.nan, math.nan, "")
-    share = 2.0 * (numbers - 1.0)  # the logarithm of a deviation varies by one in so many, entries taken for one
-    log_steps = np.log(steps) - (share @ np.log(steps)) / share.sum()
-    rate = -float(share * log_steps @ np.log(np.sqrt(variances))) / float(share * log_steps @ log_steps)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) / math.sqrt(float(share * log_steps @ log_steps))
-    reason = "" if abs(rate - WIDTH_RATE) <= half else f"the spread falls like m^-{rate:.2f} +- {half:.2f}, expected m^-1/2"
-    return Limit(value, value - judged, interval, rate, math.nan, reason)
+    found = spread(counts, draws)
+    reason = (
+        ""
+        if abs(found.rate - WIDTH_RATE) <= found.interval
+        else f"the spread falls like m^-{found.rate:.2f} +- {found.interval:.2f}, expected m^-1/2"
+    )
+    return Limit(value, value - judged, interval, found.rate, math.nan, reason)
+
+
+def spread(counts: Sequence[int], samples: Sequence[Array]) -> Spread:
+    """Deviation of a draw of m points from the mean of draws, and the rate at which it falls with m.
+
+    A deviation of n draws is known to 1 / sqrt(2 (n - 1)) of itself, as if all entries moved together: outputs nearly do.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Numbers m of points, ascending.
+    samples : sequence of Array, (draw, entry)
+        What was observed of several draws of each.
+    """
+    deviations = [math.sqrt(float(np.var(sample, axis=0, ddof=1).mean())) for sample in samples]
+    share = np.array([2.0 * (len(sample) - 1) for sample in samples])
+    log_counts = np.log(np.asarray(counts, float))
+    log_counts -= share @ log_counts / share.sum()
+    precision = float(share * log_counts @ log_counts)
+    rate = -float(share * log_counts @ np.log(deviations)) / precision
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, 0.5 * share.sum())) / math.sqrt(precision)
+    return Spread(tuple(counts), tuple(deviations), rate, half)
