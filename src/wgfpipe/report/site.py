@@ -142,7 +142,7 @@ def _write_pages(
             place.write_text(text, encoding="utf-8")
         cited |= dict.fromkeys(references)
         sources |= keys
-        if cell["published"]:
+        if cell["published"] and name in asked:
             published.append({"name": name, "title": cell["title"], "said": summarized(cell["published"])})
         specs.setdefault((cell["question"], json.dumps(cell["spec"]["energy"], sort_keys=True)), cell["spec"])
         symbols |= cell["symbols"]
