@@ -31,7 +31,7 @@ def reason_to_skip() -> str:
     if os.geteuid() != 0:
         return "the daemons of a test cluster need root"
     if Path("/etc/slurm/slurm.conf").exists():
-        return "/etc/slurm/slurm.conf is there already: this machine belongs to a cluster, or one is running"
+        return "/etc/slurm/slurm.conf is there: this machine belongs to a cluster, or `tests/cluster/slurm stop` was not run"
     return ""
 
 
@@ -50,17 +50,16 @@ defaults:
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
   base: {}
-  other: {parametrization: {kind: sphere}}
 sweeps:
   width: {base: base, over: {grid.points_per_axis: [20]}}
 comparisons:
-  models: {cells: [base, other]}
+  models: {cells: [base, width-points_per_axis=20]}
 """
 
 
-def slurm(state: Path, *arguments: str) -> None:
+def slurm(*arguments: str) -> None:
     """Run the script of the test cluster."""
-    done = subprocess.run([SCRIPT, "--state", state, *arguments], capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -77,14 +76,13 @@ def jobs_with(variable: str) -> list[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster(tmp_path_factory) -> Iterator[Path]:
-    """Folder of a cluster with accounting; afterwards no job of it is at work, and no configuration stays."""
-    state = tmp_path_factory.mktemp("slurm")
-    slurm(state, "start")
+def cluster(tmp_path_factory) -> Iterator[None]:
+    """A cluster with accounting; afterwards no job of it is at work, and no configuration stays."""
+    slurm("start", "--state", str(tmp_path_factory.mktemp("slurm")))
     try:
-        yield state
+        yield
     finally:
-        slurm(state, "stop")
+        slurm("stop")
     assert jobs_with("SLURM_CLUSTER_NAME=wgfpipe") == []
     assert not Path("/etc/slurm/slurm.conf").exists()
 
@@ -134,7 +132,7 @@ def local(tmp_path_factory) -> dict[str, str]:
     sweep.snakemake()
     made = sweep.numbers()
     assert {"results/summary.csv", "results/verdict.json", "results/comparisons/models.nc"} <= set(made)
-    assert len([name for name in made if name.endswith(".nc")]) >= 3 * 4  # grid, two trajectories and distances a cell
+    assert len([name for name in made if name.endswith(".nc")]) >= 2 * 4  # grid, two trajectories and distances a cell
     return made
 
 
@@ -153,29 +151,29 @@ def running(*options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
 
 
-def test_a_run_has_the_bytes_of_a_local_one_though_the_controller_dies(cluster, local, tmp_path):
+def test_a_run_has_the_bytes_of_a_local_one_though_the_controller_dies(local, tmp_path):
     """The whole config through the shipped profile; the controller is killed in the middle, away for 8 s, and comes back."""
     sweep = Sweep(tmp_path)
     run = sweep.submit()
     wait_until(lambda: (tmp_path / "results/base/trajectory/gd.nc").exists(), run)
-    slurm(cluster, "kill", "controller")
+    slurm("kill", "controller")
     time.sleep(8)
-    slurm(cluster, "revive", "controller")
+    slurm("revive", "controller")
     sweep.finish(run)
     assert sweep.numbers() == local
     assert (tmp_path / "results/report.html").stat().st_size > 0
 
 
-def test_a_node_that_dies_costs_its_jobs_another_attempt_and_nothing_else(cluster, local, tmp_path):
+def test_a_node_that_dies_costs_its_jobs_another_attempt_and_nothing_else(local, tmp_path):
     """The run goes on to its end on the other node, in one go, with the same bytes."""
     sweep = Sweep(tmp_path)
     run = sweep.submit("results/summary.csv")
     wait_until(lambda: running("--nodelist=node1"), run)
-    slurm(cluster, "kill", "node1")
+    slurm("kill", "node1")
     try:
         sweep.finish(run)
     finally:
-        slurm(cluster, "revive", "node1")
+        slurm("revive", "node1")
     assert "node failure" in sweep.terminal.read_text()  # the drill has met a job
     made = sweep.numbers()
     assert made == {name: local[name] for name in made}

@@ -7,8 +7,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
-sys.path.insert(0, str(ROOT / "src"))  # what is planned is what jobs run: this checkout, whatever the environment has installed
+# What is planned is what jobs run: the package of this checkout, whatever the environment has installed, or the installed
+# package in which this workflow lies. The config is the one beside the Snakefile that was called.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent
+IN_CHECKOUT = (ROOT / "src" / "wgfpipe").is_dir()
+PACKAGE = ROOT / "src" / "wgfpipe" if IN_CHECKOUT else ROOT.parent
+CONFIG = Path(workflow.main_snakefile).parent / "config.yaml"
+if IN_CHECKOUT:
+    sys.path.insert(0, str(ROOT / "src"))
 
 import wgfpipe
 from wgfpipe import config as wgfpipe_config
@@ -16,15 +22,16 @@ from wgfpipe.pipeline import budget as budgets
 from wgfpipe.pipeline import locking, origin, stages, staleness
 from wgfpipe.report import catalogue, question
 
-if not Path(wgfpipe.__file__).resolve().is_relative_to((ROOT / "src").resolve()):
-    raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
-stages.share_with_jobs(ROOT / "src")
+if not Path(wgfpipe.__file__).resolve().is_relative_to(PACKAGE.resolve()):
+    raise WorkflowError(f"this workflow runs the wgfpipe of {PACKAGE.parent}, and {wgfpipe.__file__} is loaded: start it anew")
+if IN_CHECKOUT:
+    stages.share_with_jobs(ROOT / "src")
 FIGURES = list(catalogue.CATALOGUE)  # files of every cell: the outputs of a rule are the same for all; see the catalogue
 
 # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
 try:
     EXPERIMENT = wgfpipe_config.load_files(
-        workflow.config_settings.configfiles or [ROOT / "config.yaml"], workflow.config_settings.config
+        workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config
     )
 except wgfpipe_config.ConfigError as error:
     raise WorkflowError(str(error))
@@ -33,7 +40,7 @@ stages.share_root_with_jobs(EXPERIMENT.root)
 
 if not workflow.config_settings.configfiles:
 
-    configfile: str(ROOT / "config.yaml")
+    configfile: str(CONFIG)
 
 
 if workflow.is_main_process:
@@ -201,8 +208,7 @@ def report_spec():
 
 def parts_of_pages():
     """What the pages are made of beside code: templates, style, script and references."""
-    package = ROOT / "src" / "wgfpipe" / "report"
-    return sorted(str(path) for folder in ("templates", "assets") for path in (package / folder).iterdir())
+    return sorted(str(path) for folder in ("templates", "assets") for path in (PACKAGE / "report" / folder).iterdir())
 
 
 def distances_by_cell(wildcards):
