@@ -1,9 +1,11 @@
 """The wheel carries the pipeline: installed, it starts an experiment in an empty folder and runs it, without a checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -65,12 +67,13 @@ def test_the_wheel_has_the_workflow_and_what_it_reads(wheel):
         assert f"wgfpipe/{name}" in names
     for name in ("report/templates/base.html.j2", "report/assets/report.js", "pipeline/starting.yaml", "py.typed"):
         assert f"wgfpipe/{name}" in names
-    assert not [name for name in names if "__pycache__" in name or "/results/" in name or "tests/" in name]
+    assert not [name for name in names if "__pycache__" in name or "shipped/results" in name or "tests/" in name]
+    assert all(name.startswith("wgfpipe") for name in names)
 
 
 @pytest.mark.workflow
 def test_an_installed_wheel_starts_and_runs_an_experiment_in_an_empty_folder(wheel, tmp_path):
-    """`wgfpipe init; snakemake`: a plan, then one cell up to its distances, by the code that is installed and nothing else."""
+    """`wgfpipe init; snakemake`: a plan of everything, then the particles of one cell, by the code that is installed."""
     installed, folder = Installed(tmp_path / "venv", wheel), tmp_path / "mine"
     folder.mkdir()
     told = installed.run(folder, "wgfpipe", "init")
@@ -81,20 +84,28 @@ def test_an_installed_wheel_starts_and_runs_an_experiment_in_an_empty_folder(whe
     plan = installed.run(folder, "snakemake", "--cores", "2", "--dry-run", "--quiet", "host")
     for rule in ("data", "trajectory", "figures", "page"):
         assert f"rule {rule}:" in plan
-    config = folder / "config.yaml"
-    config.write_text(config.read_text().replace("points_per_axis: 32", "points_per_axis: 20"))
-    installed.run(folder, "snakemake", "--cores", "2", "results/base/distances.nc")
+    runs = [f"results/base/trajectory/{label}.nc" for label in ("gd", "prox")]
+    installed.run(folder, "snakemake", "--cores", "2", *runs)
     checked = installed.run(folder, "wgfpipe", "check", check=False)
-    assert "results/summary.nc" in checked or "all results are current" in checked
-    assert "results/base" not in checked  # current: by the spec of this config and the code that is installed
-    found = installed.run(folder, "wgfpipe", "show", "results/base/distances.nc")
-    assert "a distances file of wgfpipe" in found
+    assert "results/base/distances.nc" in checked  # nobody asked for it
+    assert not [name for name in (*runs, "results/base/data.nc", "results/base/grid.nc") if name in checked]  # current
+    assert "a trajectory file of wgfpipe" in installed.run(folder, "wgfpipe", "show", runs[1])
 
     (folder / "profiles/default/profile.yaml").unlink()
     refused = installed.run(folder, "wgfpipe", "init", check=False)
     assert "got Snakefile, config.yaml, profiles/slurm/profile.yaml" in refused
     assert "nothing is overwritten" in refused
     assert not (folder / "profiles/default/profile.yaml").exists()
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile.dockerignore", "wgfpipe.def"])
+def test_the_recipes_of_containers_copy_what_the_wheel_is_made_of(recipe):
+    """They are not built here: at least every file that they name exists, and none that the wheel needs is left out."""
+    text = (ROOT / "containers" / recipe).read_text()
+    named = set(re.findall(r"^(?:!|    )([\w.]+)(?= /source/|$)", text, flags=re.MULTILINE))
+    assert all((ROOT / name).exists() for name in named)
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*hatch["force-include"], "src", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= named
 
 
 def test_what_is_written_is_valid_and_what_is_shipped(tmp_path):

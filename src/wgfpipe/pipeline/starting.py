@@ -8,6 +8,12 @@ from wgfpipe.pipeline.starting import shipped
 
 
 include: str(shipped() / "Snakefile")
+
+
+rule everything:
+    default_target: True
+    input:
+        rules.all.input,
 """
 PACKAGE = Path(__file__).parent.parent
 
