@@ -30,9 +30,7 @@ FIGURES = list(catalogue.CATALOGUE)  # files of every cell: the outputs of a rul
 
 # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
 try:
-    EXPERIMENT = wgfpipe_config.load_files(
-        workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config
-    )
+    EXPERIMENT = wgfpipe_config.load_files(workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config)
 except wgfpipe_config.ConfigError as error:
     raise WorkflowError(str(error))
 
