@@ -9,17 +9,17 @@ from wgfpipe.pipeline.resources import Resources, Size, of_all_cells, of_stage, 
 
 # Cells of config.yaml with the most memory or time in results/benchmarks of a whole run on two cores: stage, size, MB, seconds.
 MEASURED = [
-    ("data", Size(8192, 569, 5, 5), 210, 2),  # classify
-    ("grid", Size(128018, 8, 1, 5), 215, 2),  # base-jko-grid-2
-    ("trajectory", Size(8192, 8, 8, 5), 678, 25),  # base, emd_prox
-    ("trajectory", Size(3200, 8, 14, 5), 396, 53),  # circle, jko_emd
-    ("trajectory", Size(2704, 8, 15, 5), 515, 62),  # conserved, jko_sliced
-    ("trajectory", Size(8192, 569, 5, 5), 367, 24),  # classify, jko_entropic
-    ("trajectory", Size(128018, 8, 1, 5), 375, 9),  # base-jko_exact-grid-2
-    ("distances", Size(28561, 8, 14, 5), 428, 166),  # pairs
+    ("data", Size(8192, 0, 5, 5), 210, 2),  # classify, whose rows are in a file
+    ("grid", Size(128018, 8, 2, 5), 215, 2),  # base-jko-grid-2
+    ("trajectory", Size(8192, 8, 8, 1), 678, 25),  # base, emd_prox
+    ("trajectory", Size(1600, 8, 14, 1), 396, 53),  # circle, jko_emd
+    ("trajectory", Size(1352, 8, 15, 3), 515, 62),  # conserved, jko_sliced
+    ("trajectory", Size(8192, 0, 5, 1), 367, 4),  # classify, jko
+    ("trajectory", Size(128018, 8, 1, 1), 375, 9),  # base-jko_exact-grid-2
+    ("distances", Size(28561, 8, 14, 2), 428, 166),  # pairs
     ("distances", Size(18432, 8, 2, 5), 334, 86),  # grid-points_per_axis=96
     ("distances", Size(8192, 8, 8, 5), 319, 72),  # base
-    ("figures", Size(10648, 8, 15, 5), 329, 12),  # both_layers
+    ("figures", Size(10648, 8, 15, 3), 329, 12),  # both_layers
     ("budget", Size(8192, 8, 8, 5), 293, 7),  # base
 ]
 

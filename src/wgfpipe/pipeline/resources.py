@@ -34,7 +34,10 @@ class Resources(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Points and samples of a cell; methods and repetitions multiply the time of its stages."""
+    """Points and samples of a cell; methods multiply the time of its stages, and repetitions that of its trajectories.
+
+    A method without randomness runs once, whatever its cell says: whoever asks for its trajectory sets ``repetitions`` to 1.
+    """
 
     points: int
     samples: int
