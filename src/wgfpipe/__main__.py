@@ -1,4 +1,4 @@
-"""Command line: ``wgfpipe validate | schema | show | check | table | methods | pairs | overhead``, or ``python -m wgfpipe``."""
+"""Command line: ``wgfpipe init | validate | schema | show | check | table | methods | pairs | overhead``."""
 
 import argparse
 import io
@@ -33,6 +33,11 @@ def _main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"wgfpipe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    init = commands.add_parser("init", help="start an experiment: a Snakefile that runs this package, a config, and profiles")
+    init.add_argument("folder", type=Path, nargs="?", default=Path(), help="where; it is made if need be (here)")
+    init.add_argument(
+        "--whole", action="store_true", help="with the experiment of the repository and its data: 25 minutes on two cores"
+    )
     validate = commands.add_parser("validate", help="check a config without running anything")
     validate.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
     commands.add_parser("schema", help="print the JSON schema of a config, for editors")
@@ -53,6 +58,8 @@ def _main(arguments: list[str] | None = None) -> int:
     overhead.add_argument("--cores", type=int, default=1, help="cores the run used")
     options = parser.parse_args(arguments)
     match options.command:
+        case "init":
+            return _init(options.folder, options.whole)
         case "validate":
             return _validate(options.config)
         case "schema":
@@ -81,6 +88,19 @@ def _main(arguments: list[str] | None = None) -> int:
 
             print(describe(options.results, options.wall, options.cores))
             return 0
+
+
+def _init(folder: Path, whole: bool) -> int:
+    from wgfpipe.pipeline.starting import start
+
+    try:
+        made = start(folder, whole)
+    except FileExistsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(map(str, made)))
+    print(f"next: {'' if folder == Path() else f'cd {folder}; '}edit config.yaml; wgfpipe validate; snakemake --cores 4")
+    return 0
 
 
 def _validate(path: Path) -> int:

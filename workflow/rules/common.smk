@@ -8,18 +8,22 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent  # the folder of the Snakefile
+# The package is that of this checkout, whatever the environment has installed, or the installed one in which this workflow
+# lies. The config is the one beside the Snakefile that was called.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent.parent
+PACKAGE = ROOT / "src" / "wgfpipe" if (ROOT / "src" / "wgfpipe").is_dir() else ROOT.parent
+CONFIG = Path(workflow.main_snakefile).parent / "config.yaml"
 RECORDS = Path(".snakemake/wgfpipe")
 PLANNED = os.environ.get("WGFPIPE_PLAN", "") if not workflow.is_main_process else ""  # by the process that started this one
 
 
 def frozen_sources():
-    """Copy the sources, so that what is planned is what jobs run, whatever the environment has installed or who edits them."""
-    source = ROOT / "src" / "wgfpipe" / "pipeline" / "snapshot.py"
+    """Copy the sources, so that what is planned is what jobs run, whoever edits them."""
+    source = PACKAGE / "pipeline" / "snapshot.py"
     spec = importlib.util.spec_from_file_location("wgfpipe_snapshot", source)
     snapshot = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(snapshot)
-    return snapshot.frozen(ROOT / "src", RECORDS / "code")
+    return snapshot.frozen(PACKAGE.parent, RECORDS / "code")
 
 
 def share_with_jobs(**variables):
@@ -35,6 +39,7 @@ if not PLANNED:
 import wgfpipe
 from wgfpipe.config.names import CELL_NAME, NAME
 from wgfpipe.digests import digest_of_file
+from wgfpipe.pipeline import resources as asked
 from wgfpipe.pipeline.plan import PLAN as PLAN_VARIABLE, Plan, record_of
 from wgfpipe.report.catalogue import CATALOGUE
 
@@ -45,11 +50,13 @@ if not PLANNED:
     from wgfpipe.report.site import CHECKOUT
 
     if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
-        raise WorkflowError(f"this workflow runs the wgfpipe of {ROOT / 'src'}, and {wgfpipe.__file__} is loaded: start it anew")
+        raise WorkflowError(
+            f"this workflow runs the wgfpipe of {PACKAGE.parent}, and {wgfpipe.__file__} is loaded: start it anew"
+        )
     # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
     try:
         EXPERIMENT = wgfpipe_config.load_files(
-            workflow.config_settings.configfiles or [ROOT / "config.yaml"], workflow.config_settings.config
+            workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config
         )
     except wgfpipe_config.ConfigError as error:
         raise WorkflowError(str(error))
@@ -64,7 +71,7 @@ else:
 
 if not workflow.config_settings.configfiles:
 
-    configfile: str(ROOT / "config.yaml")
+    configfile: str(CONFIG)
 
 
 if workflow.is_main_process:
@@ -197,6 +204,28 @@ def seconds_of_batch(wildcards):
     return 1 + round(sum(SECONDS.get(PLAN.files[path].cell, 0) for path in PLAN.jobs[wildcards.batch]))
 
 
+def asks(what, pattern):
+    """Resource function: memory or minutes of a job by the size of its cell, and twice as much at every attempt."""
+
+    def lookup(wildcards, attempt):
+        file = planned(pattern.format(**wildcards))
+        if file.cell:
+            return getattr(asked.of_file(file, PLAN.sizes[file.cell], attempt), what)
+        return getattr(asked.of_all_cells(len(PLAN.sizes), attempt), what)
+
+    return lookup
+
+
+def batch_asks(what):
+    """Resource function: memory or minutes of a batch."""
+
+    def lookup(wildcards, attempt):
+        files = map(PLAN.files.__getitem__, PLAN.jobs[wildcards.batch])
+        return getattr(asked.one_after_another(asked.of_file(file, PLAN.sizes[file.cell], attempt) for file in files), what)
+
+    return lookup
+
+
 def figures(wildcards):
     """Input function: the figures of all cells that have some, or the records of the batches that make them."""
     return list(dict.fromkeys(PLAN.made_by(path) for path, file in PLAN.files.items() if file.stage == "figures"))
@@ -219,5 +248,4 @@ def comparisons(kind):
 
 def parts_of_pages():
     """What the pages are made of beside code: templates, style, script and references."""
-    package = ROOT / "src" / "wgfpipe" / "report"
-    return sorted(str(path) for folder in ("templates", "assets") for path in (package / folder).iterdir())
+    return sorted(str(path) for folder in ("templates", "assets") for path in (PACKAGE / "report" / folder).iterdir())

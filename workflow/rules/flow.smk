@@ -18,8 +18,8 @@ rule data:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", "results/{cell}/data.nc"),
+        runtime=asks("runtime", "results/{cell}/data.nc"),
     params:
         file="results/{cell}/data.nc",
         made=made_as("results/{cell}/data.nc"),
@@ -41,8 +41,8 @@ rule grid:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", "results/{cell}/grid.nc"),
+        runtime=asks("runtime", "results/{cell}/grid.nc"),
     params:
         file="results/{cell}/grid.nc",
         made=made_as("results/{cell}/grid.nc"),
@@ -63,8 +63,8 @@ rule trajectory:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=asks("mem_mb", "results/{cell}/trajectory/{label}.nc"),
+        runtime=asks("runtime", "results/{cell}/trajectory/{label}.nc"),
     params:
         file="results/{cell}/trajectory/{label}.nc",
         made=made_as("results/{cell}/trajectory/{label}.nc"),
@@ -85,8 +85,8 @@ rule distances:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=asks("mem_mb", "results/{cell}/distances.nc"),
+        runtime=asks("runtime", "results/{cell}/distances.nc"),
     params:
         file="results/{cell}/distances.nc",
         made=made_as("results/{cell}/distances.nc"),
@@ -107,8 +107,8 @@ rule budget:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=asks("mem_mb", "results/{cell}/budget.nc"),
+        runtime=asks("runtime", "results/{cell}/budget.nc"),
     params:
         file="results/{cell}/budget.nc",
         made=made_as("results/{cell}/budget.nc"),
@@ -130,7 +130,7 @@ rule batch:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=batch_asks("mem_mb"),
+        runtime=batch_asks("runtime"),
     script:
         "../scripts/batch.py"

@@ -56,8 +56,8 @@ rule figures:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=asks("mem_mb", "results/{cell}/figures/origin.json"),
+        runtime=asks("runtime", "results/{cell}/figures/origin.json"),
     params:
         file="results/{cell}/figures/origin.json",
         made=made_as("results/{cell}/figures/origin.json"),
@@ -85,8 +85,8 @@ rule comparison:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=asks("mem_mb", "results/comparisons/{comparison}.nc"),
+        runtime=asks("runtime", "results/comparisons/{comparison}.nc"),
     params:
         file="results/comparisons/{comparison}.nc",
         made=made_as("results/comparisons/{comparison}.nc"),
@@ -109,8 +109,8 @@ rule summary:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=asks("mem_mb", "results/summary.nc"),
+        runtime=asks("runtime", "results/summary.nc"),
     params:
         file="results/summary.nc",
         made=made_as("results/summary.nc"),
@@ -145,8 +145,8 @@ rule page:
         "../envs/wgfpipe.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=asks("mem_mb", "results/report/origin.json"),
+        runtime=asks("runtime", "results/report/origin.json"),
     params:
         file="results/report/origin.json",
         made=made_as("results/report/origin.json"),

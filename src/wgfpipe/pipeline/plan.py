@@ -42,6 +42,15 @@ class Expected(NamedTuple):
         return f"{digest_of_spec(self.spec)} {self.code}"
 
 
+class Size(NamedTuple):
+    """Points and samples of a cell; methods multiply the time of its stages, and repetitions that of its trajectories."""
+
+    points: int
+    samples: int
+    methods: int
+    repetitions: int
+
+
 class Plan:
     """The files of an experiment, and the batches that make some of them.
 
@@ -53,16 +62,25 @@ class Plan:
         Batch -> paths of its files, in that order.
     batch_of : mapping
         Cell -> its batch, of those that have one.
+    sizes : mapping
+        Cell -> how large it is, which is what its jobs ask a cluster for.
     """
 
-    def __init__(self, files: Mapping[str, Expected], jobs: Mapping[str, list[str]], batch_of: Mapping[str, str]) -> None:
-        self.files, self.jobs, self.batch_of = files, jobs, batch_of
+    def __init__(
+        self,
+        files: Mapping[str, Expected],
+        jobs: Mapping[str, list[str]],
+        batch_of: Mapping[str, str],
+        sizes: Mapping[str, Size],
+    ) -> None:
+        self.files, self.jobs, self.batch_of, self.sizes = files, jobs, batch_of, sizes
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
         """Read a plan that was saved; its files are read one by one, when asked for."""
         index = json.loads((folder / "index.json").read_bytes())
-        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"])
+        sizes = {cell: Size(*numbers) for cell, numbers in index["sizes"].items()}
+        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"], sizes)
 
     def made_by(self, path: str) -> str:
         """File by which Snakemake knows that another one is there: the record of its batch, or the file itself."""
@@ -86,7 +104,7 @@ class Plan:
             index[path] = [at, len(line)]
             lines.append(line)
             at += len(line)
-        heading = json.dumps({"files": index, "jobs": self.jobs, "batch_of": self.batch_of}).encode()
+        heading = json.dumps({"files": index, "jobs": self.jobs, "batch_of": self.batch_of, "sizes": self.sizes}).encode()
         digest = hashlib.sha256(heading)
         for line in lines:
             digest.update(line)

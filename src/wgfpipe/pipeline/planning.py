@@ -12,6 +12,7 @@ from wgfpipe.pipeline import batches, stages
 from wgfpipe.pipeline.budget import budget_spec, homes, paths_of, summary_part
 from wgfpipe.pipeline.origin import ORIGIN
 from wgfpipe.pipeline.plan import Expected, Plan
+from wgfpipe.pipeline.resources import size_of
 
 
 def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.Shared]) -> Plan:
@@ -24,7 +25,8 @@ def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.
     for path, file in files.items():
         if file.cell in batch_of:
             jobs[batch_of[file.cell]].append(path)
-    return Plan(files, jobs, batch_of)
+    sizes = {name: size_of(cell.resolved()) for name, cell in experiment.trained.items()}
+    return Plan(files, jobs, batch_of, sizes)
 
 
 def specs_of(experiment: Experiment) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,121 @@
+"""The wheel carries the pipeline: installed, it starts an experiment in an empty folder and runs it, without a checkout."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wgfpipe.config.experiment import load_file
+from wgfpipe.pipeline.starting import shipped, start
+
+ROOT = Path(__file__).parent.parent
+
+
+class Installed:
+    """An environment in which the wheel is installed, and whatever else this one has."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.bin = folder / "bin"
+        call([sys.executable, "-m", "venv", "--without-pip", str(folder)], folder.parent)
+        site = next(folder.glob("lib/python*/site-packages"))
+        others = [sysconfig.get_paths()["purelib"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        others = [path for path in others if not (Path(path) / "wgfpipe").is_dir()]  # the package of the wheel, not this one
+        (site / "others.pth").write_text("".join(f"{path}\n" for path in others))  # of which no editable checkout is read
+        python = str(self.bin / "python")
+        call(
+            [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", str(wheel)],
+            folder,
+        )
+
+    def run(self, folder: Path, *command: str, check: bool = True) -> str:
+        """Run a module of the environment in a folder; return what it prints."""
+        return call([str(self.bin / "python"), "-m", *command], folder, check)
+
+
+def call(command: list[str], folder: Path, check: bool = True) -> str:
+    """Run a command without this checkout in sight; return what it prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this checkout, built as pip would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True, timeout=120)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_has_the_workflow_and_what_it_reads(wheel):
+    """Every tracked file of the workflow, the profiles and the data, the parts of the pages; no results, tests or caches."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = call(
+        ["git", "ls-files", "Snakefile", "config.yaml", "workflow", "profiles", "resources"], ROOT, check=False
+    ).split()
+    if (ROOT / ".git").exists():
+        assert {f"wgfpipe/shipped/{name}" for name in tracked} <= names
+    for name in ("shipped/workflow/rules/common.smk", "shipped/profiles/slurm/profile.yaml", "shipped/resources/diabetes.csv"):
+        assert f"wgfpipe/{name}" in names
+    for name in ("report/templates/base.html.j2", "report/assets/report.js", "pipeline/starting.yaml", "py.typed"):
+        assert f"wgfpipe/{name}" in names
+    assert not [name for name in names if "__pycache__" in name or "shipped/results" in name or "tests/" in name]
+    assert all(name.startswith("wgfpipe") for name in names)
+
+
+@pytest.mark.workflow
+def test_an_installed_wheel_starts_and_runs_an_experiment_in_an_empty_folder(wheel, tmp_path):
+    """`wgfpipe init; snakemake`: a plan of everything, then the particles of one cell, by the code that is installed."""
+    installed, folder = Installed(tmp_path / "venv", wheel), tmp_path / "mine"
+    folder.mkdir()
+    told = installed.run(folder, "wgfpipe", "init")
+    assert "next: edit config.yaml" in told
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert made == {"Snakefile", "config.yaml", "profiles/default/profile.yaml", "profiles/slurm/profile.yaml"}
+
+    plan = installed.run(folder, "snakemake", "--cores", "2", "--dry-run", "--quiet", "host")
+    for rule in ("data", "trajectory", "figures", "page"):
+        assert f"rule {rule}:" in plan
+    runs = [f"results/base/trajectory/{label}.nc" for label in ("gd", "prox")]
+    installed.run(folder, "snakemake", "--cores", "2", *runs)
+    checked = installed.run(folder, "wgfpipe", "check", check=False)
+    assert "results/base/distances.nc" in checked  # nobody asked for it
+    assert not [name for name in (*runs, "results/base/data.nc", "results/base/grid.nc") if name in checked]  # current
+    assert "a trajectory file of wgfpipe" in installed.run(folder, "wgfpipe", "show", runs[1])
+
+    (folder / "profiles/default/profile.yaml").unlink()
+    refused = installed.run(folder, "wgfpipe", "init", check=False)
+    assert "got Snakefile, config.yaml, profiles/slurm/profile.yaml" in refused
+    assert "nothing is overwritten" in refused
+    assert not (folder / "profiles/default/profile.yaml").exists()
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile.dockerignore", "wgfpipe.def"])
+def test_the_recipes_of_containers_copy_what_the_wheel_is_made_of(recipe):
+    """They are not built here: at least every file that they name exists, and none that the wheel needs is left out."""
+    text = (ROOT / "containers" / recipe).read_text()
+    named = set(re.findall(r"^(?:!|    )([\w.]+)(?= /source/|$)", text, flags=re.MULTILINE))
+    assert all((ROOT / name).exists() for name in named)
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*hatch["force-include"], "src", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} <= named
+
+
+def test_what_is_written_is_valid_and_what_is_shipped(tmp_path):
+    """The small config by itself, and the whole one with its data; a checkout stands for itself."""
+    assert shipped() == ROOT
+    start(tmp_path / "small")
+    assert list(load_file(tmp_path / "small/config.yaml").cells) == ["base"]
+    written = start(tmp_path / "new/whole", whole=True)
+    assert all(path.exists() for path in written)
+    whole = load_file(tmp_path / "new/whole/config.yaml")
+    assert list(whole.cells) == list(load_file(ROOT / "config.yaml").cells)
+    profile = yaml.safe_load((tmp_path / "small/profiles/slurm/profile.yaml").read_text())
+    assert profile["executor"] == "slurm"
