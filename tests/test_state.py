@@ -296,7 +296,7 @@ def test_the_commands_print_text_and_json_and_name_what_is_wrong(results, capsys
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["jobs"]["missing"] == 1
     assert main(["status", "--cells"]) == 0
-    assert re.search(r"^other +2 +0 +0 +0 +3 +1", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.search(r"^other +3 +0 +0 +0 +2 +1", capsys.readouterr().out, flags=re.MULTILINE)
     config.write_text(CONFIG.replace("horizon: 0.5", "horizon: -1"))
     assert main(["status"]) == 1
     assert "horizon: got -1" in capsys.readouterr().err
