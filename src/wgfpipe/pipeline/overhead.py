@@ -1,6 +1,7 @@
-"""What share of a run's time is not numerics: interpreter starts, imports, planning.
+"""What share of a run's time is not numerics: interpreter starts, imports, compiled kernels, planning.
 
-Every job logs the seconds of its work (``wgfpipe.pipeline.timing.work``) and Snakemake writes its wall seconds beside it.
+Every job logs the seconds of its work, loads left out (``wgfpipe.pipeline.timing.work``), and Snakemake writes its wall seconds
+beside it.
 """
 
 import csv
@@ -50,6 +51,6 @@ def describe(results: Path, wall: float | None = None, cores: int = 1) -> str:
     if wall is not None and wall > 0:
         lines.append(
             f"of the whole run ({wall:.0f} s on {cores} cores), {max(0.0, 1 - work / (wall * cores)):.0%} of the core seconds "
-            "is not work (interpreter starts, imports, planning, idle cores)"
+            "is not work (interpreter starts, imports, compiled kernels, planning, idle cores)"
         )
     return "\n".join(lines)
