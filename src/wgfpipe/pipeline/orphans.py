@@ -61,7 +61,9 @@ def watched(progress: Callable[[int, int], None], watch: Watch | None = None) ->
         if done < in_all and time.monotonic() - last >= EVERY:
             last = time.monotonic()
             if watch.gone():
-                raise Orphaned("the run that started this job is gone; start one again, and it goes on from the last checkpoint")
+                raise Orphaned(
+                    "the run that started this job is gone; start one again, and it goes on from the last checkpoint"
+                )
 
     return note
 
@@ -87,8 +89,11 @@ def sweep_up(folder: Path) -> str:
             emptied += 1
     left = len(list(checkpoints.rglob("*.npz")))
     counts = [(removed, "script"), (emptied, "empty folder of checkpoints")]
-    told = [f"{count} {what}" if count == 1 else f"{count} {what.replace('script', 'scripts').replace('folder', 'folders')}"
-            for count, what in counts if count]
+    told = [
+        f"{count} {what}" if count == 1 else f"{count} {what.replace('script', 'scripts').replace('folder', 'folders')}"
+        for count, what in counts
+        if count
+    ]
     said = f"removed what killed runs left: {' and '.join(told)}" if told else ""
     goes_on = f"jobs that go on from a checkpoint: {left}" if left else ""
     return "; ".join(filter(None, [said, goes_on]))

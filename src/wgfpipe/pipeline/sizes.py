@@ -99,7 +99,8 @@ class Shape:
 
     def repetitions(self, method: Method | None = None) -> int:
         """How often the cell is drawn, or a method runs."""
-        random = self.drawn or (method is not None and class_of("method", method.kind).random)
+        random = self.drawn if method is None else class_of("method", method.kind).random
+        random = random or (self.drawn and method is not None and method.support == "particles")  # a grid holds the law itself
         return self.cell.repetitions if random else 1
 
     def n_steps(self, method: Method) -> int:
