@@ -23,8 +23,8 @@ defaults:
     gd: {kind: gd, dt: 0.02}
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
-  fine: {grid: {points_per_axis: 64}, save_at: 9}
-  drawn: {initial: {kind: gaussian, std: 0.5, sampled: 3000}, repetitions: 3}
+  fine: {grid: {points_per_axis: 32}, save_at: 5}
+  drawn: {initial: {kind: gaussian, std: 0.5, sampled: 200}, repetitions: 3}
   points:
     space: {kind: euclidean, dimension: 2}
     energy: {kind: potential, shape: quadratic, stiffness: 1.0}

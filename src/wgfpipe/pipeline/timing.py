@@ -103,6 +103,7 @@ class _TimedLoader(Loader):
             self.finder.loads.end()
 
     def exec_module(self, module):
+        assert module.__spec__ is not None  # the import system sets it before it runs a module
         module.__spec__.loader = module.__loader__ = self.loader
         self.finder.loads.begin()
         try:
