@@ -30,7 +30,7 @@ from wgfpipe.seeds import seed_of
 from wgfpipe.times import save_times, step_counts
 
 FRAME = {"data": 12_800, "grid": 15_300, "trajectory": 25_400, "distances": 26_300, "budget": 12_900, "comparison": 19_500}
-"""Bytes of a file beside its numbers, by kind: medians over 363 files, which lie within a fifth of them."""
+"""Bytes of a file beside its numbers, by kind: medians over 363 files, which lie within a quarter of them."""
 
 FIGURES, PAGE = 1_400_000, 700_000
 """Bytes of the figures of a cell and of its pages in the report: means over 39 cells, .5 to 2.4 million each."""
