@@ -1,4 +1,4 @@
-"""Command line: ``wgfpipe init | validate | schema | show | check | table | methods | pairs | overhead``."""
+"""Command line: ``wgfpipe init | validate | status | diff | check | show | table | ...``, or ``python -m wgfpipe``."""
 
 import argparse
 import io
@@ -48,6 +48,13 @@ def _main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="say which results are missing or made by another config or other code")
     check.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
     check.add_argument("--results", type=Path, default=Path("results"), help="the results folder (results)")
+    status = commands.add_parser("status", help="say which jobs are done, run, failed or are missing, and how long it takes")
+    difference = commands.add_parser("diff", help="say which jobs a run would execute now, and why")
+    for command in (status, difference):
+        command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"), help="the YAML file (config.yaml)")
+        command.add_argument("--results", type=Path, default=Path("results"), help="the results folder (results)")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    status.add_argument("--cells", action="store_true", help="a line for every cell, not for every stage")
     table = commands.add_parser("table", help="print the verdicts of a results folder as a table")
     table.add_argument("results", type=Path, nargs="?", default=Path("results"), help="the results folder (results)")
     table.add_argument("--cell", action="append", default=[], metavar="CELL", help="a cell; may be given again (all)")
@@ -71,6 +78,8 @@ def _main(arguments: list[str] | None = None) -> int:
             return _show(options.file)
         case "check":
             return _check(options.config, options.results)
+        case "status" | "diff":
+            return _inquire(options)
         case "table":
             return _table(options.results, options.cell, options.format)
         case "methods":
@@ -123,6 +132,9 @@ def _validate(path: Path) -> int:
                     print(f"note: cell {name!r}, budget of {label}, {hop}: {made.undecided}")
     for note in experiment.notes:
         print(f"note: {note}")
+    from wgfpipe.pipeline import sizes
+
+    print("a run writes about\n" + sizes.told(sizes.estimated(experiment)))
     n_trajectories = sum(len(cell.methods) for cell in experiment.trained.values())
     added = f" and {len(experiment.refinements)} for budgets" if experiment.refinements else ""
     print(f"{path} is valid: {len(experiment.cells)} cells{added}, {n_trajectories} trajectories")
@@ -145,6 +157,25 @@ def _check(path: Path, results: Path) -> int:
     else:
         print("all results are current")
     return 1 if lines else 0
+
+
+def _inquire(options: argparse.Namespace) -> int:
+    from wgfpipe.config.experiment import ConfigError, load_file
+    from wgfpipe.pipeline import inquiry
+
+    try:
+        experiment = load_file(options.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.command == "status":
+        said = inquiry.status(experiment, options.results)
+        text = inquiry.told_status(said, options.cells)
+    else:
+        said = inquiry.diff(experiment, options.results)
+        text = inquiry.told_diff(said)
+    print(json.dumps(said, indent=2) if options.json else text)
+    return 0
 
 
 def _table(results: Path, cells: list[str], form: str) -> int:

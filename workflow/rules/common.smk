@@ -46,7 +46,7 @@ from wgfpipe.report.catalogue import CATALOGUE
 if not PLANNED:
     from wgfpipe import config as wgfpipe_config
     from wgfpipe.laws.samples import ROOT as ROOT_VARIABLE
-    from wgfpipe.pipeline import batches, locking, planning, snapshot, staleness
+    from wgfpipe.pipeline import batches, locking, orphans, planning, snapshot, staleness
     from wgfpipe.report.site import CHECKOUT
 
     if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
@@ -81,6 +81,7 @@ if workflow.is_main_process:
 
 onstart:
     claim_folder()
+    sweep_up()
     freeze_plan()
     lift_rate_limit()
 
@@ -103,6 +104,12 @@ def claim_folder():
         FOLDER_LOCK = locking.claim(Path(".snakemake/wgfpipe.lock"))
     except BlockingIOError:
         raise WorkflowError(f"another run is at work in {Path.cwd()}: wait for it, or give this one --directory of its own")
+
+
+def sweep_up():
+    """Remove what killed runs left, and say so."""
+    if told := orphans.sweep_up(Path.cwd()):
+        print(told, file=sys.stderr)
 
 
 def freeze_plan():

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wgfpipe.digests import digest_of_file
-from wgfpipe.pipeline import budget, stages
+from wgfpipe.pipeline import budget, orphans, stages
 from wgfpipe.pipeline.logs import logged
-from wgfpipe.pipeline.origin import ORIGIN
-from wgfpipe.pipeline.plan import PLAN, Expected, Plan
+from wgfpipe.pipeline.plan import PLAN, Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
 from wgfpipe.results.schema import atomic
 
@@ -86,8 +85,10 @@ def make_batch(name: str, out: str) -> None:
     """
     plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
     failed: dict[Path, str] = {}
-    digests = {}
+    digests, watch = {}, orphans.watch()
     for path in plan.jobs[name]:
+        if watch.gone():
+            raise orphans.Orphaned("the run that started this job is gone; start one again, and it goes on from here")
         file = plan.files[path]
         log = below(file, "logs", ".log")
         if broken := [of for of in {**file.inputs, **file.beside}.values() if of in failed]:
@@ -146,16 +147,6 @@ def make_rest() -> str:
     made_of = {name: path for name, path in report.inputs.items() if name == "summary" or path.exists()}
     make(report._replace(spec={**report.spec, **summed, "drawn": drawn, "missing": lacking}, inputs=made_of))
     return f"the report is of {len(whole)} of {len(whole) + len(lacking)} cells; it names the others"
-
-
-def below(file: Expected, folder: str, suffix: str) -> Path:
-    """Where what belongs to a file lies: its path, below a folder of the results of another name."""
-    results, *inner = file.path.parts
-    if inner[-1] == ORIGIN:
-        inner.pop()  # it stands for its folder
-    if folder == "checkpoints":
-        inner.remove("trajectory")
-    return Path(results, folder, *inner).with_name(f"{inner[-1].removesuffix('.nc')}{suffix}")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 import errno
 import fcntl
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import IO
@@ -29,4 +31,6 @@ def claim(path: Path) -> IO[str]:
             file.close()
             raise
         print(f"{path.parent.resolve()} could not be locked ({error.strerror}): start no second run there", file=sys.stderr)
+    file.write(f"{socket.gethostname()} {os.getpid()}\n")  # for who asks from another machine, which sees no lock
+    file.flush()
     return file

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wgfpipe.digests import digest_of_spec
+from wgfpipe.report.catalogue import CATALOGUE
 
 PLAN = "WGFPIPE_PLAN"
 """Environment variable that names the folder of the plan to the jobs of a run."""
@@ -40,6 +41,33 @@ class Expected(NamedTuple):
     def digest(self) -> str:
         """What making it depends on, beside the files it is made of."""
         return f"{digest_of_spec(self.spec)} {self.code}"
+
+
+def below(file: Expected, folder: str, suffix: str) -> Path:
+    """Where what belongs to a file lies, a log or a benchmark: its path, below a folder of the results."""
+    depth = {"run_method": 3, "figures": 3, "summary": 1}.get(file.stage, 2)
+    results, inner = Path(*file.path.parts[:-depth]), list(file.path.parts[-depth:])
+    if file.stage in ("figures", "report"):
+        inner.pop()  # what says where they come from stands for its folder
+    if folder == "checkpoints":
+        inner.remove("trajectory")
+    return Path(results, folder, *inner).with_name(f"{inner[-1].removesuffix('.nc')}{suffix}")
+
+
+def companions(file: Expected) -> tuple[Path, ...]:
+    """What a stage writes beside the file that says where it comes from."""
+    folder = file.path.parent
+    match file.stage:
+        case "figures":
+            pictures = [folder / f"{name}.{kind}" for name in CATALOGUE for kind in ("svg", "png")]
+            return (*pictures, folder / "flow.gif", folder / "figures.pdf")
+        case "comparison":
+            return tuple(file.path.with_suffix(f".{kind}") for kind in ("svg", "png"))
+        case "summary":
+            return folder / "summary.csv", folder / "verdict.json"
+        case "report":
+            return folder.with_suffix(".html"), folder / "index.html"
+    return ()
 
 
 class Size(NamedTuple):

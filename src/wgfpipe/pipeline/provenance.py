@@ -32,9 +32,11 @@ REGISTRIES = frozenset(
         ".distances",
         ".config",
         ".config.model",
+        ".pipeline.timing",
+        ".pipeline.orphans",
     )
 )
-"""Modules whose own definitions are cut: they name every plug-in."""
+"""Modules whose own definitions are cut: they name every plug-in, or watch a job and change nothing of what it makes."""
 
 NAMING = (ast.Import, ast.ImportFrom, ast.Attribute, ast.Name)
 """Nodes of a syntax tree that name definitions."""

@@ -49,7 +49,7 @@ def size_of(cell: Mapping[str, Any]) -> Size:
     return Size(max(nodes, drawn), n_samples, len(cell["methods"]), cell["repetitions"])
 
 
-def of_stage(stage: Stage, size: Size, attempt: int = 1) -> Resources:
+def of_stage(stage: str, size: Size, attempt: int = 1) -> Resources:
     """Resources of a job of one cell; every attempt asks for twice those of the one before."""
     points, samples, methods, repetitions = size
     memory, minutes = 1500 + points * (8e-3 + 64e-6 * samples), 10.0 + methods * (points / 1e4) ** 2

@@ -17,6 +17,7 @@ os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT imports torch o
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.origin import ORIGIN, OriginError, digest_of_spec, objections, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
+from wgfpipe.pipeline.orphans import watched
 from wgfpipe.pipeline.progress import Progress
 from wgfpipe.pipeline.provenance import fingerprint
 from wgfpipe.pipeline.timing import work
@@ -55,7 +56,7 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
         "grid": points | {key: cell[key] for key in ("seed", "grid", "initial")} | repeated(drawn),
     }
     runs = {
-        label: run | {"label": label, "method": method} | repeated(drawn or class_of("method", method["kind"]).random)
+        label: run | {"label": label, "method": method} | repeated(drawn or made_from("method", method).is_random)
         for label, method in cell["methods"].items()
     }
     # What a stage that brings files together must find in them: digests of the specs they were made by.
@@ -154,7 +155,7 @@ def run_method(
                 spec["horizon"],
                 spec["save_at"],
                 seed=seed_of(spec["seed"], "trajectory", spec["label"], number),
-                progress=Progress(what),
+                progress=watched(Progress(what)),
                 checkpoint=part,
             )
             runs.append(run if held_out is None else with_held_out(run, held_out))

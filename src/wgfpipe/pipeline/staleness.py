@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wgfpipe.digests import digest_of_file
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, made_of_others, stored
-from wgfpipe.pipeline.plan import Expected
+from wgfpipe.pipeline.plan import Expected, companions
 
 if TYPE_CHECKING:
     from wgfpipe.config.experiment import Experiment
@@ -111,7 +111,7 @@ def stale_files(experiment: "Experiment", results: Path) -> list[str]:
 
 def objection(file: Expected, memory: Memory) -> str:
     """What is wrong with a file, or nothing."""
-    if not file.path.exists():
+    if not all(path.exists() for path in (file.path, *companions(file))):
         return "missing"
     says = memory.says(file.path)
     if says.error:

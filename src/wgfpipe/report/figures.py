@@ -118,7 +118,7 @@ def draw_energy(scene: Scene) -> Figure:
     if "fitting_time" in scene.distances:
         told += [Line2D([], [], label=fitting_told(scene.distances, scene.reference), **PREDICTED)]
     if falling:
-        cross = {"color": GREY, "marker": "x", "linestyle": "none"}
+        cross: dict[str, Any] = {"color": GREY, "marker": "x", "linestyle": "none"}
         told += [Line2D([], [], label="theory: $\\int|v|^2d\\mu$ of the saved measures", **cross)]
     scene.legend(figure, known, none + told + _beside(figure))
     return figure
