@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,18 @@ from netCDF4 import Dataset
 from wgfpipe.__main__ import main
 from wgfpipe.config.experiment import load
 from wgfpipe.digests import digest_of_file
-from wgfpipe.pipeline import inquiry, locking, stages
+from wgfpipe.pipeline import inquiry, locking
 from wgfpipe.pipeline.holder import Holder, holder_of
 from wgfpipe.pipeline.inquiry import diff, status
-from wgfpipe.pipeline.staleness import expected_files
-from wgfpipe.pipeline.state import STATES, State, jobs
+from wgfpipe.pipeline.origin import written_beside
+from wgfpipe.pipeline.plan import companions
+from wgfpipe.pipeline.planning import expected_files
+from wgfpipe.pipeline.state import STATES, State
 from wgfpipe.pipeline.timeleft import Estimates
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
+batch: none
 defaults:
   data: {kind: sinus, n: 4}
   grid: {half_width: 3.0, points_per_axis: 16}
@@ -55,12 +57,18 @@ def edited(old, new):
     return experiment_of(CONFIG.replace(old, new))
 
 
-def write(path, spec, code, inputs):
-    """Write a file that says of its origin what a real one says, and nothing else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Dataset(path, "w") as file:
-        file.wgfpipe_spec, file.wgfpipe_code = json.dumps(spec), code
-        file.wgfpipe_inputs = json.dumps({name: digest_of_file(at) for name, at in inputs.items()})
+def write(file):
+    """Write a file that says of its origin what a real one says, and nothing else; and empty ones beside it."""
+    inputs = {name: digest_of_file(at) for name, at in file.inputs.items()}
+    for path in companions(file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    if file.path.suffix == ".json":
+        written_beside(file.path, file.spec, file.code, inputs)
+        return
+    with Dataset(file.path, "w") as made:
+        made.wgfpipe_spec, made.wgfpipe_code, made.wgfpipe_inputs = json.dumps(file.spec), file.code, json.dumps(inputs)
 
 
 def record(results, kind, path, said):
@@ -75,18 +83,7 @@ def record(results, kind, path, said):
 def complete(results, experiment):
     """Make all results of an experiment."""
     for file in expected_files(experiment, results):
-        write(file.path, file.spec, stages.code_of(file.stage, file.spec), file.inputs)
-    for job in jobs(experiment, results):
-        if job.stage == "summary":
-            named = {f"{path.parent.name}/{path.stem}": path for path in job.inputs if path.parent.name != "trajectory"}
-            write(job.path, job.spec, stages.code_of("summary", {}), named)
-        code = stages.code_of(job.stage, job.spec if job.stage == "figures" else {}) if not job.stamped else ""
-        for path in job.outputs:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                path.touch()
-            if not job.stamped:
-                record(results, "metadata", path, {"params": [repr(code), repr(json.dumps(job.spec, sort_keys=True))]})
+        write(file)
 
 
 @pytest.fixture
@@ -158,29 +155,20 @@ def test_a_new_cell_runs_alone_with_what_brings_cells_together(results):
     assert set(plan) == cells | {"trajectory third/gd", "trajectory third/prox", "summary", "report"}
 
 
-def test_other_code_of_figures_is_read_from_the_records(results):
-    at = results / "base/figures/energy.svg"
-    job = next(job for job in jobs(experiment_of(), results) if job.path == at.parent)
-    record(results, "metadata", job.outputs[0], {"params": ["'0123456789abcdef'", repr(json.dumps(dict(job.spec)))]})
-    assert "other code" in planned(experiment_of(), results)["figures base"]
-
-
-def test_figures_older_than_what_they_show_run_unless_that_has_not_changed(results):
-    distances = results / "base/distances.nc"
-    job = next(job for job in jobs(experiment_of(), results) if job.stage == "figures" and job.cell == "base")
-    later = time.time() + 10
-    os.utime(distances, (later, later))
-    assert planned(experiment_of(), results)["figures base"] == "older than base/distances.nc"
-    known = State(experiment_of(), results).record(job.outputs[0])
-    known["input_checksums"] = {"results/base/distances.nc": f"sha256:{sha256(distances)}"}
-    record(results, "metadata", job.outputs[0], known)
-    assert "figures base" not in planned(experiment_of(), results)
-
-
-def sha256(path):
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def test_files_of_a_batch_run_with_it(results):
+    """The mark of a batch is its record's; the file whose log it writes is the one that runs, the others are missing."""
+    text = CONFIG.replace("batch: none", "batch: auto")
+    for name in ("prox", "gd"):
+        (results / f"base/trajectory/{name}.nc").unlink()
+    record(results, "incomplete", results / "batches/base.json", {"external_jobid": None})
+    place = results / "logs/base/trajectory/prox.log"
+    place.parent.mkdir(parents=True)
+    place.write_text("half: 1/2 (50%), 4.0 s, about 40 s left\n")
+    with locking.claim(results.parent / ".snakemake/wgfpipe.lock"):
+        said = status(experiment_of(text), results)
+    assert [job["job"] for job in said["running"]] == ["trajectory base/prox"]
+    assert said["jobs"]["missing"] == 1
+    assert said["jobs"]["done"] == 8
 
 
 def began(results, path, job_of_cluster=None, log="half: 1/2 (50%), 4.0 s, about 40 s left\n"):
@@ -328,11 +316,13 @@ def test_the_plan_is_that_of_snakemake(tmp_path):
         text = snakemake("--dry-run", "--quiet", "host")
         outputs = re.findall(r"^    output: (.*)$", text, flags=re.MULTILINE)
         theirs = {file for line in outputs for file in line.split(", ")}
-        known = {str(job.path): job for job in jobs(experiment_of(config.read_text()), tmp_path / "results")}
+        known = {str(job.path): job for job in State(experiment_of(config.read_text()), tmp_path / "results").jobs}
         ours = [known[job["file"]] for job in diff(experiment_of(config.read_text()), tmp_path / "results")]
         expected = {str(path.relative_to(tmp_path)) for job in ours for path in job.outputs}
-        names = {file for file in theirs if file.endswith((".nc", ".svg", ".png", ".gif", ".csv", ".html"))}
-        assert names == {file for file in expected if not file.endswith(("verdict.json", "index.html", "figures.pdf"))}
+        shown = (".nc", ".svg", ".png", ".gif", ".csv", ".html")
+        assert {file for file in theirs if file.endswith(shown)} == {
+            file for file in expected if file.endswith(shown) and not file.endswith("index.html")
+        }
         return {f"{job.stage} {job.name}".strip() for job in ours}
 
     snakemake()

@@ -100,7 +100,8 @@ def _of_all_cells(experiment: Experiment, results: Path, specs: Mapping[str, Map
     yield _expected(results / "summary.nc", "summary", summed, inputs, runs)
     compared = {f"comparisons/{name}": results / "comparisons" / f"{name}.nc" for name in experiment.comparisons}
     made_of = {"summary": results / "summary.nc", **compared}
-    yield _expected(results / "report" / ORIGIN, "report", _report_spec(experiment, summed), made_of)
+    figures = {f"{cell}/figures": results / cell / "figures" / ORIGIN for cell in experiment.drawn}
+    yield _expected(results / "report" / ORIGIN, "report", _report_spec(experiment, summed), made_of, figures)
 
 
 def _report_spec(experiment: Experiment, summed: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from wgfpipe.pipeline.orphans import watched
 from wgfpipe.pipeline.progress import Progress
 from wgfpipe.pipeline.provenance import fingerprint
 from wgfpipe.pipeline.timing import work
-from wgfpipe.plugins import FAMILIES, class_of, classes_in, made_from
+from wgfpipe.plugins import FAMILIES, classes_in, made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results.held_out import with_held_out

@@ -124,10 +124,11 @@ class State:
             needed = dict.fromkeys(
                 self.makers[path].stage for path in job.inputs if path in self.makers and self.makers[path].path in found
             )
-            if reason := self.objections.get(job.path):
+            reason = self.objections.get(job.path, "")
+            if needed and (not reason or reason.startswith("made of another")):  # which is so for it follows them
+                reason = f"follows {', '.join(sorted(needed, key=STAGES.index))}"
+            if reason:
                 found[job.path] = reason
-            elif needed:
-                found[job.path] = f"follows {', '.join(sorted(needed, key=STAGES.index))}"
         return found
 
     @cached_property
