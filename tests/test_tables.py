@@ -1,12 +1,17 @@
 """Tables of verdicts: LaTeX and Markdown that parse, with every text as it was."""
 
+import itertools
 import json
 import re
 
+import pandas as pd
 import pytest
+import xarray as xr
 
 from wgfpipe.__main__ import main
 from wgfpipe.report import tables
+from wgfpipe.results import schema
+from wgfpipe.results.summary import summary_dataset, swept_dataset
 
 
 def method(name, **others):
@@ -84,3 +89,42 @@ def test_the_command_prints_cells_and_says_what_is_wrong(results, tmp_path, caps
     assert "no such file" in capsys.readouterr().err
     with pytest.raises(ValueError, match="latex, markdown"):
         tables.table(results, form="html")
+
+
+# The summary as Datasets
+
+
+def rows_of_sweep(cells, labels=("jko", "prox")):
+    """Rows of a summary whose final distance tells the cell and the label."""
+    rows = []
+    for (cell, values), label, distance in itertools.product(cells.items(), labels, ("w1", "w2")):
+        final = 100.0 * list(cells).index(cell) + 10.0 * labels.index(label) + (distance == "w2")
+        said = {"verdict": "follows", "kind": label, "epsilon": "", "status": "ok", "m": 8, "dt": 0.1, "energy": final}
+        numbers = dict.fromkeys(("final", "largest", "travelled", "floor", "final_relative"), final)
+        rows.append({"cell": cell, "label": label, "distance": distance, "parametrization": "signed"} | numbers | said | values)
+    return pd.DataFrame(rows)
+
+
+def test_a_sweep_is_a_labelled_hypercube(tmp_path):
+    """Every combination: the keys are dimensions; otherwise coordinates of the cells. Read from its file in one line."""
+    product = {f"{n}-{dt}": {"data.n": n, "methods.jko.dt": dt} for n in (4, 8, 16) for dt in (0.1, 0.2)}
+    frame = rows_of_sweep(product)
+    cube = swept_dataset(frame, product)
+    assert dict(cube["w1"].sizes) == {"n": 3, "methods.jko.dt": 2, "label": 2}  # dt is what is said of a run
+    for k, values in enumerate(product.values()):
+        at = {"n": values["data.n"], "methods.jko.dt": values["methods.jko.dt"]}
+        assert float(cube["w2"].sel(at | {"label": "prox"})) == 100.0 * k + 11.0
+    zipped = dict(list(product.items())[:3])
+    cells = swept_dataset(frame, zipped)
+    assert dict(cells["w1"].sizes) == {"cell": 3, "label": 2}
+    assert dict(zip(cells["cell"].values, cells["n"].values, strict=True)) == {
+        cell: values["data.n"] for cell, values in zipped.items()
+    }
+    named = {"a": {"data": {"kind": "sinus"}}, "b": {"data": {"kind": "random"}}}
+    texts = swept_dataset(rows_of_sweep(named, ("jko",)), named)
+    assert set(texts["data"].values) == {'{"kind": "sinus"}', '{"kind": "random"}'}
+    whole = summary_dataset(frame, groups=product)
+    schema.write(whole, tmp_path / "summary.nc", "summary", {"sweeps/s": cube, "sweeps/z": cells, "sweeps/t": texts})
+    with xr.open_dataset(tmp_path / "summary.nc", group="sweeps/s") as swept:
+        assert list(swept.w1.sel(label="jko").dims) == ["n", "methods.jko.dt"]
+    assert schema.read(tmp_path / "summary.nc", "summary")["final"].sel(cell="16-0.2", label="jko", distance="w2") == 501.0

@@ -4,6 +4,7 @@ import itertools
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from conftest import balanced_with, home, ornstein_uhlenbeck, ring
@@ -18,7 +19,7 @@ from wgfpipe.plugins import class_of
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results.schema import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
-from wgfpipe.results.summary import summary_dataset
+from wgfpipe.results.summary import summary_dataset, table
 from wgfpipe.solving import solve
 from wgfpipe.spaces import PARAMETRIZATIONS
 from wgfpipe.status import Status
@@ -89,7 +90,7 @@ def summary_file():
     measured = wgfpipe.compare(PROBLEM, gd, jko=jko)
     fewer = wgfpipe.compare(PROBLEM, gd).sel(distance=["w2", "energy_gap"])
     runs = {"reference": gd, "jko": jko}
-    return summary_dataset({"a": (measured, runs), "b": (fewer, runs)})
+    return summary_dataset(pd.DataFrame(table({"a": (measured, runs), "b": (fewer, runs)})))
 
 
 def budget_file():

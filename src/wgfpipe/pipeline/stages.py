@@ -296,46 +296,54 @@ def summary(
 
     from wgfpipe.pipeline.budget import answered
     from wgfpipe.results import verdict
-    from wgfpipe.results.summary import summary_dataset, table
+    from wgfpipe.results.summary import rows_of, summary_dataset, swept_dataset
 
-    wanted, budgets = {}, budgets or {}
-    for cell, path in distances_paths.items():
-        made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
-        wanted[path] = spec["cells"][cell]["parts"]["distances"], made_of
-    for cell, path in budgets.items():
-        wanted[path] = spec["cells"][cell]["budget"], {}
-    refuse_others(wanted)
-    loaded = {
-        cell: (
-            trajectory.read(path, "distances"),
-            {label: trajectory.read(file, "trajectory") for label, file in trajectories[cell].items()},
-        )
-        for cell, path in distances_paths.items()
-    }
+    budgets = budgets or {}
+    swept = {cell: values for cells in spec["sweeps"].values() for cell, values in cells.items()}
+    groups = {cell: part["groups"] | _scalars(swept.get(cell, {})) for cell, part in spec["cells"].items()}
+    answers, frames, rows, others = [], [], [], []
+    inputs: dict[str, str] = {}
     with work():
-        swept = {cell: values for cells in spec["sweeps"].values() for cell, values in cells.items()}
-        groups = {cell: part["groups"] | _scalars(swept.get(cell, {})) for cell, part in spec["cells"].items()}
-        answers = []
-        for cell, (measured, runs) in loaded.items():
+        for cell, path in distances_paths.items():  # one after the other: memory is that of a cell, and of the rows
             part = spec["cells"][cell]
+            made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
+            wanted = {path: (part["parts"]["distances"], made_of)}
+            if cell in budgets:
+                wanted[budgets[cell]] = part["budget"], {}
+            if found := _others(wanted):
+                others += found
+                continue
+            measured = trajectory.read(path, "distances")
+            runs = {label: trajectory.read(file, "trajectory") for label, file in trajectories[cell].items()}
             split: Mapping[str, Any] = {}
             if cell in budgets:
                 split = answered(trajectory.read(budgets[cell], "budget"), part["plan"], cell, part["tolerance"])
+                inputs[f"{cell}/budget"] = _digest(budgets[cell])
             labels = [label for label in runs if label != part["reference"]]
             methods = [
                 verdict.judge_method(measured, runs[label], label, part["tolerance"], split.get(label)) for label in labels
             ]
             has_caveat = bool(runs[part["reference"]].attrs["caveat"])
             answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
-        rows = pd.DataFrame(table(loaded, answers, groups))
-        dataset = summary_dataset(loaded, answers, groups)
+            inputs[f"{cell}/distances"] = _digest(path)
+            rows += rows_of(cell, measured, runs, answers[-1], groups[cell])
+            if len(rows) > ROWS:
+                frames, rows = [*frames, pd.DataFrame(rows)], []
+        if others:
+            raise OriginError(MIXED.format("\n  ".join(others)))
+        frame = pd.concat([*frames, pd.DataFrame(rows)], ignore_index=True) if frames else pd.DataFrame(rows)
+        dataset = summary_dataset(frame, answers, groups)
+        cubes = {f"sweeps/{sweep}": swept_dataset(frame, cells) for sweep, cells in spec["sweeps"].items() if cells}
     with atomic(out["csv"]) as part:
-        rows.to_csv(part, index=False)
-    inputs = {f"{cell}/distances": _digest(path) for cell, path in distances_paths.items()}
-    inputs |= {f"{cell}/budget": _digest(path) for cell, path in budgets.items()}
-    trajectory.write(stamped(dataset, spec, code or code_of("summary", spec), inputs), out["netcdf"], "summary")
+        frame.to_csv(part, index=False)
+    made = stamped(dataset, spec, code or code_of("summary", spec), inputs)
+    trajectory.write(made, out["netcdf"], "summary", cubes)
     with atomic(out["verdict"]) as part:
         part.write_text(json.dumps({"cells": answers, "sweeps": spec["sweeps"]}, indent=2) + "\n", encoding="utf-8")
+
+
+ROWS = 20_000
+"""Rows of the summary that are kept as Python's objects, which take ten times the memory of a table."""
 
 
 def report(
@@ -382,9 +390,16 @@ def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
 
 
+MIXED = "results of other runs are mixed with those of this config; delete them and run again:\n  {}"
+
+
 def refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
     """Refuse files of other runs: path -> digest of the spec it should be made by, and of the files it should be made of."""
+    if others := _others(wanted):
+        raise OriginError(MIXED.format("\n  ".join(others)))
+
+
+def _others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> list[str]:
+    """Files of other runs, with what is wrong with each."""
     found = {path: objections(path, *origin) for path, origin in wanted.items()}
-    if others := [f"{path}: {reason}" for path, reason in found.items() if reason]:
-        told = "\n  ".join(others)
-        raise OriginError(f"results of other runs are mixed with those of this config; delete them and run again:\n  {told}")
+    return [f"{path}: {reason}" for path, reason in found.items() if reason]

@@ -8,7 +8,7 @@ from wgfpipe.plugins import FAMILIES, class_of
 GENERAL = "Do discrete schemes follow the gradient flows they stand for?"
 """What cells of several kinds ask together."""
 
-_NETWORK = "the Wasserstein gradient flow of a two-layer ReLU network"
+_NETWORKS = "the Wasserstein gradient flow of a mean of networks"
 
 
 def question(spec: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def question(spec: Mapping[str, Any]) -> str:
     """
     reference = reference_title(spec)
     if is_network(spec):
-        return f"Does {_NETWORK} follow {reference} on the {' plus the '.join(energy_titles(spec))}?"
+        return f"Does {_network(spec)} follow {reference} on the {' plus the '.join(energy_titles(spec))}?"
     others = [method for label, method in spec["methods"].items() if label != spec["reference"]]
     asked = f'the scheme "{class_of("method", others[0]["kind"]).title}"' if len(others) == 1 else "each scheme"
     held_to = reference.replace(" (", ", ").removesuffix(")")  # no parentheses in parentheses
@@ -37,12 +37,19 @@ def headline(specs: Iterable[Mapping[str, Any]]) -> str:
     if not all(map(is_network, specs)):
         return GENERAL
     references = list(dict.fromkeys(map(reference_title, specs)))
-    return f"Does {_NETWORK} follow {' or '.join(references)}?"
+    networks = list(dict.fromkeys(map(_network, specs)))
+    return f"Does {networks[0] if len(networks) == 1 else _NETWORKS} follow {' or '.join(references)}?"
 
 
 def is_network(spec: Mapping[str, Any]) -> bool:
     """Whether a cell trains a network: what has data has outputs."""
     return spec.get("data") is not None
+
+
+def _network(spec: Mapping[str, Any]) -> str:
+    """The flow of a network: of neurons, or of whole networks whose outputs are averaged."""
+    space = class_of("parametrization", spec["parametrization"]["kind"])
+    return "the Wasserstein gradient flow of a two-layer ReLU network" if space.two_layer else _NETWORKS
 
 
 def reference_title(spec: Mapping[str, Any]) -> str:

@@ -2,17 +2,34 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from wgfpipe.results.predictions import flow_beside, pairs_of
 from wgfpipe.results.schema import REPETITION, describe
 from wgfpipe.results.verdict import relative, share_of
 from wgfpipe.status import Status
+
+MEANS = "mean"
+"""Kind of rows that are of no method: of points half way between those of two."""
+
+OF_LABELS = {
+    "verdict": "verdict on the method",
+    "kind": "kind of the method",
+    "epsilon": "entropic regularization, as the config writes it",
+    "status": "outcome of the run",
+    "m": "number of atoms",
+    "dt": "longest step taken, in flow time",
+    "energy": "energy at the horizon",
+}
+"""What is said of every run."""
+
+LABEL = "label of the method"
 
 
 def table(
@@ -31,35 +48,45 @@ def table(
     groups : mapping, optional
         Cell -> what one groups cells by: name -> value, such as the kind of its data and the values that a sweep set.
     """
-    judged = _verdicts(answers)
-    rows = []
-    for cell, (distances, trajectories) in cells.items():
-        shares = relative(distances)
-        travelled = distances["travelled"].max("time")
-        for label in map(str, distances["label"].values):
-            of_run = said_of(trajectories[label]) | {"verdict": judged(cell, label)}
-            for name in map(str, distances["distance"].values):
-                at = {"label": label, "distance": name}
-                value = distances["value"].sel(at)
-                rows.append(
-                    {
-                        "cell": cell,
-                        "label": label,
-                        "distance": name,
-                        "final": share_of(value.isel(time=-1)).mean,
-                        "largest": share_of(value.max("time", skipna=False)).mean,
-                        "travelled": share_of(travelled.sel(distance=name)).mean,
-                        "floor": share_of(distances["floor"].max("time").sel(distance=name)).mean,
-                        "final_relative": share_of(shares["final"].sel(at)).mean,
-                        "largest_relative": share_of(shares["largest"].sel(at)).mean,
-                        "carried_relative": share_of(shares["carried"].sel(at)).mean,
-                        "predicted_relative": _predicted(distances, label, name) / share_of(travelled.sel(distance=name)).mean,
-                    }
-                    | of_run
-                    | dict((groups or {}).get(cell, {}))
-                )
-        rows += _of_means(cell, distances, trajectories, dict((groups or {}).get(cell, {})))
-    return rows
+    judged = {answer["cell"]: answer for answer in answers or []}
+    made = (rows_of(cell, *files, judged.get(cell), (groups or {}).get(cell)) for cell, files in cells.items())
+    return [row for rows in made for row in rows]
+
+
+def rows_of(
+    cell: str,
+    distances: xr.Dataset,
+    trajectories: Mapping[str, xr.Dataset],
+    answer: Mapping[str, Any] | None = None,
+    groups: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of one cell; see :func:`table`."""
+    said_by = {} if answer is None else {method["method"]: method["verdict"] for method in answer["methods"]}
+    unsaid = "" if answer is None else "reference"
+    shares, travelled, rows = relative(distances), distances["travelled"].max("time"), []
+    for label in map(str, distances["label"].values):
+        of_run = said_of(trajectories[label]) | {"verdict": said_by.get(label, unsaid)}
+        for name in map(str, distances["distance"].values):
+            at = {"label": label, "distance": name}
+            value = distances["value"].sel(at)
+            rows.append(
+                {
+                    "cell": cell,
+                    "label": label,
+                    "distance": name,
+                    "final": share_of(value.isel(time=-1)).mean,
+                    "largest": share_of(value.max("time", skipna=False)).mean,
+                    "travelled": share_of(travelled.sel(distance=name)).mean,
+                    "floor": share_of(distances["floor"].max("time").sel(distance=name)).mean,
+                    "final_relative": share_of(shares["final"].sel(at)).mean,
+                    "largest_relative": share_of(shares["largest"].sel(at)).mean,
+                    "carried_relative": share_of(shares["carried"].sel(at)).mean,
+                    "predicted_relative": _predicted(distances, label, name) / share_of(travelled.sel(distance=name)).mean,
+                }
+                | of_run
+                | dict(groups or {})
+            )
+    return rows + _of_means(cell, distances, trajectories, dict(groups or {}))
 
 
 def _predicted(distances: xr.Dataset, label: str, name: str) -> float:
@@ -90,16 +117,10 @@ def _of_means(
             | {"cell": cell, "label": pair, "distance": name, "final": float(final.mean())}
             | {"travelled": float(travelled.mean()), "final_relative": float((final / travelled).mean())}
             | {key: said[key] for key in ("parametrization", "m", "dt", "repetitions")}
-            | {"kind": "mean", "epsilon": "", "energy": math.nan, "status": "ok", "largest_residual": math.nan, "verdict": ""}
+            | {"kind": MEANS, "epsilon": "", "energy": math.nan, "status": "ok", "largest_residual": math.nan, "verdict": ""}
             | groups
         )
     return rows
-
-
-def _verdicts(answers: list[dict[str, Any]] | None) -> Callable[[str, str], str]:
-    """Verdict on a label of a cell, as a function of the two; empty where nothing was judged."""
-    judged = {(answer["cell"], method["method"]): method["verdict"] for answer in answers or [] for method in answer["methods"]}
-    return lambda cell, label: judged.get((cell, label), "reference" if answers else "")
 
 
 def said_of(trajectory: xr.Dataset) -> dict[str, Any]:
@@ -127,70 +148,117 @@ def said_of(trajectory: xr.Dataset) -> dict[str, Any]:
 
 
 def summary_dataset(
-    cells: Mapping[str, tuple[xr.Dataset, Mapping[str, xr.Dataset]]],
+    frame: pd.DataFrame,
     answers: list[dict[str, Any]] | None = None,
     groups: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> xr.Dataset:
     """Final and largest distances, floors and distances travelled of all cells, and what one groups them by.
 
-    NaN, or an empty text, where a cell has no such entry. See :func:`table` for the arguments.
+    NaN, or an empty text, where a cell has no such entry.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What :func:`table` returned.
+    answers, groups
+        As there.
     """
-    groups = groups or {}
-    judged = _verdicts(answers)
+    frame = frame.loc[frame["kind"] != MEANS]
+    axes = {name: frame[name].unique() for name in ("cell", "label", "distance")}
+    codes = {name: pd.Categorical(frame[name], categories=values).codes for name, values in axes.items()}
+
+    def over(*dimensions: str, column: str, text: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+        """A column over some of the dimensions."""
+        shape = [len(axes[name]) for name in dimensions]
+        filled = np.full(shape, "", dtype=object) if text else np.full(shape, math.nan)
+        filled[tuple(codes[name] for name in dimensions)] = frame[column]
+        return dimensions, filled
+
     whole = {answer["cell"]: answer["verdict"] for answer in answers or []}
-    keys = {key: _missing(groups, key) for key in dict.fromkeys(key for values in groups.values() for key in values)}
-    parts = []
-    for cell, (distances, trajectories) in cells.items():
-        mean = distances.mean(REPETITION) if REPETITION in distances.dims else distances
-        labels = [str(label) for label in distances["label"].values]
-        said = [said_of(trajectories[label]) for label in labels]
-        part = xr.Dataset(
-            {
-                "final": mean["value"].isel(time=-1, drop=True),
-                "largest": mean["value"].max("time", skipna=False),
-                "floor": mean["floor"].max("time"),
-                "travelled": mean["travelled"].max("time"),
-                "verdict": ("label", np.asarray([judged(cell, label) for label in labels], dtype=object)),
-                **{
-                    key: ("label", np.asarray([one[key] for one in said], dtype=object))
-                    for key in ("kind", "epsilon", "status")
-                },
-                **{key: ("label", np.asarray([one[key] for one in said], float)) for key in ("m", "dt", "energy")},
-                "answer": ((), whole.get(cell, "")),
-                "parametrization": ((), said[0]["parametrization"]),
-                **{key: ((), groups.get(cell, {}).get(key, missing)) for key, missing in keys.items()},
-            },
-            coords={"label": ("label", np.asarray(labels, dtype=object)), "distance": distances["distance"]},
-        )
-        parts.append(part.expand_dims(cell=np.asarray([cell], dtype=object)))
-    dataset = xr.concat(parts, "cell", join="outer", coords="minimal", compat="override", combine_attrs="drop")
-    dataset = dataset.transpose("cell", "label", "distance", missing_dims="ignore")
-    for name, variable in dataset.data_vars.items():
-        if variable.dtype.kind == "O":
-            texts = ["" if value is None or value != value else str(value) for value in variable.values.ravel()]
-            dataset[name] = variable.dims, np.asarray(texts, dtype=object).reshape(variable.shape)
-    dataset.attrs = {"title": "Distances of all cells"}
-    described = describe(
+    told = groups or {}
+    keys = {key: _missing(told, key) for key in dict.fromkeys(key for values in told.values() for key in values)}
+    by_cell = {key: [told.get(cell, {}).get(key, missing) for cell in axes["cell"]] for key, missing in keys.items()}
+    dataset = xr.Dataset(
+        {
+            **{name: over("cell", "label", "distance", column=name) for name in ("final", "largest")},
+            **{name: over("cell", "distance", column=name) for name in ("floor", "travelled")},
+            **{name: over("cell", "label", column=name, text=True) for name in ("verdict", "kind", "epsilon", "status")},
+            **{name: over("cell", "label", column=name) for name in ("m", "dt", "energy")},
+            "answer": ("cell", np.asarray([whole.get(cell, "") for cell in axes["cell"]], dtype=object)),
+            "parametrization": over("cell", column="parametrization", text=True),
+            **{key: ("cell", _texts_or_numbers(values)) for key, values in by_cell.items()},
+        },
+        coords={name: (name, np.asarray(values, dtype=object)) for name, values in axes.items()},
+        attrs={"title": "Distances of all cells"},
+    )
+    return describe(
         dataset,
         final="distance to the reference at the horizon",
         largest="largest distance to the reference",
         floor="largest distance of the reference to the nearest measure on the grid",
         travelled="largest distance of the reference from its start",
-        verdict="verdict on the method",
-        kind="kind of the method",
-        epsilon="entropic regularization, as the config writes it",
-        status="outcome of the run",
-        m="number of atoms",
-        dt="longest step taken, in flow time",
-        energy="energy at the horizon",
         answer="verdict on the cell",
         parametrization="kind of the parametrization",
         cell="name of the cell",
-        label="label of the method",
+        label=LABEL,
         distance="name of the distance",
+        **OF_LABELS,
         **{str(key): f"{key} of the cell" for key in keys},
     )
-    return described
+
+
+def swept_dataset(frame: pd.DataFrame, cells: Mapping[str, Mapping[str, Any]]) -> xr.Dataset:
+    """The cells of a sweep as a labelled hypercube: ``swept["w1"].sel(label="jko").plot()``.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What :func:`table` returned.
+    cells : mapping
+        Cell -> key -> the value that the sweep set.
+
+    Returns
+    -------
+    Dataset
+        A variable for every distance: at the horizon, as a share of what the reference travelled; and what is said of a run.
+        Dimensions are ``label`` and the swept keys, without the dots of their sections where that names one, where the sweep
+        has every combination of their values. Otherwise they are ``label`` and ``cell``, and the values are its coordinates.
+    """
+    frame = frame.loc[frame["cell"].isin(list(cells)) & (frame["kind"] != MEANS)]
+    keys = list(dict.fromkeys(key for values in cells.values() for key in values))
+    short = [key.rpartition(".")[2] for key in keys]
+    taken = {"label", "cell", *OF_LABELS, *frame["distance"]}
+    names = {key: name if short.count(name) == 1 and name not in taken else key for key, name in zip(keys, short, strict=True)}
+    settings = pd.DataFrame([[_plain(values.get(key, "")) for key in keys] for values in cells.values()], index=list(cells))
+    settings.columns = list(names.values())
+    whole = len(settings.drop_duplicates()) == len(settings) == math.prod(settings[name].nunique() for name in settings)
+    at = [*names.values(), "label"] if whole else ["cell", "label"]
+    indexed = frame.drop(columns=[name for name in settings if name in frame]).join(settings, on="cell")
+    distances = {str(name): part.set_index(at)["final_relative"] for name, part in indexed.groupby("distance", sort=False)}
+    runs = indexed.drop_duplicates(at).set_index(at)[list(OF_LABELS)]
+    made = xr.Dataset.from_dataframe(runs.assign(**distances))
+    if not whole:
+        made = made.assign_coords({name: ("cell", settings[name].loc[made["cell"].values]) for name in settings})
+    for name, variable in made.variables.items():
+        if variable.dtype.kind not in "fiu":
+            filled = pd.Series(np.asarray(variable.values, dtype=object).ravel()).fillna("").astype(object)
+            made[name] = variable.dims, filled.to_numpy().reshape(variable.shape)
+    said = {name: f"{name} to the reference at the horizon, as a share of what that travelled" for name in distances}
+    said |= (
+        OF_LABELS
+        | {"label": LABEL, "cell": "name of the cell"}
+        | {name: f"{key}, as the sweep set it" for key, name in names.items()}
+    )
+    made.attrs = {"title": "Cells of a sweep"}
+    return describe(made, **{name: text for name, text in said.items() if name in made.variables})
+
+
+def _plain(value: Any) -> int | float | str:
+    return value if isinstance(value, int | float | str) else json.dumps(value)
+
+
+def _texts_or_numbers(values: list) -> np.ndarray:
+    return np.asarray(values, dtype=object if any(isinstance(value, str) for value in values) else float)
 
 
 def _missing(groups: Mapping[str, Mapping[str, Any]], key: str) -> Any:
