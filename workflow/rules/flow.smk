@@ -21,7 +21,6 @@ rule data:
         mem_mb=asks("mem_mb", "results/{cell}/data.nc"),
         runtime=asks("runtime", "results/{cell}/data.nc"),
     params:
-        file="results/{cell}/data.nc",
         made=made_as("results/{cell}/data.nc"),
     script:
         "../scripts/make.py"
@@ -44,7 +43,6 @@ rule grid:
         mem_mb=asks("mem_mb", "results/{cell}/grid.nc"),
         runtime=asks("runtime", "results/{cell}/grid.nc"),
     params:
-        file="results/{cell}/grid.nc",
         made=made_as("results/{cell}/grid.nc"),
     script:
         "../scripts/make.py"
@@ -66,7 +64,6 @@ rule trajectory:
         mem_mb=asks("mem_mb", "results/{cell}/trajectory/{label}.nc"),
         runtime=asks("runtime", "results/{cell}/trajectory/{label}.nc"),
     params:
-        file="results/{cell}/trajectory/{label}.nc",
         made=made_as("results/{cell}/trajectory/{label}.nc"),
     script:
         "../scripts/make.py"
@@ -88,7 +85,6 @@ rule distances:
         mem_mb=asks("mem_mb", "results/{cell}/distances.nc"),
         runtime=asks("runtime", "results/{cell}/distances.nc"),
     params:
-        file="results/{cell}/distances.nc",
         made=made_as("results/{cell}/distances.nc"),
     script:
         "../scripts/make.py"
@@ -110,7 +106,6 @@ rule budget:
         mem_mb=asks("mem_mb", "results/{cell}/budget.nc"),
         runtime=asks("runtime", "results/{cell}/budget.nc"),
     params:
-        file="results/{cell}/budget.nc",
         made=made_as("results/{cell}/budget.nc"),
     script:
         "../scripts/make.py"

@@ -59,7 +59,6 @@ rule figures:
         mem_mb=asks("mem_mb", "results/{cell}/figures/origin.json"),
         runtime=asks("runtime", "results/{cell}/figures/origin.json"),
     params:
-        file="results/{cell}/figures/origin.json",
         made=made_as("results/{cell}/figures/origin.json"),
     script:
         "../scripts/make.py"
@@ -88,7 +87,6 @@ rule comparison:
         mem_mb=asks("mem_mb", "results/comparisons/{comparison}.nc"),
         runtime=asks("runtime", "results/comparisons/{comparison}.nc"),
     params:
-        file="results/comparisons/{comparison}.nc",
         made=made_as("results/comparisons/{comparison}.nc"),
     script:
         "../scripts/make.py"
@@ -112,7 +110,6 @@ rule summary:
         mem_mb=asks("mem_mb", "results/summary.nc"),
         runtime=asks("runtime", "results/summary.nc"),
     params:
-        file="results/summary.nc",
         made=made_as("results/summary.nc"),
     script:
         "../scripts/make.py"
