@@ -234,7 +234,10 @@ def test_the_old_address_opens_the_first_page(run):
 def test_the_first_screen_answers_with_numbers_conditions_and_uncertainty(run):
     told = pages_of(run)[run["root"] / "report" / "index.html"].told
     first = told.partition("Contents")[0]
-    assert "In 1 of 1 parametrization with an error budget the scheme follows gradient descent" in first
+    assert (
+        "In 1 of 1 parametrization with an error budget jko follows gradient descent, in outputs of the network: at most E"
+        in first
+    )
     assert "E = 3.0% of the distance travelled away (most of it entropy, 3.1%), and all but 0.2% is explained" in first
     assert "U = 0.46%" in first
     assert "tolerance 10.0% of the largest distance that the reference travelled; flow time 0.5" in first

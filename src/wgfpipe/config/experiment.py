@@ -80,7 +80,7 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     config = plain(config)
     for key in config:
         if key not in ("defaults", "cells", "sweeps", "comparisons", "batch"):
-            expected = "one of the keys defaults, cells, sweeps, comparisons, batch"
+            expected = "one of the keys defaults, cells, sweeps, comparisons, batch, extends"
             mistakes.append(mistake("config", str(key), config[key], expected))
     batch = _batch(config.get("batch", "auto"), mistakes)
     defaults = _mapping(config.get("defaults"), "defaults", mistakes)

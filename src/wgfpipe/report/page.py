@@ -31,6 +31,10 @@ NOT_BUDGETED = "within tolerance, not budgeted"
 """What the verdict that a cell follows is called where no budget says what its distance is made of."""
 
 
+OBSERVED = {"outputs": "outputs of the network"}
+"""What budgets observe, where its name alone does not say it."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A cell in the table, and what the answer over all cells needs of it.
@@ -160,11 +164,14 @@ def sentence_of(rows: list[Row]) -> str:
     largest = max(budgets, key=lambda budget: budget["total"])
     most_open = max(budgets, key=open_share)
     part, size = largest_share(largest)
+    references = list(dict.fromkeys(row.reference for row in budgeted))
+    observed = list(dict.fromkeys(OBSERVED.get(budget["observable"], budget["observable"]) for budget in budgets))
+    schemes = list(dict.fromkeys(row.label for row in budgeted))
     unexplained, uncertainty = most_open["shares"].get("unexplained") or 0.0, most_open["uncertainty"]
     return (
-        f"In {len(following)} of {counted(len(spaces), what)} with an error budget the scheme follows "
-        f"{listed(list(dict.fromkeys(row.reference for row in budgeted)))}: it is at most E = {share(largest['total'])} of the "
-        f"distance travelled away (most of it {part}, {share(abs(size))}), and all but "
+        f"In {len(following)} of {counted(len(spaces), what)} with an error budget {listed(schemes)} "
+        f"{'follows' if len(schemes) == 1 else 'follow'} {listed(references)}, in {listed(observed)}: at most "
+        f"E = {share(largest['total'])} of the distance travelled away (most of it {part}, {share(abs(size))}), and all but "
         f"{share(abs(unexplained))} is explained, within U = {share(uncertainty)}."
     )
 
