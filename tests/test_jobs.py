@@ -1,13 +1,15 @@
 """Jobs and batches: what is made, kept, made anew, and lost with what fails; how cells are shared out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from wgfpipe.config import ConfigError, load
-from wgfpipe.pipeline import batches, jobs, planning, snapshot, stages
-from wgfpipe.pipeline.plan import PLAN, Plan
+from wgfpipe.environment import PLAN
+from wgfpipe.pipeline import batches, cached, jobs, planning, snapshot, stages
+from wgfpipe.pipeline.plan import Plan
 from wgfpipe.pipeline.staleness import stale
 
 CELL = {
@@ -206,3 +208,34 @@ def test_sources_are_frozen_with_what_is_compiled_of_them(tmp_path):
     snapshot.forget(folder)
     assert last.exists()
     assert len(list(folder.iterdir())) == snapshot.KEPT
+
+
+# Plans that are kept
+
+
+def test_a_plan_is_read_where_config_data_and_sources_are_the_same(here, monkeypatch):
+    """It is made once, found by the next run, and made anew for other values, data and sources, and when it is gone."""
+    Path("my.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.3\n")
+    text = {"cells": {"base": CELL | {"data": {"kind": "csv", "path": "my.csv", "x": ["t"], "y": "v"}}}, **SWEPT}
+    config, records, made = Path("config.yaml"), Path("records"), []
+    plan_of = planning.plan_of
+    monkeypatch.setattr(planning, "plan_of", lambda *given: made.append(1) or plan_of(*given))
+
+    def asked(code="code", before=None, **changed):
+        config.write_text(json.dumps(text | changed))
+        return cached.plan_of_files([config], {}, records, code, before or {})
+
+    first = asked()
+    assert made == [1]
+    assert asked() == first
+    shares = {sweep: batches.Shared(*numbers) for sweep, numbers in Plan.load(first).told["shares"].items()}
+    assert asked(before=shares) == first  # what the next run asks
+    assert made == [1]
+    asked(batch="none")
+    asked(code="other")
+    Path("my.csv").write_text("t,v\n-1,0.2\n0.1,0.5\n0.9,-0.4\n")
+    asked()
+    assert len(made) == 4
+    shutil.rmtree(records / "plans")
+    asked()
+    assert len(made) == 5

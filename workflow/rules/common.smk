@@ -37,17 +37,16 @@ if not PLANNED:
     share_with_jobs(PYTHONPATH=os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import wgfpipe
+from wgfpipe import environment
 from wgfpipe.config.names import CELL_NAME, NAME
 from wgfpipe.digests import digest_of_file
 from wgfpipe.pipeline import resources as asked
-from wgfpipe.pipeline.plan import PLAN as PLAN_VARIABLE, Plan, record_of
+from wgfpipe.pipeline.plan import Plan, record_of
 from wgfpipe.report.catalogue import CATALOGUE
 
 if not PLANNED:
-    from wgfpipe import config as wgfpipe_config
-    from wgfpipe.laws.samples import ROOT as ROOT_VARIABLE
-    from wgfpipe.pipeline import batches, locking, orphans, planning, snapshot, staleness
-    from wgfpipe.report.site import CHECKOUT
+    from wgfpipe.config.errors import ConfigError
+    from wgfpipe.pipeline import batches, cached, locking, orphans, snapshot, staleness
 
     if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
         raise WorkflowError(
@@ -55,19 +54,19 @@ if not PLANNED:
         )
     # Read once more by our own rules: Snakemake's loader takes the last of two keys of one name.
     try:
-        EXPERIMENT = wgfpipe_config.load_files(
-            workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config
+        PLANNED = cached.plan_of_files(
+            workflow.config_settings.configfiles or [CONFIG],
+            workflow.config_settings.config,
+            RECORDS,
+            SOURCES.name,
+            batches.read_shares(RECORDS / "batches.json"),
         )
-    except wgfpipe_config.ConfigError as error:
+    except ConfigError as error:
         raise WorkflowError(str(error))
-    SECONDS = batches.seconds_of(Path("results/benchmarks"), EXPERIMENT.trained)
-    SHARED = batches.shares(EXPERIMENT, batches.read_shares(RECORDS / "batches.json"), SECONDS)
-    PLAN = planning.plan_of(EXPERIMENT, Path("results"), SHARED)
-    share_with_jobs(**{ROOT_VARIABLE: EXPERIMENT.root.absolute(), CHECKOUT: ROOT.absolute()})
-    if not workflow.is_main_process:  # started without the variables of the process that planned
-        share_with_jobs(**{PLAN_VARIABLE: PLAN.save(RECORDS / "plans")})
-else:
-    PLAN = Plan.load(Path(PLANNED))
+
+PLAN = Plan.load(Path(PLANNED))
+if workflow.is_main_process or environment.PLAN not in os.environ:
+    share_with_jobs(**{environment.PLAN: PLANNED, environment.ROOT: PLAN.told["root"], environment.CHECKOUT: ROOT.absolute()})
 
 if not workflow.config_settings.configfiles:
 
@@ -75,14 +74,14 @@ if not workflow.config_settings.configfiles:
 
 
 if workflow.is_main_process:
-    for note in EXPERIMENT.notes:
+    for note in PLAN.told["notes"]:
         print(f"note: {note}", file=sys.stderr)
 
 
 onstart:
     claim_folder()
     sweep_up()
-    freeze_plan()
+    keep_plan()
     lift_rate_limit()
 
 
@@ -112,17 +111,16 @@ def sweep_up():
         print(told, file=sys.stderr)
 
 
-def freeze_plan():
-    """Write what jobs make, and remember how sweeps are shared out."""
+def keep_plan():
+    """Remember how sweeps are shared out, and forget the sources and the plans of earlier runs."""
     for old in ("code", "plans"):
         snapshot.forget(RECORDS / old)
-    share_with_jobs(**{PLAN_VARIABLE: PLAN.save(RECORDS / "plans")})
-    batches.write_shares(RECORDS / "batches.json", SHARED)
+    batches.write_shares(RECORDS / "batches.json", PLAN.told["shares"])
 
 
 def report_the_rest():
     """Sum up and report what is complete, unless somebody stopped the run and waits for its end."""
-    if PLAN_VARIABLE in os.environ and not workflow.scheduler._user_kill:
+    if environment.PLAN in os.environ and not workflow.scheduler._user_kill:
         code = "import sys; from wgfpipe.pipeline.jobs import make_rest; print(make_rest(), file=sys.stderr)"
         subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL)
 
@@ -206,9 +204,11 @@ def digest_of(source):
 
 def seconds_of_batch(wildcards):
     """Priority: the longest first, as far as a run before tells, so that none is left for the end."""
-    if PLANNED:
-        return 0
-    return 1 + round(sum(SECONDS.get(PLAN.files[path].cell, 0) for path in PLAN.jobs[wildcards.batch]))
+    return (
+        0
+        if not workflow.is_main_process
+        else round(batches.seconds_in(Path(f"results/benchmarks/batches/{wildcards.batch}.tsv")))
+    )
 
 
 def asks(what, pattern):

@@ -178,10 +178,7 @@ def load_files(paths: Sequence[Path], overrides: Mapping[str, Any] | None = None
     A file may have the key ``extends``, the path of another one that it is read over. Relative paths of data files start from
     the folder of the last file, whichever names them.
     """
-    config: Any = {}
-    for path in paths:
-        config = config_file.merged(config, config_file.read_extended(path))
-    return load(config_file.merged(config, overrides or {}), paths[-1].absolute().parent)
+    return load(config_file.combined(paths, overrides or {}), paths[-1].absolute().parent)
 
 
 def _comparisons(raw: Mapping, named: Mapping, cells: Mapping[str, Cell], mistakes: list[Mistake]) -> dict[str, Comparison]:

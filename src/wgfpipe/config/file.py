@@ -6,7 +6,7 @@ twice is an error. Anchors and merge keys work.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,14 @@ def read_extended(path: Path) -> dict[str, Any]:
     for layer in reversed(layers):
         config = merged(config, layer)
     return config
+
+
+def combined(paths: Sequence[Path], overrides: Mapping[str, Any]) -> Any:
+    """Read a config that is spread over files: later ones, and ``overrides`` at last, replace key by key."""
+    config: Any = {}
+    for path in paths:
+        config = merged(config, read_extended(path))
+    return merged(config, overrides)
 
 
 def merged(base: Any, over: Any) -> Any:

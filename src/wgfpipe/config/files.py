@@ -1,7 +1,7 @@
 """Files that laws read, wherever in a cell a law stands: as the start, or as the target of a term of the energy.
 
 A config names a file from its own folder. A resolved cell names it alike, with a digest of its content, so that another content
-is another cell, on any machine; jobs find the folder in the environment (:data:`wgfpipe.laws.samples.ROOT`).
+is another cell, on any machine; jobs find the folder in the environment (:data:`wgfpipe.environment.ROOT`).
 """
 
 from collections.abc import Callable

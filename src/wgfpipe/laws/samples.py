@@ -17,13 +17,11 @@ from pydantic import Field, field_validator
 from wgfpipe.datasets.base import DataError
 from wgfpipe.datasets.csv import CSV
 from wgfpipe.digests import digest_of_file
+from wgfpipe.environment import ROOT
 from wgfpipe.grid.grid import Grid
 from wgfpipe.laws.base import Law, LawError, of_equal_weights
 from wgfpipe.measure import Array, Measure
 from wgfpipe.spaces.base import Space
-
-ROOT = "WGFPIPE_ROOT"
-"""Environment variable with the folder that a relative path starts from; the working directory where it is not set."""
 
 
 class Samples(Law):

@@ -108,12 +108,15 @@ def seconds_of(benchmarks: Path, cells: Iterable[str]) -> dict[str, float]:
     """Cell -> seconds that its stages took together, of those that have run."""
     found = {}
     for cell in cells:
-        if times := [_seconds(path) for path in sorted((benchmarks / cell).rglob("*.tsv"))]:
+        if times := [seconds_in(path) for path in sorted((benchmarks / cell).rglob("*.tsv"))]:
             found[cell] = sum(times)
     return found
 
 
-def _seconds(path: Path) -> float:
+def seconds_in(path: Path) -> float:
+    """Seconds that a benchmark says; 0 where there is none."""
+    if not path.exists():
+        return 0.0
     with path.open(encoding="utf-8", newline="") as stream:
         return sum(float(row["s"]) for row in csv.DictReader(stream, delimiter="\t"))
 

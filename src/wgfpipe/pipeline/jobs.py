@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wgfpipe.digests import digest_of_file
+from wgfpipe.environment import PLAN
 from wgfpipe.pipeline import budget, orphans, stages
 from wgfpipe.pipeline.logs import logged
-from wgfpipe.pipeline.plan import PLAN, Expected, Plan, below
+from wgfpipe.pipeline.plan import Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
 from wgfpipe.results.schema import atomic
 

@@ -17,9 +17,6 @@ from typing import Any, NamedTuple
 from wgfpipe.digests import digest_of_spec
 from wgfpipe.report.catalogue import CATALOGUE
 
-PLAN = "WGFPIPE_PLAN"
-"""Environment variable that names the folder of the plan to the jobs of a run."""
-
 
 class Expected(NamedTuple):
     """A file that an experiment has: where, by which stage and spec, and of which files.
@@ -92,6 +89,8 @@ class Plan:
         Cell -> its batch, of those that have one.
     sizes : mapping
         Cell -> how large it is, which is what its jobs ask a cluster for.
+    told : mapping
+        What is known of the experiment beside: its ``root`` and ``notes``, and ``shares``, sweep -> batches and cells.
     """
 
     def __init__(
@@ -100,15 +99,16 @@ class Plan:
         jobs: Mapping[str, list[str]],
         batch_of: Mapping[str, str],
         sizes: Mapping[str, Size],
+        told: Mapping[str, Any],
     ) -> None:
-        self.files, self.jobs, self.batch_of, self.sizes = files, jobs, batch_of, sizes
+        self.files, self.jobs, self.batch_of, self.sizes, self.told = files, jobs, batch_of, sizes, told
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
         """Read a plan that was saved; its files are read one by one, when asked for."""
         index = json.loads((folder / "index.json").read_bytes())
         sizes = {cell: Size(*numbers) for cell, numbers in index["sizes"].items()}
-        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"], sizes)
+        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"], sizes, index["told"])
 
     def made_by(self, path: str) -> str:
         """File by which Snakemake knows that another one is there: the record of its batch, or the file itself."""
@@ -132,7 +132,8 @@ class Plan:
             index[path] = [at, len(line)]
             lines.append(line)
             at += len(line)
-        heading = json.dumps({"files": index, "jobs": self.jobs, "batch_of": self.batch_of, "sizes": self.sizes}).encode()
+        parts = {"files": index, "jobs": self.jobs, "batch_of": self.batch_of, "sizes": self.sizes, "told": self.told}
+        heading = json.dumps(parts).encode()
         digest = hashlib.sha256(heading)
         for line in lines:
             digest.update(line)

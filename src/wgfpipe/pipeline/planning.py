@@ -26,7 +26,8 @@ def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.
         if file.cell in batch_of:
             jobs[batch_of[file.cell]].append(path)
     sizes = {name: size_of(cell.resolved()) for name, cell in experiment.trained.items()}
-    return Plan(files, jobs, batch_of, sizes)
+    told = {"root": str(experiment.root.absolute()), "notes": list(experiment.notes), "shares": shared}
+    return Plan(files, jobs, batch_of, sizes, told)
 
 
 def specs_of(experiment: Experiment) -> dict[str, dict[str, Any]]:

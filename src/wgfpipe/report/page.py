@@ -165,7 +165,8 @@ def sentence_of(rows: list[Row]) -> str:
     most_open = max(budgets, key=open_share)
     part, size = largest_share(largest)
     references = list(dict.fromkeys(row.reference for row in budgeted))
-    observed = list(dict.fromkeys(OBSERVED.get(budget["observable"], budget["observable"]) for budget in budgets))
+    seen = [str(budget["observable"]) for budget in budgets]
+    observed = list(dict.fromkeys(OBSERVED.get(name, name) for name in seen))
     schemes = list(dict.fromkeys(row.label for row in budgeted))
     unexplained, uncertainty = most_open["shares"].get("unexplained") or 0.0, most_open["uncertainty"]
     return (

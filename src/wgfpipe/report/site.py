@@ -25,6 +25,7 @@ import xarray as xr
 from jinja2 import StrictUndefined
 
 import wgfpipe
+from wgfpipe.environment import CHECKOUT
 from wgfpipe.pipeline.provenance import versions
 from wgfpipe.report import bibliography, cell_page, interactive, page
 from wgfpipe.report.published import PLACES, summarized
@@ -32,9 +33,6 @@ from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
 from wgfpipe.results.schema import atomic
 from wgfpipe.results.verdict import WORDS
-
-CHECKOUT = "WGFPIPE_CHECKOUT"
-"""Environment variable that names the checkout of which a run has a copy."""
 
 ASSETS = Path(__file__).parent / "assets"
 NUMBERS = (
