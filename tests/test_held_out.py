@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import wgfpipe
+from wgfpipe import environment
 from wgfpipe.config.experiment import load
 from wgfpipe.energies.lojasiewicz import DIAGNOSED, lojasiewicz_bound
 from wgfpipe.energies.sliced import SlicedDistance
@@ -60,7 +61,7 @@ def made(tmp_path_factory):
         np.savetxt(root / f"{name}.csv", sample(seed), fmt="%.17g", delimiter=",", header="u,v", comments="")
     cells = load({"cells": {"students": STUDENTS, "cloud": CLOUD, "well": WELL}}, root).cells
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(stages.ROOT, str(root))
+        patch.setenv(environment.ROOT, str(root))
         return {name: _run(cell, root / name) for name, cell in cells.items()}
 
 

@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 from test_report import Page, stand_ins
 
+from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load, load_file
 from wgfpipe.config.schema import json_schema
 from wgfpipe.pipeline import stages
-from wgfpipe.report import bibliography
 from wgfpipe.report.published import ABOVE, BELOW, WITHIN, beside
 from wgfpipe.results.schema import measure_at, repetitions
 

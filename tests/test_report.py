@@ -19,11 +19,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
 from wgfpipe.pipeline import stages
 from wgfpipe.plugins import FAMILIES
-from wgfpipe.report import bars, bibliography, catalogue, cell_page, interactive, page, site, stills
+from wgfpipe.report import bars, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
@@ -316,7 +317,7 @@ def test_a_thousand_cells_fit_on_the_first_page(run):
         .render(
             **page.front(many, copies, [cell["spec"]]),
             **{"sweeps": {}, "comparisons": {}, "notes": (), "troubles": [], "citations": [], "root": ""},
-            **{"pages": {f"cell-{k}" for k in range(1000)}, "missing": {}},
+            **{"pages": {f"cell-{k}" for k in range(1000)}, "missing": {}, "published": []},
             files={key: "" for key in ("csv", "netcdf", "verdict")},
             provenance={"version": "1", "commit": "", "versions": {}},
         )

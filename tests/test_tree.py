@@ -16,7 +16,9 @@ SOURCE = Path(wgfpipe.__file__).parent
 LAYERS = (
     {
         "declared",
+        "bibliography",
         "digests",
+        "environment",
         "expression",
         "section",
         "measure",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from wgfpipe.bibliography import by_key, entries
 from wgfpipe.config.errors import Mistake, mistake
 from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Array
-from wgfpipe.report.bibliography import by_key, entries
 from wgfpipe.section import Section
 from wgfpipe.times import save_times
 
@@ -56,7 +56,9 @@ class PublishedNumber(Section):
 
 def check_published(where: str, cell: "Cell") -> list[Mistake]:
     """Check that there will be a number of ours beside every published one."""
-    mistakes = []
+    mistakes: list[Mistake] = []
+    if not cell.published:
+        return mistakes
     try:
         times = save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
     except ValueError:  # which has a line of its own

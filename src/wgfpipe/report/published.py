@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from wgfpipe.bibliography import by_key
 from wgfpipe.measure import Array, Measure
-from wgfpipe.report.bibliography import by_key
 from wgfpipe.report.words import DASH, counted, number, seconds
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
 

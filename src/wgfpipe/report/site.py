@@ -25,9 +25,10 @@ import xarray as xr
 from jinja2 import StrictUndefined
 
 import wgfpipe
+from wgfpipe import bibliography
 from wgfpipe.environment import CHECKOUT
 from wgfpipe.pipeline.provenance import versions
-from wgfpipe.report import bibliography, cell_page, interactive, page
+from wgfpipe.report import cell_page, interactive, page
 from wgfpipe.report.published import PLACES, summarized
 from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address

@@ -26,8 +26,6 @@ from wgfpipe.measure import Array, Sign
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import repetitions
 from wgfpipe.spaces.base import Parametrization
-from wgfpipe.spaces.signed import Signed
-from wgfpipe.spaces.weight_alpha import WeightAlpha
 
 N_RADII, N_ANGLES, N_TIMES, STEPS_BETWEEN = 8, 256, 25, 4
 """Neurons on every ray of a line, angles of a normalizing integral, times at which bands are asked for, and
@@ -77,7 +75,7 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
         were saved.
     """
     law, x = problem.law, problem.x
-    if not isinstance(problem.parametrization, Signed) or x.shape[1] != 2:
+    if problem.parametrization.kind != "signed" or x.shape[1] != 2:
         raise ValueError(f"expected signed neurons (w, b) in the plane, got {problem.parametrization.kind}")
     if law is None or not law.has_density:
         raise ValueError("expected a start with a law that has a density, from which comes the mass on activation lines")
@@ -146,7 +144,7 @@ def fitting(problem: Problem, dt: float = 0.0, implicit: bool = False) -> Fittin
         If the theory does not speak of the problem or of the steps, with the reason.
     """
     model, x, y = problem.parametrization, problem.x, problem.y
-    if not isinstance(model, WeightAlpha):
+    if model.kind != "weight_alpha":
         raise ValueError(f"expected both layers trained, parametrization weight_alpha, got {model.kind}")
     if problem.energy.kind != "squared_loss" or problem.outputs.decay != 0.0:
         raise ValueError(f"expected the energy squared_loss without weight decay, got {problem.energy.kind}")

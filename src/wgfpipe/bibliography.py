@@ -1,4 +1,4 @@
-"""References of plug-ins as BibTeX entries with a link: the file ``assets/references.bib``, found by title.
+"""References of plug-ins as BibTeX entries with a link: the file ``report/assets/references.bib``, found by title.
 
 A plug-in cites in words, ``Peyre, Entropic Approximation of Wasserstein Gradient Flows, SIAM J. Imaging Sci. 8 (2015)``. The
 entry of a citation is the one whose title is in it.
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-FILE = Path(__file__).parent / "assets" / "references.bib"
+FILE = Path(__file__).parent / "report" / "assets" / "references.bib"
 
 
 class Entry(NamedTuple):
