@@ -75,7 +75,8 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
         were saved.
     """
     law, x = problem.law, problem.x
-    if problem.parametrization.kind != "signed" or x.shape[1] != 2:
+    space = problem.parametrization
+    if not isinstance(space, Parametrization) or space.kind != "signed" or x.shape[1] != 2:
         raise ValueError(f"expected signed neurons (w, b) in the plane, got {problem.parametrization.kind}")
     if law is None or not law.has_density:
         raise ValueError("expected a start with a law that has a density, from which comes the mass on activation lines")
@@ -92,9 +93,7 @@ def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
     beyond = 1e-9 * np.abs(line).max() * normal
     emptied, fallen = np.zeros(len(line)), np.zeros((3, len(line)))
     for k, slope in enumerate(slopes[:-1]):
-        beside, active = (
-            (problem.parametrization.gradient(line + side, sign, x, slope) * normal).sum(axis=1) for side in (-beyond, beyond)
-        )
+        beside, active = ((space.gradient(line + side, sign, x, slope) * normal).sum(axis=1) for side in (-beyond, beyond))
         diverging = (beside >= 0.0) & (active < 0.0)
         band = np.where(diverging, np.maximum(0.5 * np.abs(active + beside) - emptied, 0.0), 0.0)
         emptied = np.where(diverging, np.where(beside > 0.0, np.inf, emptied + band), emptied)  # what is not dead leaves
