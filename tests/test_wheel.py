@@ -26,8 +26,9 @@ class Installed:
         call([sys.executable, "-m", "venv", "--without-pip", str(folder)], folder.parent)
         site = next(folder.glob("lib/python*/site-packages"))
         others = [sysconfig.get_paths()["purelib"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        others = [path for path in others if not (Path(path) / "wgfpipe").is_dir()]  # the package of the wheel, not this one
-        (site / "others.pth").write_text("".join(f"{path}\n" for path in others))  # of which no editable checkout is read
+        # the package is that of the wheel: no other checkout's, and no .pth of an editable one is read there
+        others = [path for path in others if not (Path(path) / "wgfpipe" / "__init__.py").exists()]
+        (site / "others.pth").write_text("".join(f"{path}\n" for path in others))
         python = str(self.bin / "python")
         call(
             [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", str(wheel)],
@@ -82,7 +83,7 @@ def test_an_installed_wheel_starts_and_runs_an_experiment_in_an_empty_folder(whe
     assert made == {"Snakefile", "config.yaml", "profiles/default/profile.yaml", "profiles/slurm/profile.yaml"}
 
     plan = installed.run(folder, "snakemake", "--cores", "2", "--dry-run", "--quiet", "host")
-    for rule in ("data", "trajectory", "figures", "page"):
+    for rule in ("batch", "summary", "page"):
         assert f"rule {rule}:" in plan
     runs = [f"results/base/trajectory/{label}.nc" for label in ("gd", "prox")]
     installed.run(folder, "snakemake", "--cores", "2", *runs)

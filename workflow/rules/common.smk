@@ -34,6 +34,8 @@ def share_with_jobs(**variables):
 if not PLANNED:
     SOURCES = frozen_sources()
     sys.path.insert(0, str(SOURCES))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "wgfpipe"]:
+        del sys.modules[name]  # a Snakefile that includes this workflow may have loaded what is installed
     share_with_jobs(PYTHONPATH=os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 import wgfpipe
@@ -142,7 +144,8 @@ def force_stale():
     memory = staleness.Memory(RECORDS / "files.json")
     reasons = staleness.stale(PLAN.files.values(), memory)
     memory.save()
-    workflow.dag.forcefiles.update(PLAN.made_by(str(path)) for path in reasons)
+    for path in map(str, reasons):  # by itself where it is asked for by name, and by its batch
+        workflow.dag.forcefiles.update((path, PLAN.made_by(path)))
     told = [f"{path} is made anew: {reason}" for path, reason in reasons.items() if path.exists()]
     for line in told[:10] + ([f"and {len(told) - 10} more"] if len(told) > 10 else []):
         print(f"note: {line}", file=sys.stderr)
