@@ -39,6 +39,7 @@ REASON = reason_to_skip()
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]
 
 CONFIG = """
+batch: none
 defaults:
   data: {kind: sinus, n: 6}
   grid: {half_width: 3.0, points_per_axis: 16}

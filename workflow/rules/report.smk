@@ -96,8 +96,8 @@ rule summary:
     input:
         batches_of("results/summary.nc"),
     output:
-        csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
         netcdf="results/summary.nc",
+        csv=report("results/summary.csv", caption="../report/summary.rst", category="Summary", labels={"figure": "table"}),
         verdict="results/verdict.json",
     log:
         "results/logs/summary.log",

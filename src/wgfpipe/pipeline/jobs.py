@@ -147,6 +147,8 @@ def make_rest() -> str:
     make(summary._replace(spec=summed, inputs=inputs, beside=beside))
     made_of = {name: path for name, path in report.inputs.items() if name == "summary" or path.exists()}
     make(report._replace(spec={**report.spec, **summed, "drawn": drawn, "missing": lacking}, inputs=made_of))
+    if not lacking:
+        return "every cell is complete: the report is of all of them"
     return f"the report is of {len(whole)} of {len(whole) + len(lacking)} cells; it names the others"
 
 
