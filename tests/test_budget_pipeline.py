@@ -11,7 +11,7 @@ from test_workflow import Checkout
 
 from wgfpipe.config import ConfigError, load
 from wgfpipe.config.budget import Run
-from wgfpipe.pipeline import budget, stages
+from wgfpipe.pipeline import budget, dependence, stages
 from wgfpipe.pipeline.staleness import stale_files
 from wgfpipe.results import schema, sentences, verdict
 from wgfpipe.results.compare import compare
@@ -335,7 +335,7 @@ def test_what_is_missing_is_told_of_the_runs_of_a_budget_as_well(tmp_path):
 def test_values_of_other_runs_are_refused(tmp_path):
     """The stage asks every file for the spec it was made by."""
     found = experiment({"methods": ["prox"]})
-    specs = {name: stages.specs(cell.resolved()) for name, cell in found.trained.items()}
+    specs = {name: dependence.specs(cell.resolved()) for name, cell in found.trained.items()}
     spec = budget.budget_spec(found, specs, "base")
     data, grid = str(tmp_path / "data.nc"), str(tmp_path / "grid.nc")
     stages.data(specs["base"]["data"], data)

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
 from wgfpipe.energies.base import HeldOut
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence, stages
 from wgfpipe.report import animation, catalogue, certificates, figures, plane, question, style, sweeps, words
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
@@ -57,7 +57,7 @@ CONFIG = {
 
 def make_cell(cell, folder: Path) -> None:
     """Make all files of a cell but its figures."""
-    spec = stages.specs(cell.resolved())
+    spec = dependence.specs(cell.resolved())
     data, grid = str(folder / "data.nc"), str(folder / "grid.nc")
     stages.data(spec["data"], data)
     stages.grid(spec["grid"], data, grid)

@@ -21,7 +21,8 @@ from wgfpipe.config import file as config_file
 from wgfpipe.config.experiment import ConfigError, load_file, load_files
 from wgfpipe.datasets import CSV
 from wgfpipe.datasets.base import DataError, Dataset
-from wgfpipe.pipeline import assembly, locking, stages
+from wgfpipe.pipeline import assembly, dependence, gathering, locking, stages
+from wgfpipe.pipeline.origin import OriginError
 from wgfpipe.pipeline.provenance import canonical
 from wgfpipe.pipeline.staleness import stale_files
 from wgfpipe.results import schema as trajectory
@@ -392,7 +393,7 @@ def results(tmp_path, monkeypatch):
     text = TEXT_OF_TABLE
     experiment = load_file(written(tmp_path, text))
     folder = tmp_path / "results"
-    spec = json.loads(json.dumps(stages.specs(experiment.cells["base"].resolved())))
+    spec = json.loads(json.dumps(dependence.specs(experiment.cells["base"].resolved())))
     data, grid = str(folder / "base/data.nc"), str(folder / "base/grid.nc")
     stages.data(spec["data"], data, str(experiment.source("base")))
     stages.grid(spec["grid"], data, grid)
@@ -438,13 +439,13 @@ def test_runs_of_another_config_are_not_mixed_in(results, tmp_path):
     _, folder, spec, (data, grid, runs) = results
     other = dict(spec["trajectory"]["flow"], method=dict(spec["trajectory"]["flow"]["method"], dt=0.025))
     stages.run_method(other, data, grid, runs["flow"], str(tmp_path / "flow.npz"))
-    with pytest.raises(stages.OriginError, match=r"flow\.nc: made by another config") as caught:
+    with pytest.raises(OriginError, match=r"flow\.nc: made by another config") as caught:
         stages.distances(spec["distances"], data, grid, runs, str(tmp_path / "distances.nc"))
     assert "gd.nc" not in str(caught.value)
     paths = {"csv": str(tmp_path / "s.csv"), "netcdf": str(tmp_path / "s.nc"), "verdict": str(tmp_path / "v.json")}
     summary = {"cells": {"base": spec["summary"]}, "sweeps": {}}
-    with pytest.raises(stages.OriginError, match=r"distances\.nc: made of another trajectory/flow"):
-        stages.summary(summary, {"base": str(folder / "base/distances.nc")}, {"base": runs}, paths)
+    with pytest.raises(OriginError, match=r"distances\.nc: made of another trajectory/flow"):
+        gathering.summary(summary, {"base": str(folder / "base/distances.nc")}, {"base": runs}, paths)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\0" * 100, b"text"], ids=["empty", "cut", "zeros", "text"])

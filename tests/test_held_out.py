@@ -12,7 +12,7 @@ from wgfpipe.config.experiment import load
 from wgfpipe.energies.lojasiewicz import DIAGNOSED, lojasiewicz_bound
 from wgfpipe.energies.sliced import SlicedDistance
 from wgfpipe.measure import Measure
-from wgfpipe.pipeline import assembly, stages
+from wgfpipe.pipeline import assembly, dependence, stages
 from wgfpipe.report import bounds, catalogue, figures
 from wgfpipe.report.scene import Scene
 from wgfpipe.report.style import render_figure, styled
@@ -66,7 +66,7 @@ def made(tmp_path_factory):
 
 
 def _run(cell, folder):
-    spec = stages.specs(cell.resolved())
+    spec = dependence.specs(cell.resolved())
     data, grid, out = (str(folder / f"{name}.nc") for name in ("data", "grid", "distances"))
     code = {"code": "that of the test"}  # which nothing here asks for
     stages.data(spec["data"], data, **code)

@@ -17,7 +17,7 @@ import pytest
 
 import wgfpipe
 from wgfpipe.config.experiment import load
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence
 from wgfpipe.pipeline.provenance import NUMERICAL_PACKAGES, fingerprint, versions
 
 SOURCE = Path(wgfpipe.__file__).parent
@@ -50,7 +50,7 @@ def questions():
     """Every stage of two cells that share no data set, parametrization, energy or initial law: name -> (stage, spec)."""
     asked = {"summary": ("summary", {}), "report": ("report", {})}
     for name, cell in load(CONFIG, ".").cells.items():
-        specs = stages.specs(json.loads(json.dumps(cell.resolved())))
+        specs = dependence.specs(json.loads(json.dumps(cell.resolved())))
         for stage in ("data", "grid", "distances", "figures"):
             asked[f"{name}/{stage}"] = (stage, specs[stage])
         for label, spec in specs["trajectory"].items():
@@ -63,7 +63,7 @@ SINE_RUNS = {f"sine/{label}" for label in ("gd", "prox", "emd_prox", "jko_entrop
 
 DRIVER = """
 import gc, importlib.metadata, json, os, pathlib, sys
-import wgfpipe.pipeline.stages
+import wgfpipe.pipeline.dependence
 task = json.load(sys.stdin)
 root = pathlib.Path(wgfpipe.__file__).parent
 assert str(root) == task["root"], root
@@ -78,7 +78,7 @@ for name, variant in task["variants"].items():
         gc.disable()  # syntax trees are many objects, and none of them is garbage
         importlib.metadata.version = lambda package: variant["versions"].get(package) or version(package)
         asked = {key: task["questions"][key] for key in variant["asked"] or task["questions"]}
-        codes = {key: wgfpipe.pipeline.stages.code_of(stage, spec) for key, (stage, spec) in asked.items()}
+        codes = {key: wgfpipe.pipeline.dependence.code_of(stage, spec) for key, (stage, spec) in asked.items()}
         with os.fdopen(writing, "w") as stream:
             json.dump(codes, stream)
         os._exit(0)
@@ -299,7 +299,7 @@ def test_stages_and_specs_have_fingerprints_of_their_own(answers):
 def test_a_fingerprint_does_not_depend_on_where_the_package_lies(answers, question):
     """The copy has the digests of the package it was copied from."""
     stage, spec = QUESTIONS[question]
-    assert answers["nothing"][question] == stages.code_of(stage, spec)
+    assert answers["nothing"][question] == dependence.code_of(stage, spec)
 
 
 def test_registering_plug_ins_reruns_nothing_and_they_are_followed(tmp_path, package, answers):
@@ -341,7 +341,7 @@ def test_a_definition_that_does_not_exist_is_named():
     with pytest.raises(KeyError, match=r"wgfpipe\.pipeline\.stages defines no nonsense"):
         fingerprint(("wgfpipe.pipeline.stages", "nonsense"))
     with pytest.raises(KeyError, match="no method is called 'sgd'"):
-        stages.code_of("run_method", {"method": {"kind": "sgd"}})
+        dependence.code_of("run_method", {"method": {"kind": "sgd"}})
 
 
 def test_versions_are_those_installed():

@@ -12,7 +12,7 @@ from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load, load_file
 from wgfpipe.config.schema import json_schema
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence, gathering, stages
 from wgfpipe.report.published import ABOVE, BELOW, WITHIN, beside
 from wgfpipe.results.schema import measure_at, repetitions
 
@@ -65,7 +65,7 @@ def run(tmp_path_factory):
     experiment = load({"cells": {"ring": RING | {"published": NUMBERS}, "bare": RING}}, Path())
     labels = list(RING["methods"])
     for name, one in experiment.cells.items():
-        spec, folder = stages.specs(one.resolved()), root / name
+        spec, folder = dependence.specs(one.resolved()), root / name
         data, grid = str(folder / "data.nc"), str(folder / "grid.nc")
         stages.data(spec["data"], data)
         stages.grid(spec["grid"], data, grid)
@@ -75,20 +75,20 @@ def run(tmp_path_factory):
         stages.distances(spec["distances"], data, grid, runs, str(folder / "distances.nc"))
         stand_ins(folder / "figures")
     spec = {
-        "cells": {name: stages.specs(one.resolved())["summary"] for name, one in experiment.cells.items()},
+        "cells": {name: dependence.specs(one.resolved())["summary"] for name, one in experiment.cells.items()},
         "sweeps": {},
     }
     ends = {"csv": "summary.csv", "netcdf": "summary.nc", "verdict": "verdict.json"}
     paths = {key: str(root / end) for key, end in ends.items()}
     measured = {name: str(root / name / "distances.nc") for name in experiment.cells}
     runs = {name: {label: str(root / name / "trajectory" / f"{label}.nc") for label in labels} for name in experiment.cells}
-    stages.summary(spec, measured, runs, paths)
+    gathering.summary(spec, measured, runs, paths)
     benchmark = root / "benchmarks" / "ring" / "trajectory" / "gd.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n12.3\t0:00:12\n", encoding="utf-8")
     published = {name: one.published_numbers() for name, one in experiment.cells.items() if one.published}
     spec = json.loads(json.dumps(spec | {"published": published}))  # as a job receives it
-    stages.report(spec, paths, {name: str(root / name) for name in experiment.cells}, {}, str(root / "report.html"))
+    gathering.report(spec, paths, {name: str(root / name) for name in experiment.cells}, {}, str(root / "report.html"))
     return root
 
 
@@ -104,7 +104,7 @@ def test_no_result_depends_on_a_published_number():
     """Not one digit of any spec, so that a new number makes nothing anew but the report."""
     with_numbers, without = cell(*NUMBERS), cell()
     assert with_numbers.resolved() == without.resolved()
-    assert stages.specs(with_numbers.resolved()) == stages.specs(without.resolved())
+    assert dependence.specs(with_numbers.resolved()) == dependence.specs(without.resolved())
     assert without.published_numbers() == []
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence, gathering, stages
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.results import schema as trajectory
@@ -140,7 +140,7 @@ def run(tmp_path_factory) -> dict:
     experiment = load(CONFIG, Path())
     labels = {name: list(cell.methods) for name, cell in experiment.cells.items()}
     for name, cell in experiment.cells.items():
-        spec, folder = stages.specs(cell.resolved()), root / name
+        spec, folder = dependence.specs(cell.resolved()), root / name
         data, grid = str(folder / "data.nc"), str(folder / "grid.nc")
         stages.data(spec["data"], data)
         stages.grid(spec["grid"], data, grid)
@@ -150,14 +150,14 @@ def run(tmp_path_factory) -> dict:
         stages.distances(spec["distances"], data, grid, runs, str(folder / "distances.nc"))
         stand_ins(folder / "figures")
     spec = {
-        "cells": {name: stages.specs(cell.resolved())["summary"] for name, cell in experiment.cells.items()},
+        "cells": {name: dependence.specs(cell.resolved())["summary"] for name, cell in experiment.cells.items()},
         "sweeps": experiment.sweeps,
     }
     ends = {"csv": "summary.csv", "netcdf": "summary.nc", "verdict": "verdict.json"}
     paths = {key: str(root / end) for key, end in ends.items()}
     measured = {name: str(root / name / "distances.nc") for name in labels}
     runs = {name: {label: str(root / name / "trajectory" / f"{label}.nc") for label in labels[name]} for name in labels}
-    stages.summary(spec, measured, runs, paths)
+    gathering.summary(spec, measured, runs, paths)
     answers = json.loads(Path(paths["verdict"]).read_text(encoding="utf-8"))
     for cell in answers["cells"]:
         for method in cell["methods"]:
@@ -167,7 +167,7 @@ def run(tmp_path_factory) -> dict:
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n12.34\t0:00:12\n", encoding="utf-8")
     members = experiment.comparisons["models"].cells
-    compared = stages.comparison_spec({name: experiment.cells[name].resolved() for name in members}, ["function_gap"])
+    compared = dependence.comparison_spec({name: experiment.cells[name].resolved() for name in members}, ["function_gap"])
     files = {
         name: {
             **{kind: str(root / name / f"{kind}.nc") for kind in ("data", "grid")},
@@ -176,7 +176,7 @@ def run(tmp_path_factory) -> dict:
         for name in members
     }
     out = {kind: str(root / "comparisons" / f"models.{kind[-3:].replace('cdf', 'nc')}") for kind in ("netcdf", "svg", "png")}
-    stages.comparison(compared, files, out)
+    gathering.comparison(compared, files, out)
     made = {
         "spec": spec | {"titles": {name: cell.title for name, cell in experiment.cells.items() if cell.title}},
         "paths": paths,
@@ -184,7 +184,7 @@ def run(tmp_path_factory) -> dict:
         "comparisons": {"models": out["netcdf"]},
         "root": root,
     }
-    stages.report(made["spec"], paths, made["folders"], made["comparisons"], str(root / "report.html"))
+    gathering.report(made["spec"], paths, made["folders"], made["comparisons"], str(root / "report.html"))
     return made
 
 
@@ -370,7 +370,7 @@ def test_the_page_gives_the_reasons_of_failures(run, tmp_path):
             method["caveat"] = "biased by design"
     (tmp_path / "verdict.json").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
     paths = run["paths"] | {"verdict": str(tmp_path / "verdict.json")}
-    stages.report({"cells": {}, "sweeps": {}}, paths, {"plane": str(tmp_path / "plane")}, {}, str(tmp_path / "report.html"))
+    gathering.report({"cells": {}, "sweeps": {}}, paths, {"plane": str(tmp_path / "plane")}, {}, str(tmp_path / "report.html"))
     first = Page((tmp_path / "report" / "index.html").read_text(encoding="utf-8")).told
     own = Page((tmp_path / "report" / "cells" / "plane.html").read_text(encoding="utf-8")).told
     assert "numbers <too large> & lost" in first

@@ -11,7 +11,7 @@ from wgfpipe.config.grid import GridSpec
 from wgfpipe.datasets.base import DataError
 from wgfpipe.grid.grid import equally_spaced
 from wgfpipe.measure import Measure
-from wgfpipe.pipeline import assembly, stages
+from wgfpipe.pipeline import assembly, dependence, stages
 from wgfpipe.plugins import made_from
 from wgfpipe.results import schema
 from wgfpipe.spaces import SPACES
@@ -319,7 +319,7 @@ def test_what_makes_no_problem_is_named(sections, expected):
 
 def specs_of(**sections):
     """Specs of the stages of a cell without data."""
-    return stages.specs(load({"cells": {"cell": CELL | sections}}, ".").cells["cell"].resolved())
+    return dependence.specs(load({"cells": {"cell": CELL | sections}}, ".").cells["cell"].resolved())
 
 
 def test_specs_name_the_space_where_there_is_one():
@@ -330,7 +330,7 @@ def test_specs_name_the_space_where_there_is_one():
         assert spec["space"] == {"kind": "euclidean", "dimension": 2}
         assert not {"parametrization", "data"} & set(spec)
     network = {key: CELL[key] for key in ("reference", "methods")} | {"data": {"kind": "sinus"}}
-    text = json.dumps(stages.specs(load({"cells": {"cell": network}}, ".").cells["cell"].resolved()))
+    text = json.dumps(dependence.specs(load({"cells": {"cell": network}}, ".").cells["cell"].resolved()))
     assert '"space"' not in text
     assert specs_of(space=CELL["space"] | {"dimension": 2.0}) == specs
 
@@ -353,7 +353,7 @@ def test_files_of_a_cell_without_data_make_its_problem(tmp_path, sampled):
         np.testing.assert_array_equal(getattr(problem.initial, name), getattr(direct.initial, name))
     np.testing.assert_array_equal(problem.grid_weights, direct.grid_weights)
     for stage in ("data", "grid", "distances", "figures"):
-        assert len(stages.code_of(stage, specs[stage])) == 16
+        assert len(dependence.code_of(stage, specs[stage])) == 16
 
 
 def test_the_code_of_every_term_counts():

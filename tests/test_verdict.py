@@ -16,7 +16,7 @@ from conftest import make_problem
 import wgfpipe
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence, stages
 from wgfpipe.report.page import _overall
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
@@ -548,7 +548,7 @@ def test_what_is_random_runs_several_times_and_what_is_not_runs_once(tmp_path):
     }
     cells = {"grid": {}, "drawn": {"initial": {"kind": "gaussian", "std": 0.5, "sampled": 10}}}
     for name, cell in load({"defaults": defaults, "cells": cells}, tmp_path).cells.items():
-        spec, at = stages.specs(cell.resolved()), tmp_path / name
+        spec, at = dependence.specs(cell.resolved()), tmp_path / name
         data, grid = str(at / "data.nc"), str(at / "grid.nc")
         stages.data(spec["data"], data)
         stages.grid(spec["grid"], data, grid)

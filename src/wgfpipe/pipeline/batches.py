@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AIM = 60.0
 """Seconds of work that a job should have: some thirty times what its start costs."""
 
-UNKNOWN = 64
+UNKNOWN = 16
 """Batches of a sweep of which nothing is known, unless they would have more than :data:`MANY` cells each."""
 
 MANY = 80

@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.pipeline import stages
-from wgfpipe.pipeline.origin import digest_of_file, digest_of_spec, stamped
+from wgfpipe.pipeline.dependence import SPACES, code_of
+from wgfpipe.pipeline.origin import digest_of_file, digest_of_spec, refuse_others, stamped
+from wgfpipe.pipeline.stages import problem_of
 from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema
 from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop
@@ -75,11 +76,11 @@ def budget_spec(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]
     ----------
     experiment : Experiment
     specs : mapping
-        Cell -> its specs (:func:`wgfpipe.pipeline.stages.specs`), of every cell with trajectories.
+        Cell -> its specs (:func:`wgfpipe.pipeline.dependence.specs`), of every cell with trajectories.
     cell : str
     """
     plan = plan_of(experiment, cell)
-    model = {key: specs[cell]["distances"][key] for key in (*stages.SPACES, "energy") if key in specs[cell]["distances"]}
+    model = {key: specs[cell]["distances"][key] for key in (*SPACES, "energy") if key in specs[cell]["distances"]}
     parts = {name: digest_of_spec(specs[cell][name]) for name in ("data", "grid")}
     for run in runs_of(plan, cell):
         of_cell, label = run.split("/")
@@ -129,9 +130,9 @@ def budget(
         If a file was made by another spec than the one planned: named.
     """
     files = {"data": data_path, "grid": grid_path, **trajectories}
-    stages.refuse_others({path: (spec["parts"][name], {}) for name, path in files.items()})
+    refuse_others({path: (spec["parts"][name], {}) for name, path in files.items()})
     inputs = {name: digest_of_file(path) for name, path in files.items()}
-    problem = stages.problem_of(spec, data_path, grid_path)
+    problem = problem_of(spec, data_path, grid_path)
     loaded = {run: schema.read(path, "trajectory") for run, path in trajectories.items()}
     with work():
         first = schema.repetitions(loaded[spec["reference"]])[0]
@@ -139,7 +140,7 @@ def budget(
         name, observe = next(iter(observables(problem, *ends).items()))
         made = observed(loaded, observe)
     made.attrs.update(title=f"Values for the error budget: {name}", observable=name, kinks=int(problem.has_outputs))
-    schema.write(stamped(made, spec, code or stages.code_of("budget", spec), inputs), out, "budget")
+    schema.write(stamped(made, spec, code or code_of("budget", spec), inputs), out, "budget")
 
 
 def observed(runs: Mapping[str, xr.Dataset], observe: Any) -> xr.Dataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wgfpipe.digests import digest_of_file
 from wgfpipe.environment import PLAN
-from wgfpipe.pipeline import budget, orphans, stages
+from wgfpipe.pipeline import budget, gathering, orphans, stages
 from wgfpipe.pipeline.logs import logged
 from wgfpipe.pipeline.plan import Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
@@ -52,18 +52,18 @@ def make(file: Expected) -> None:
             stages.figures(spec, file.cell, *files, runs, str(folder), code=code)
         case "comparison":
             pictures = {kind: str(file.path.with_suffix(f".{kind}")) for kind in ("svg", "png")}
-            stages.comparison(spec, _by_cell(read), {"netcdf": out} | pictures, code=code)
+            gathering.comparison(spec, _by_cell(read), {"netcdf": out} | pictures, code=code)
         case "summary":
             cells = _by_cell(read)
             measured = {cell: files.pop("distances") for cell, files in cells.items()}
             budgets = {cell: files.pop("budget") for cell, files in cells.items() if "budget" in files}
             runs = {cell: _named(files, "trajectory/") for cell, files in cells.items()}
-            stages.summary(spec, measured, runs, summary_files(folder), budgets, code=code)
+            gathering.summary(spec, measured, runs, summary_files(folder), budgets, code=code)
         case "report":
             results = folder.parent
             folders = {cell: str(results / cell) for cell in spec["cells"]}
             page = f"{folder}.html"
-            stages.report(spec, summary_files(results), folders, _named(read, "comparisons/"), page, code=code)
+            gathering.report(spec, summary_files(results), folders, _named(read, "comparisons/"), page, code=code)
         case other:
             raise ValueError(f"got a file of the stage {other!r}, expected one of those that jobs make")
 

@@ -100,3 +100,18 @@ def made_of_others(found: Mapping[str, str], inputs: Mapping[str, str]) -> str:
     """Say of which files, other than those that are there now, something was made, if so: digests then and now."""
     others = sorted(name for name in inputs if found.get(name) != inputs[name])
     return f"made of another {', '.join(others)}" if others else ""
+
+
+MIXED = "results of other runs are mixed with those of this config; delete them and run again:\n  {}"
+
+
+def refuse_others(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    """Refuse files of other runs: path -> digest of the spec it should be made by, and of the files it should be made of."""
+    if found := foreign(wanted):
+        raise OriginError(MIXED.format("\n  ".join(found)))
+
+
+def foreign(wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> list[str]:
+    """Files of other runs, with what is wrong with each."""
+    found = {path: objections(path, *origin) for path, origin in wanted.items()}
+    return [f"{path}: {reason}" for path, reason in found.items() if reason]

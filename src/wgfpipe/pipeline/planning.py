@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wgfpipe.config.experiment import Experiment
-from wgfpipe.pipeline import batches, stages
+from wgfpipe.pipeline import batches, dependence
 from wgfpipe.pipeline.budget import budget_spec, homes, paths_of, summary_part
 from wgfpipe.pipeline.origin import ORIGIN
 from wgfpipe.pipeline.plan import Expected, Plan
@@ -31,8 +31,8 @@ def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.
 
 
 def specs_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """Cell -> what each of its stages depends on, of every cell with trajectories; see :func:`stages.specs`."""
-    specs = {name: stages.specs(cell.resolved()) for name, cell in experiment.trained.items()}
+    """Cell -> what each of its stages depends on, of every cell with trajectories; see :func:`dependence.specs`."""
+    specs = {name: dependence.specs(cell.resolved()) for name, cell in experiment.trained.items()}
     for cell in experiment.budgets:
         specs[cell]["budget"] = budget_spec(experiment, specs, cell)
         specs[cell]["summary"] |= summary_part(experiment, specs[cell]["budget"], cell)
@@ -83,7 +83,7 @@ def expected_files(
         for cell, values in members.items():
             inputs |= {f"{cell}/{part}": results / cell / f"{part}.nc" for part in ("data", "grid")}
             inputs[f"{cell}/trajectory"] = results / cell / "trajectory" / f"{values['reference']}.nc"
-        spec = stages.comparison_spec(members, list(comparison.distances))
+        spec = dependence.comparison_spec(members, list(comparison.distances))
         yield _expected(results / "comparisons" / f"{name}.nc", "comparison", spec, inputs)
     yield from _of_all_cells(experiment, results, specs)
 
@@ -124,4 +124,4 @@ def _expected(
     beside: Mapping[str, Path] | None = None,
     cell: str = "",
 ) -> Expected:
-    return Expected(path, stage, spec, stages.code_of(stage, spec), inputs, beside or {}, cell)
+    return Expected(path, stage, spec, dependence.code_of(stage, spec), inputs, beside or {}, cell)

@@ -23,7 +23,7 @@ from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
 from wgfpipe.methods.base import Method
 from wgfpipe.pipeline.budget import homes, plan_of, runs_of
-from wgfpipe.pipeline.stages import specs
+from wgfpipe.pipeline.dependence import specs
 from wgfpipe.results.schema import STEP_VARIABLES
 from wgfpipe.seeds import seed_of
 from wgfpipe.times import save_times, step_counts
