@@ -402,9 +402,9 @@ def test_a_tolerance_reruns_the_verdict_alone_and_a_hop_its_runs(finished):
     """Nothing is left to do; another tolerance sums up anew; another hop plans its trajectories, and the grids they need."""
     assert finished.planned() == []
     finished.edit("config.yaml", '"budget": {', '"verdict": {"tolerance": 0.2}, "budget": {')
-    assert finished.planned() == ["summary"]
+    assert finished.planned() == ["summary", "verdict base"]
     finished.edit("config.yaml", '"verdict": {"tolerance": 0.2}, ', "")
     finished.edit("config.yaml", '["step"]', '["step", "width"]')
     cells = [f"base-prox-width-{k}" for k in (1, 2)]
     runs = [f"trajectory {cell}/{label}" for cell in cells for label in ("gd", "prox")]
-    assert finished.planned() == sorted([*(f"grid {cell}" for cell in cells), *runs, "budget base", "summary"])
+    assert finished.planned() == sorted([*(f"grid {cell}" for cell in cells), *runs, "budget base", "summary", "verdict base"])

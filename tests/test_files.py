@@ -407,7 +407,10 @@ def results(tmp_path, monkeypatch):
 def test_check_says_of_every_file_what_is_wrong_in_a_line(results, tmp_path):
     """Empty, cut, foreign, a folder; data that changed, whatever their time; trajectories of another data file."""
     experiment, folder, spec, (data, _, runs) = results
-    after = [f"{folder}/{name}: missing" for name in ("base/figures/origin.json", "summary.nc", "report/origin.json")]
+    after = [
+        f"{folder}/{name}: missing"
+        for name in ("base/figures/origin.json", "base/verdict.json", "summary.nc", "report/origin.json")
+    ]
     assert stale_files(experiment, folder) == after
     gd = Path(runs["gd"])
     whole = gd.read_bytes()
@@ -431,7 +434,7 @@ def test_check_says_of_every_file_what_is_wrong_in_a_line(results, tmp_path):
     assert stale_files(experiment, folder) == [f"{data}: made of another source", *after]
     stages.data(spec["data"], data, str(experiment.source("base")))
     lines = stale_files(experiment, folder)
-    assert [line.partition(": ")[2] for line in lines[:-3]] == ["made of another data"] * 3  # both runs, and their distances
+    assert [line.partition(": ")[2] for line in lines[:-4]] == ["made of another data"] * 3  # both runs, and their distances
 
 
 def test_runs_of_another_config_are_not_mixed_in(results, tmp_path):
@@ -442,10 +445,15 @@ def test_runs_of_another_config_are_not_mixed_in(results, tmp_path):
     with pytest.raises(OriginError, match=r"flow\.nc: made by another config") as caught:
         stages.distances(spec["distances"], data, grid, runs, str(tmp_path / "distances.nc"))
     assert "gd.nc" not in str(caught.value)
-    paths = {"csv": str(tmp_path / "s.csv"), "netcdf": str(tmp_path / "s.nc"), "verdict": str(tmp_path / "v.json")}
-    summary = {"cells": {"base": spec["summary"]}, "sweeps": {}}
+    measured, out = str(folder / "base/distances.nc"), str(tmp_path / "verdict.json")
     with pytest.raises(OriginError, match=r"distances\.nc: made of another trajectory/flow"):
-        gathering.summary(summary, {"base": str(folder / "base/distances.nc")}, {"base": runs}, paths)
+        stages.verdict(spec["verdict"], "base", data, measured, runs, out)
+    stages.run_method(spec["trajectory"]["flow"], data, grid, runs["flow"], str(tmp_path / "flow.npz"))
+    stages.verdict(spec["verdict"], "base", data, measured, runs, out)
+    paths = {"csv": str(tmp_path / "s.csv"), "netcdf": str(tmp_path / "s.nc"), "verdict": str(tmp_path / "v.json")}
+    looser = {"base": spec["verdict"] | {"cell": spec["verdict"]["cell"] | {"verdict": {"tolerance": 0.3}}}}
+    with pytest.raises(OriginError, match=r"verdict\.json: made by another config"):
+        gathering.summary(dependence.summary_spec(looser, {}), {"base": out}, paths)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\0" * 100, b"text"], ids=["empty", "cut", "zeros", "text"])

@@ -51,7 +51,7 @@ def questions():
     asked = {"summary": ("summary", {}), "report": ("report", {})}
     for name, cell in load(CONFIG, ".").cells.items():
         specs = dependence.specs(json.loads(json.dumps(cell.resolved())))
-        for stage in ("data", "grid", "distances", "figures"):
+        for stage in ("data", "grid", "distances", "verdict", "figures"):
             asked[f"{name}/{stage}"] = (stage, specs[stage])
         for label, spec in specs["trajectory"].items():
             asked[f"{name}/{label}"] = ("run_method", spec)
@@ -246,7 +246,7 @@ RERUN = {
     "ring": {"line/grid"},
     "weight_alpha": {"line/grid", "line/gd", "line/distances", "line/figures"},
     "quadratic": {"line/gd", "line/distances"},
-    "verdict": {"summary"},
+    "verdict": {"sine/verdict", "line/verdict"},
     "figures": {"sine/figures", "line/figures"},
     "report": {"report"},
 }

@@ -73,16 +73,14 @@ def run(tmp_path_factory):
         for label, out in runs.items():
             stages.run_method(spec["trajectory"][label], data, grid, out, str(folder / f"{label}.npz"))
         stages.distances(spec["distances"], data, grid, runs, str(folder / "distances.nc"))
+        stages.verdict(spec["verdict"], name, data, str(folder / "distances.nc"), runs, str(folder / "verdict.json"))
         stand_ins(folder / "figures")
-    spec = {
-        "cells": {name: dependence.specs(one.resolved())["summary"] for name, one in experiment.cells.items()},
-        "sweeps": {},
-    }
+    judged = {name: dependence.specs(one.resolved())["verdict"] for name, one in experiment.cells.items()}
+    spec = dependence.summary_spec(judged, {})
     ends = {"csv": "summary.csv", "netcdf": "summary.nc", "verdict": "verdict.json"}
     paths = {key: str(root / end) for key, end in ends.items()}
-    measured = {name: str(root / name / "distances.nc") for name in experiment.cells}
-    runs = {name: {label: str(root / name / "trajectory" / f"{label}.nc") for label in labels} for name in experiment.cells}
-    gathering.summary(spec, measured, runs, paths)
+    verdicts = {name: str(root / name / "verdict.json") for name in experiment.cells}
+    gathering.summary(spec, verdicts, paths)
     benchmark = root / "benchmarks" / "ring" / "trajectory" / "gd.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n12.3\t0:00:12\n", encoding="utf-8")

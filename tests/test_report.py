@@ -24,7 +24,7 @@ from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
 from wgfpipe.pipeline import dependence, gathering, stages
 from wgfpipe.plugins import FAMILIES
-from wgfpipe.report import bars, catalogue, cell_page, interactive, page, site, stills
+from wgfpipe.report import bars, brief, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
@@ -148,16 +148,14 @@ def run(tmp_path_factory) -> dict:
         for label, out in runs.items():
             stages.run_method(spec["trajectory"][label], data, grid, out, str(folder / f"{label}.npz"))
         stages.distances(spec["distances"], data, grid, runs, str(folder / "distances.nc"))
+        stages.verdict(spec["verdict"], name, data, str(folder / "distances.nc"), runs, str(folder / "verdict.json"))
         stand_ins(folder / "figures")
-    spec = {
-        "cells": {name: dependence.specs(cell.resolved())["summary"] for name, cell in experiment.cells.items()},
-        "sweeps": experiment.sweeps,
-    }
+    judged = {name: dependence.specs(cell.resolved())["verdict"] for name, cell in experiment.cells.items()}
+    spec = dependence.summary_spec(judged, experiment.sweeps)
     ends = {"csv": "summary.csv", "netcdf": "summary.nc", "verdict": "verdict.json"}
     paths = {key: str(root / end) for key, end in ends.items()}
-    measured = {name: str(root / name / "distances.nc") for name in labels}
-    runs = {name: {label: str(root / name / "trajectory" / f"{label}.nc") for label in labels[name]} for name in labels}
-    gathering.summary(spec, measured, runs, paths)
+    verdicts = {name: str(root / name / "verdict.json") for name in labels}
+    gathering.summary(spec, verdicts, paths)
     answers = json.loads(Path(paths["verdict"]).read_text(encoding="utf-8"))
     for cell in answers["cells"]:
         for method in cell["methods"]:
@@ -315,9 +313,9 @@ def test_a_thousand_cells_fit_on_the_first_page(run):
         site._templates()
         .get_template("index.html.j2")
         .render(
-            **page.front(many, copies, [cell["spec"]]),
+            **page.front(many, copies, [cell["spec"]], {row.name for row in many}),
             **{"sweeps": {}, "comparisons": {}, "notes": (), "troubles": [], "citations": [], "root": ""},
-            **{"pages": {f"cell-{k}" for k in range(1000)}, "missing": {}, "published": []},
+            **{"pages": {f"cell-{k}" for k in range(1000)}, "missing": {}, "most": 40, "published": []},
             files={key: "" for key in ("csv", "netcdf", "verdict")},
             provenance={"version": "1", "commit": "", "versions": {}},
         )
@@ -377,6 +375,38 @@ def test_the_page_gives_the_reasons_of_failures(run, tmp_path):
     assert "None: every step" not in first
     assert "prox, diverged: numbers <too large> & lost" in own
     assert "jko, caveat: biased by design." in own
+
+
+def test_a_cell_without_a_page_has_the_row_that_its_page_would_give_it(run):
+    """What is read of its verdict alone is what is read of all its files."""
+    answers = json.loads((run["root"] / "verdict.json").read_text(encoding="utf-8"))["cells"]
+    for answer in answers:
+        folder = Path(run["folders"][answer["cell"]])
+        rows = [row for name, of_cell in site._rows(run["root"] / "summary.csv") if name == answer["cell"] for row in of_cell]
+        whole = cell_page.gather(answer, rows, folder, {})
+        short = brief.of_file(folder / "verdict.json")
+        assert page.row_of(answer, short, "sweep", {"a": 1}) == page.row_of(answer, whole, "sweep", {"a": 1})
+        for key in ("symbols", "data_references", "published"):
+            assert (short[key] or "") == (whole[key] or "")
+        for one, other in zip(short["methods"], whole["methods"], strict=True):
+            assert one == {key: other[key] for key in one}
+
+
+def test_many_cells_without_pages_have_a_row_a_verdict(run):
+    """That of the farthest says how many there are; cells with pages, and those of small sweeps, keep their own."""
+    answer = json.loads((run["root"] / "verdict.json").read_text(encoding="utf-8"))["cells"][0]
+    row = page.row_of(answer, brief.of_file(Path(run["folders"][answer["cell"]]) / "verdict.json"), "", {})
+    many = [
+        dataclasses.replace(row, name=f"cell-{k}", sweep="seeds", settings=f"seed = {k}", distance=k / 1e4, called=called)
+        for k in range(page.SHOWN + 3)
+        for called in ["undecided" if k < 7 else "does not follow"]
+    ]
+    rows = page.shown([row, *many], {"cell-9"})
+    assert [one.name for one in rows] == [row.name, "cell-9", "cell-6", f"cell-{page.SHOWN + 2}"]
+    assert rows[2].title == "7 of 1002 cells of the sweep seeds"
+    assert rows[3].title == "995 of 1002 cells of the sweep seeds"
+    assert rows[3].settings == f"numbers of the farthest, seed = {page.SHOWN + 2}"
+    assert page.shown(many[3:], {"cell-9"}) == many[3:]
 
 
 def test_the_pages_of_points_speak_of_no_network(tmp_path):

@@ -162,7 +162,7 @@ def test_any_config_and_any_installation_is_planned_by_this_checkout(tmp_path):
 
 def jobs_of(cell: str, *labels: str) -> list[str]:
     """All jobs of a cell with methods of these labels."""
-    stages = [f"{stage} {cell}" for stage in ("data", "grid", "distances", "figures")]
+    stages = [f"{stage} {cell}" for stage in ("data", "grid", "distances", "verdict", "figures")]
     return stages + [f"trajectory {cell}/{label}" for label in labels]
 
 
@@ -192,7 +192,7 @@ def test_edits_rerun_what_they_touch_and_nothing_else(finished):
     particles = ("gd", "prox", "jko")
     assert planned == sorted(
         [
-            *("trajectory base/dykstra", "distances base", "figures base"),
+            *("trajectory base/dykstra", "distances base", "verdict base", "figures base"),
             *jobs_of("real", *particles),
             *jobs_of("width-points_per_axis=16", *particles),
             *(job for job in jobs_of("circle", *particles) if job != "data circle"),

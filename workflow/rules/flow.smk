@@ -1,4 +1,4 @@
-# From a cell's spec to the distances of its trajectories, stage by stage; or all of it in one process, as a batch.
+# From a cell's spec to the verdict on its trajectories, stage by stage; or all of it in one process, as a batch.
 #
 # Data and grids come first, so that the scheduler, which prefers jobs
 # with large inputs, can start the long ones early instead of leaving one for the end.
@@ -107,6 +107,27 @@ rule budget:
         runtime=asks("runtime", "results/{cell}/budget.nc"),
     params:
         made=made_as("results/{cell}/budget.nc"),
+    script:
+        "../scripts/make.py"
+
+
+rule verdict:
+    input:
+        files_of("results/{cell}/verdict.json"),
+    output:
+        "results/{cell}/verdict.json",
+    log:
+        "results/logs/{cell}/verdict.log",
+    benchmark:
+        "results/benchmarks/{cell}/verdict.tsv"
+    conda:
+        "../envs/wgfpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=asks("mem_mb", "results/{cell}/verdict.json"),
+        runtime=asks("runtime", "results/{cell}/verdict.json"),
+    params:
+        made=made_as("results/{cell}/verdict.json"),
     script:
         "../scripts/make.py"
 

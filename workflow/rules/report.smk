@@ -1,4 +1,4 @@
-# From distances to figures, the verdict and the report.
+# From distances to figures, and from the verdicts on all cells to the summary and the report.
 
 
 rule figures:

@@ -102,8 +102,8 @@ def homes(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]) -> d
     return found
 
 
-def summary_part(experiment: "Experiment", spec: Mapping[str, Any], cell: str) -> dict[str, Any]:
-    """What the summary asks of the budgets of a cell beside the ``spec`` of their values."""
+def verdict_part(experiment: "Experiment", spec: Mapping[str, Any], cell: str) -> dict[str, Any]:
+    """What the verdict asks of the budgets of a cell beside the ``spec`` of their values."""
     return {"plan": plan_of(experiment, cell), "budget": digest_of_spec(spec)}
 
 

@@ -4,6 +4,7 @@ A stage takes the part of a spec that it depends on, and nothing else, so that a
 name and the plug-ins that its spec names are the entries of its fingerprint.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,13 +51,36 @@ def specs(cell: Mapping[str, Any]) -> dict[str, Any]:
         "figures": points
         | {key: cell[key] for key in ("reference", "data") if key in cell}
         | {"tolerance": cell["verdict"]["tolerance"]},
-        "summary": {
-            "reference": cell["reference"],
-            "tolerance": cell["verdict"]["tolerance"],
-            "groups": {"data": cell["data"]["kind"] if "data" in cell else "none", "seed": cell["seed"]},
+        "verdict": {
+            "cell": {key: value for key, value in cell.items() if key != "budget"},
             "parts": {"distances": digest_of_spec(measured)},
         },
     }
+
+
+def summary_spec(verdicts: Mapping[str, Mapping[str, Any]], sweeps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the summary depends on: cell -> digest of the spec of its verdict, and what one groups it by; and the sweeps.
+
+    Parameters
+    ----------
+    verdicts : mapping
+        Cell -> spec of its verdict.
+    sweeps : mapping
+        Sweep -> cell -> the values that were set.
+    """
+    swept = {cell: values for cells in sweeps.values() for cell, values in cells.items()}
+
+    def groups(name: str, cell: Mapping[str, Any]) -> dict[str, Any]:
+        data = cell["data"]["kind"] if "data" in cell else "none"
+        return {"data": data, "seed": cell["seed"]} | _scalars(swept.get(name, {}))
+
+    cells = {name: {"verdict": digest_of_spec(spec), "groups": groups(name, spec["cell"])} for name, spec in verdicts.items()}
+    return {"cells": cells, "sweeps": sweeps}
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Swept values as numbers and texts: what is neither is written as JSON."""
+    return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}
 
 
 def comparison_spec(cells: Mapping[str, Mapping[str, Any]], distances: list[str]) -> dict[str, Any]:
@@ -78,7 +102,7 @@ def code_of(stage: str, spec: Mapping[str, Any]) -> str:
         parts = [(section, part[section]) for part in spec["cells"].values() for section in ("parametrization", "energy")]
         plugins += [plug_in for section, values in parts for plug_in in classes_in(section, values)]
     plugins += [type(DISTANCES[name]) for name in spec.get("distances", ())]
-    shown = stage in ("figures", "comparison", "summary", "report")
+    shown = stage in ("figures", "comparison", "verdict", "summary", "report")
     home = HOMES.get(stage, "stages")
     return fingerprint((f"{__name__.rpartition('.')[0]}.{home}", stage), *plugins, words=_words() if shown else None)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wgfpipe.pipeline.dependence import code_of
-from wgfpipe.pipeline.origin import MIXED, ORIGIN, OriginError, foreign, stamped, written_beside
+from wgfpipe.pipeline.origin import ORIGIN, refuse_others, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
 from wgfpipe.pipeline.stages import problem_of
 from wgfpipe.pipeline.timing import work
@@ -52,65 +52,35 @@ def comparison(
             part.write_bytes(content)
 
 
-def summary(
-    spec: Mapping[str, Any],
-    distances_paths: Mapping[str, str],
-    trajectories: Mapping[str, Mapping[str, str]],
-    out: Mapping[str, str],
-    budgets: Mapping[str, str] | None = None,
-    *,
-    code: str | None = None,
-) -> None:
-    """Sum up all cells: a flat table, a Dataset and the verdict.
+def summary(spec: Mapping[str, Any], verdicts: Mapping[str, str], out: Mapping[str, str], *, code: str | None = None) -> None:
+    """Sum up all cells: a flat table, a Dataset and the verdicts.
 
-    ``spec`` is cell -> its part, under ``cells``, and the sweeps; ``budgets`` is cell -> the values for its budgets, where it
-    has some; ``out`` names the files ``csv``, ``netcdf`` and ``verdict``.
+    ``spec`` is what :func:`wgfpipe.pipeline.dependence.summary_spec` returned, ``verdicts`` is cell -> its file, and ``out``
+    names the files ``csv``, ``netcdf`` and ``verdict``.
 
     Raises
     ------
     OriginError
-        If distances or values were made by another spec than the one planned, or of other trajectories: named.
+        If a verdict was made by another spec than the one planned: named.
     """
     import pandas as pd
 
-    from wgfpipe.pipeline.budget import answered
-    from wgfpipe.results import verdict
-    from wgfpipe.results.summary import rows_of, summary_dataset, swept_dataset
+    from wgfpipe.results.judged import read
+    from wgfpipe.results.summary import summary_dataset, swept_dataset
 
-    budgets = budgets or {}
-    swept = {cell: values for cells in spec["sweeps"].values() for cell, values in cells.items()}
-    groups = {cell: part["groups"] | _scalars(swept.get(cell, {})) for cell, part in spec["cells"].items()}
-    answers, frames, rows, others = [], [], [], []
+    answers, frames, rows = [], [], []
     inputs: dict[str, str] = {}
     with work():
-        for cell, path in distances_paths.items():  # one after the other: memory is that of a cell, and of the rows
-            part = spec["cells"][cell]
-            made_of = {f"trajectory/{label}": _digest(file) for label, file in trajectories[cell].items()}
-            wanted = {path: (part["parts"]["distances"], made_of)}
-            if cell in budgets:
-                wanted[budgets[cell]] = part["budget"], {}
-            if found := foreign(wanted):
-                others += found
-                continue
-            measured = trajectory.read(path, "distances")
-            runs = {label: trajectory.read(file, "trajectory") for label, file in trajectories[cell].items()}
-            split: Mapping[str, Any] = {}
-            if cell in budgets:
-                split = answered(trajectory.read(budgets[cell], "budget"), part["plan"], cell, part["tolerance"])
-                inputs[f"{cell}/budget"] = _digest(budgets[cell])
-            labels = [label for label in runs if label != part["reference"]]
-            methods = [
-                verdict.judge_method(measured, runs[label], label, part["tolerance"], split.get(label)) for label in labels
-            ]
-            has_caveat = bool(runs[part["reference"]].attrs["caveat"])
-            answers.append(verdict.judge_cell(cell, methods, part["reference"], part["tolerance"], has_caveat))
-            inputs[f"{cell}/distances"] = _digest(path)
-            rows += rows_of(cell, measured, runs, answers[-1], groups[cell])
+        refuse_others({path: (spec["cells"][cell]["verdict"], {}) for cell, path in verdicts.items()})
+        for cell, path in verdicts.items():  # one after the other: memory is that of a cell, and of the rows
+            judged = read(path)
+            answers.append(judged.answer)
+            rows += [row | spec["cells"][cell]["groups"] for row in judged.rows]
+            inputs[cell] = _digest(path)
             if len(rows) > ROWS:
                 frames, rows = [*frames, pd.DataFrame(rows)], []
-        if others:
-            raise OriginError(MIXED.format("\n  ".join(others)))
         frame = pd.concat([*frames, pd.DataFrame(rows)], ignore_index=True) if frames else pd.DataFrame(rows)
+        groups = {cell: part["groups"] for cell, part in spec["cells"].items()}
         dataset = summary_dataset(frame, answers, groups)
         cubes = {f"sweeps/{sweep}": swept_dataset(frame, cells) for sweep, cells in spec["sweeps"].items() if cells}
     with atomic(out["csv"]) as part:
@@ -146,8 +116,3 @@ def report(
     inputs = {"summary": _digest(summary_paths["netcdf"])}
     inputs |= {f"comparisons/{name}": _digest(path) for name, path in comparisons.items()}
     written_beside(Path(out).with_suffix("") / ORIGIN, spec, code or code_of("report", spec), inputs)
-
-
-def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Swept values as numbers and texts: what is neither is written as JSON."""
-    return {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in values.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wgfpipe.digests import digest_of_file
 from wgfpipe.environment import PLAN
-from wgfpipe.pipeline import budget, gathering, orphans, stages
+from wgfpipe.pipeline import orphans
 from wgfpipe.pipeline.logs import logged
 from wgfpipe.pipeline.plan import Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
@@ -31,6 +31,8 @@ def make_planned(path: str) -> None:
 
 def make(file: Expected) -> None:
     """Make a file by its stage."""
+    from wgfpipe.pipeline import budget, gathering, stages  # a job that finds all made does not pay for them
+
     spec, code, out, folder = file.spec, file.code, str(file.path), file.path.parent
     read = {name: str(path) for name, path in {**file.inputs, **file.beside}.items()}
     match file.stage:
@@ -53,12 +55,11 @@ def make(file: Expected) -> None:
         case "comparison":
             pictures = {kind: str(file.path.with_suffix(f".{kind}")) for kind in ("svg", "png")}
             gathering.comparison(spec, _by_cell(read), {"netcdf": out} | pictures, code=code)
+        case "verdict":
+            runs = _named(read, "trajectory/")
+            stages.verdict(spec, file.cell, read["data"], read["distances"], runs, out, read.get("budget"), code=code)
         case "summary":
-            cells = _by_cell(read)
-            measured = {cell: files.pop("distances") for cell, files in cells.items()}
-            budgets = {cell: files.pop("budget") for cell, files in cells.items() if "budget" in files}
-            runs = {cell: _named(files, "trajectory/") for cell, files in cells.items()}
-            gathering.summary(spec, measured, runs, summary_files(folder), budgets, code=code)
+            gathering.summary(spec, read, summary_files(folder), code=code)
         case "report":
             results = folder.parent
             folders = {cell: str(results / cell) for cell in spec["cells"]}
@@ -124,10 +125,10 @@ def make_rest() -> str:
     plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
     summary, report = (next(file for file in plan.files.values() if file.stage == stage) for stage in ("summary", "report"))
     lacking: dict[str, str] = {}
-    for name, path in {**summary.beside, **summary.inputs}.items():  # first what the others are made of
-        file = plan.files[str(path)]
-        if reason := objection(file, memory):
-            lacking.setdefault(name.partition("/")[0], f"{path} is {reason}; its log is {below(file, 'logs', '.log')}")
+    for cell, path in summary.inputs.items():
+        if objection(plan.files[str(path)], memory):
+            file, reason = _first_to_fail(plan, plan.files[str(path)], memory)
+            lacking[cell] = f"{file.path} is {reason}; its log is {below(file, 'logs', '.log')}"
     whole = [cell for cell in summary.spec["cells"] if cell not in lacking]
     if not whole:
         return "no cell is complete: there is nothing to report"
@@ -140,16 +141,21 @@ def make_rest() -> str:
         },
     }
     drawn = [cell for cell in report.spec["drawn"] if cell not in lacking and not objection(figures[cell], memory)]
-    inputs, beside = (
-        {name: path for name, path in named.items() if name.partition("/")[0] not in lacking}
-        for named in (summary.inputs, summary.beside)
-    )
-    make(summary._replace(spec=summed, inputs=inputs, beside=beside))
+    make(summary._replace(spec=summed, inputs={cell: summary.inputs[cell] for cell in whole}))
     made_of = {name: path for name, path in report.inputs.items() if name == "summary" or path.exists()}
     make(report._replace(spec={**report.spec, **summed, "drawn": drawn, "missing": lacking}, inputs=made_of))
     if not lacking:
         return "every cell is complete: the report is of all of them"
     return f"the report is of {len(whole)} of {len(whole) + len(lacking)} cells; it names the others"
+
+
+def _first_to_fail(plan: Plan, file: Expected, memory: Memory) -> tuple[Expected, str]:
+    """The file that something is wrong with, of those that a file is made of, and what."""
+    for path in {**file.beside, **file.inputs}.values():
+        needed = plan.files.get(str(path))
+        if needed is not None and objection(needed, memory):
+            return _first_to_fail(plan, needed, memory)
+    return file, objection(file, memory)
 
 
 @contextlib.contextmanager

@@ -59,9 +59,13 @@ def stored(path: str | Path) -> Origin:
 
 def written_beside(path: str | Path, spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> None:
     """Write where files come from that cannot say so themselves, into one that lies beside them."""
-    said = {"wgfpipe_spec": json.dumps(spec, sort_keys=True), "wgfpipe_code": code, "wgfpipe_inputs": json.dumps(inputs)}
     with atomic(path) as part:
-        part.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(origin_of(spec, code, inputs), indent=1) + "\n", encoding="utf-8")
+
+
+def origin_of(spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    """What a file that is no NetCDF says of where it comes from."""
+    return {"wgfpipe_spec": json.dumps(spec, sort_keys=True), "wgfpipe_code": code, "wgfpipe_inputs": json.dumps(inputs)}
 
 
 def _texts(path: Path) -> dict[str, str]:

@@ -48,7 +48,7 @@ def below(file: Expected, folder: str, suffix: str) -> Path:
         inner.pop()  # what says where they come from stands for its folder
     if folder == "checkpoints":
         inner.remove("trajectory")
-    return Path(results, folder, *inner).with_name(f"{inner[-1].removesuffix('.nc')}{suffix}")
+    return Path(results, folder, *inner).with_name(f"{inner[-1].removesuffix(file.path.suffix)}{suffix}")
 
 
 def companions(file: Expected) -> tuple[Path, ...]:

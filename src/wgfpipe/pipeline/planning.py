@@ -9,7 +9,7 @@ from typing import Any
 
 from wgfpipe.config.experiment import Experiment
 from wgfpipe.pipeline import batches, dependence
-from wgfpipe.pipeline.budget import budget_spec, homes, paths_of, summary_part
+from wgfpipe.pipeline.budget import budget_spec, homes, paths_of, verdict_part
 from wgfpipe.pipeline.origin import ORIGIN
 from wgfpipe.pipeline.plan import Expected, Plan
 from wgfpipe.pipeline.resources import size_of
@@ -35,7 +35,7 @@ def specs_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
     specs = {name: dependence.specs(cell.resolved()) for name, cell in experiment.trained.items()}
     for cell in experiment.budgets:
         specs[cell]["budget"] = budget_spec(experiment, specs, cell)
-        specs[cell]["summary"] |= summary_part(experiment, specs[cell]["budget"], cell)
+        specs[cell]["verdict"] |= verdict_part(experiment, specs[cell]["budget"], cell)
     return specs
 
 
@@ -77,6 +77,11 @@ def expected_files(
         spec = specs[cell]["budget"]
         observed = {run: Path(path) for run, path in paths_of(spec, str(results)).items()}
         yield _expected(results / cell / "budget.nc", "budget", spec, files | observed, cell=cell)
+    for cell in experiment.cells:
+        inputs = {"data": results / at[cell]["data"] / "data.nc", "distances": results / cell / "distances.nc"}
+        inputs |= {f"trajectory/{label}": results / cell / "trajectory" / f"{label}.nc" for label in specs[cell]["trajectory"]}
+        inputs |= {"budget": results / cell / "budget.nc"} if cell in experiment.budgets else {}
+        yield _expected(results / cell / "verdict.json", "verdict", specs[cell]["verdict"], inputs, cell=cell)
     for name, comparison in experiment.comparisons.items():
         members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
         inputs = {}
@@ -90,15 +95,9 @@ def expected_files(
 
 def _of_all_cells(experiment: Experiment, results: Path, specs: Mapping[str, Mapping[str, Any]]) -> Iterator[Expected]:
     """The summary and the report."""
-    inputs = {f"{cell}/distances": results / cell / "distances.nc" for cell in experiment.cells}
-    inputs |= {f"{cell}/budget": results / cell / "budget.nc" for cell in experiment.budgets}
-    runs = {
-        f"{cell}/trajectory/{label}": results / cell / "trajectory" / f"{label}.nc"
-        for cell in experiment.cells
-        for label in specs[cell]["trajectory"]
-    }
-    summed = {"cells": {name: specs[name]["summary"] for name in experiment.cells}, "sweeps": experiment.sweeps}
-    yield _expected(results / "summary.nc", "summary", summed, inputs, runs)
+    inputs = {cell: results / cell / "verdict.json" for cell in experiment.cells}
+    summed = dependence.summary_spec({name: specs[name]["verdict"] for name in experiment.cells}, experiment.sweeps)
+    yield _expected(results / "summary.nc", "summary", summed, inputs)
     compared = {f"comparisons/{name}": results / "comparisons" / f"{name}.nc" for name in experiment.comparisons}
     made_of = {"summary": results / "summary.nc", **compared}
     figures = {f"{cell}/figures": results / cell / "figures" / ORIGIN for cell in experiment.drawn}

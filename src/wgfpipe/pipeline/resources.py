@@ -22,7 +22,7 @@ from wgfpipe.pipeline.plan import Expected, Size
 THREADS = 1
 """Cores of every job."""
 
-Stage = Literal["data", "grid", "trajectory", "distances", "figures", "budget"]
+Stage = Literal["data", "grid", "trajectory", "distances", "figures", "budget", "verdict"]
 
 
 class Resources(NamedTuple):

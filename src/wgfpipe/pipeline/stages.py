@@ -12,7 +12,7 @@ from typing import Any
 
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.dependence import SPACES, code_of
-from wgfpipe.pipeline.origin import ORIGIN, refuse_others, stamped, written_beside
+from wgfpipe.pipeline.origin import ORIGIN, origin_of, refuse_others, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
 from wgfpipe.pipeline.orphans import watched
 from wgfpipe.pipeline.progress import Progress
@@ -121,6 +121,46 @@ def distances(
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
         made = made.assign(descents(problem, loaded).data_vars)
     trajectory.write(stamped(made, spec, code or code_of("distances", spec), inputs), out, "distances")
+
+
+def verdict(
+    spec: Mapping[str, Any],
+    cell: str,
+    data_path: str,
+    distances_path: str,
+    trajectories: Mapping[str, str],
+    out: str,
+    budget_path: str | None = None,
+    *,
+    code: str | None = None,
+) -> None:
+    """Judge a cell; see :func:`wgfpipe.results.judged.judge`.
+
+    Raises
+    ------
+    OriginError
+        If distances or values of a budget were made by another spec than the one planned, or of other trajectories: named.
+    """
+    from wgfpipe.pipeline.budget import answered
+    from wgfpipe.results import judged
+
+    files = {"data": data_path, "distances": distances_path}
+    files |= {f"trajectory/{label}": path for label, path in trajectories.items()}
+    inputs = {name: _digest(path) for name, path in files.items()}
+    made_of = {name: digest for name, digest in inputs.items() if "/" in name}
+    wanted = {distances_path: (spec["parts"]["distances"], made_of)}
+    if budget_path is not None:
+        inputs["budget"] = _digest(budget_path)
+        wanted[budget_path] = spec["budget"], {}
+    refuse_others(wanted)
+    tolerance, budgets = spec["cell"]["verdict"]["tolerance"], None
+    measured, data_set = trajectory.read(distances_path, "distances"), trajectory.read(data_path, "data")
+    runs = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
+    with work():
+        if budget_path is not None:
+            budgets = answered(trajectory.read(budget_path, "budget"), spec["plan"], cell, tolerance)
+        made = judged.judge(cell, measured, runs, data_set, tolerance, budgets)
+    judged.write(made, out, origin_of(spec, code or code_of("verdict", spec), inputs))
 
 
 def figures(

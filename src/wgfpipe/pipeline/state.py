@@ -17,7 +17,7 @@ from wgfpipe.pipeline.holder import Holder, holder_of
 from wgfpipe.pipeline.plan import Expected, Plan, below, companions, record_of
 from wgfpipe.pipeline.staleness import Memory, stale
 
-STAGES = ("data", "grid", "trajectory", "distances", "budget", "figures", "comparison", "summary", "report")
+STAGES = ("data", "grid", "trajectory", "distances", "budget", "verdict", "figures", "comparison", "summary", "report")
 """Stages in the order of the work."""
 
 STATES = ("done", "running", "queued", "failed", "stale", "missing")

@@ -5,8 +5,8 @@ What it knows of a cell is a row: a cell's figures and curves are on a page of i
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xarray as xr
@@ -116,7 +116,9 @@ def called_of(answer: Mapping[str, Any]) -> str:
     return NOT_BUDGETED if answer["verdict"] == FOLLOWS and worst(answer["methods"]) is None else answer["verdict"]
 
 
-def front(rows: list[Row], answers: list[dict[str, Any]], specs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def front(
+    rows: list[Row], answers: list[dict[str, Any]], specs: Iterable[Mapping[str, Any]], pages: Collection[str] = ()
+) -> dict[str, Any]:
     """What the first page shows of all cells together.
 
     Parameters
@@ -126,10 +128,12 @@ def front(rows: list[Row], answers: list[dict[str, Any]], specs: Iterable[Mappin
         The verdicts.
     specs : iterable of mapping
         Specs of cells, at least one for every question and energy.
+    pages : collection of str
+        Cells with a page.
     """
     specs = list(specs)
     by_question: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in shown(rows, pages):
         by_question.setdefault(row.question, []).append(row)
     return {
         "question": headline(specs),
@@ -143,6 +147,39 @@ def front(rows: list[Row], answers: list[dict[str, Any]], specs: Iterable[Mappin
         "verdicts": list(dict.fromkeys(row.called for row in rows)),
         "n_cells": len(rows),
     }
+
+
+SHOWN = 1000
+"""Cells of a sweep that have a row each in the table though they have no page."""
+
+
+def shown(rows: list[Row], pages: Collection[str]) -> list[Row]:
+    """Rows of the table: one a cell.
+
+    Where more than SHOWN cells of a sweep have no page, these have one row a verdict, that of their farthest.
+    """
+    without: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.sweep and row.name not in pages:
+            without.setdefault(row.sweep, []).append(row)
+    large = {sweep: members for sweep, members in without.items() if len(members) > SHOWN}
+    made = [row for row in rows if row.sweep not in large or row.name in pages]
+    for sweep, members_of_sweep in large.items():
+        alike: dict[tuple[str, str], list[Row]] = {}
+        for row in members_of_sweep:
+            alike.setdefault((row.question, row.called), []).append(row)
+        for members in alike.values():
+            farthest = max(members, key=lambda row: -1.0 if row.distance is None else row.distance)
+            title = f"{len(members)} of {counted(len(members_of_sweep), 'cell')} of the sweep {sweep}"
+            made.append(
+                replace(
+                    farthest,
+                    title=title,
+                    settings=f"numbers of the farthest, {farthest.settings}",
+                    searched=f"{title} {farthest.searched}".lower(),
+                )
+            )
+    return made
 
 
 def sentence_of(rows: list[Row]) -> str:

@@ -28,7 +28,7 @@ import wgfpipe
 from wgfpipe import bibliography
 from wgfpipe.environment import CHECKOUT
 from wgfpipe.pipeline.provenance import versions
-from wgfpipe.report import cell_page, interactive, page
+from wgfpipe.report import brief, cell_page, interactive, page
 from wgfpipe.report.published import PLACES, summarized
 from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
@@ -48,6 +48,12 @@ NUMBERS = (
     "largest_residual",
 )
 """Columns of the summary that are numbers; what is empty there is NaN."""
+
+OF_SWEEPS = ("cell", "label", "kind", "distance", "final_relative", "predicted_relative", "floor", "travelled")
+"""Columns of the summary that figures of sweeps are drawn from."""
+
+MOST = 40
+"""Cells that are listed by name where something went wrong."""
 
 
 def write_site(
@@ -118,9 +124,12 @@ def _write_pages(
         if name not in by_name:
             continue
         answer, folder, place = by_name[name], Path(folders[name]), made / "cells" / f"{name}.html"
-        told = {key: spec.get(f"{key}s", {}).get(name) or "" for key in ("question", "title")}
         stated = spec.get("published", {}).get(name, ())
-        cell = cell_page.gather(answer, of_cell, folder, told | {"published": stated})
+        if name in asked:
+            told = {key: spec.get(f"{key}s", {}).get(name) or "" for key in ("question", "title")}
+            cell = cell_page.gather(answer, of_cell, folder, told | {"published": stated})
+        else:
+            cell = brief.of_file(folder / "verdict.json")
         sweep, values = swept.get(name, ("", {}))
         rows[name] = page.row_of(answer, cell, sweep, values)
         references = [part for method in cell["methods"] for part in method["references"].split("; ") if part]
@@ -145,7 +154,9 @@ def _write_pages(
             published.append({"name": name, "title": cell["title"], "said": summarized(cell["published"])})
         specs.setdefault((cell["question"], json.dumps(cell["spec"]["energy"], sort_keys=True)), cell["spec"])
         symbols |= cell["symbols"]
-        swept_rows += [row for row in of_cell if sweep and row["label"] != answer["reference"]]
+        if sweep:
+            others = (row for row in of_cell if row["label"] != answer["reference"])
+            swept_rows += [{key: row[key] for key in OF_SWEEPS} for row in others]
         for method in cell["methods"]:
             if method["status"] != "ok":
                 met = troubles.setdefault((method["status"], method["advice"]), {})
@@ -160,7 +171,8 @@ def _write_pages(
     text = templates.get_template("index.html.j2").render(
         pages=asked,
         missing=spec.get("missing", {}),
-        **page.front([rows[name] for name in names], answers, specs.values()),
+        most=MOST,
+        **page.front([rows[name] for name in names], answers, specs.values(), asked),
         sweeps=_sweeps(spec["sweeps"], names, swept_rows, symbols, made),
         comparisons={name: _comparison(name, Path(path), made) for name, path in comparisons.items()},
         notes=spec.get("notes", ()),

@@ -12,7 +12,7 @@ import xarray as xr
 
 from wgfpipe.results.predictions import flow_beside, pairs_of
 from wgfpipe.results.schema import REPETITION, describe
-from wgfpipe.results.verdict import relative, share_of
+from wgfpipe.results.verdict import relative
 from wgfpipe.status import Status
 
 MEANS = "mean"
@@ -28,6 +28,21 @@ OF_LABELS = {
     "energy": "energy at the horizon",
 }
 """What is said of every run."""
+
+OF_DISTANCES = (
+    "final",
+    "largest",
+    "travelled",
+    "floor",
+    "final_relative",
+    "largest_relative",
+    "carried_relative",
+    "predicted_relative",
+)
+"""Numbers of a row that are of one distance, in their order."""
+
+NUMBERS = frozenset((*OF_DISTANCES, "dt", "energy", "largest_residual"))
+"""Entries of a row that are numbers, and may be NaN or infinite."""
 
 LABEL = "label of the method"
 
@@ -63,30 +78,32 @@ def rows_of(
     """Rows of one cell; see :func:`table`."""
     said_by = {} if answer is None else {method["method"]: method["verdict"] for method in answer["methods"]}
     unsaid = "" if answer is None else "reference"
-    shares, travelled, rows = relative(distances), distances["travelled"].max("time"), []
-    for label in map(str, distances["label"].values):
+    shares, travelled = relative(distances), distances["travelled"].max("time")
+    of_runs = {
+        "final": distances["value"].isel(time=-1),
+        "largest": distances["value"].max("time", skipna=False),
+        "final_relative": shares["final"],
+        "largest_relative": shares["largest"],
+        "carried_relative": shares["carried"],
+    }
+    means = {name: _mean(values).transpose("label", "distance").values for name, values in of_runs.items()}
+    lengths = {"travelled": _mean(travelled).values, "floor": _mean(distances["floor"].max("time")).values}
+    names, rows = list(map(str, distances["distance"].values)), []
+    for i, label in enumerate(map(str, distances["label"].values)):
         of_run = said_of(trajectories[label]) | {"verdict": said_by.get(label, unsaid)}
-        for name in map(str, distances["distance"].values):
-            at = {"label": label, "distance": name}
-            value = distances["value"].sel(at)
-            rows.append(
-                {
-                    "cell": cell,
-                    "label": label,
-                    "distance": name,
-                    "final": share_of(value.isel(time=-1)).mean,
-                    "largest": share_of(value.max("time", skipna=False)).mean,
-                    "travelled": share_of(travelled.sel(distance=name)).mean,
-                    "floor": share_of(distances["floor"].max("time").sel(distance=name)).mean,
-                    "final_relative": share_of(shares["final"].sel(at)).mean,
-                    "largest_relative": share_of(shares["largest"].sel(at)).mean,
-                    "carried_relative": share_of(shares["carried"].sel(at)).mean,
-                    "predicted_relative": _predicted(distances, label, name) / share_of(travelled.sel(distance=name)).mean,
-                }
-                | of_run
-                | dict(groups or {})
-            )
-    return rows + _of_means(cell, distances, trajectories, dict(groups or {}))
+        for k, name in enumerate(names):
+            of_row = {key: float(values[i, k]) for key, values in means.items()}
+            of_row |= {key: float(values[k]) for key, values in lengths.items()}
+            predicted, way = _predicted(distances, label, name), of_row["travelled"]
+            of_row["predicted_relative"] = predicted / way if way > 0.0 else math.nan
+            rows.append({"cell": cell, "label": label, "distance": name} | {key: of_row[key] for key in OF_DISTANCES} | of_run)
+    rows += _of_means(cell, distances, trajectories)
+    return [row | dict(groups or {}) for row in rows]
+
+
+def _mean(values: xr.DataArray) -> xr.DataArray:
+    """Mean over repetitions, where there are some; not finite if one of them is not."""
+    return values.mean(REPETITION, skipna=False) if REPETITION in values.dims else values
 
 
 def _predicted(distances: xr.Dataset, label: str, name: str) -> float:
@@ -98,9 +115,7 @@ def _predicted(distances: xr.Dataset, label: str, name: str) -> float:
     return float(distances[variable].sel({"label": label}))
 
 
-def _of_means(
-    cell: str, distances: xr.Dataset, trajectories: Mapping[str, xr.Dataset], groups: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _of_means(cell: str, distances: xr.Dataset, trajectories: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
     """Rows of the points half way between explicit and implicit steps, whose label is none of the cell's; see predictions."""
     rows: list[dict[str, Any]] = []
     pairs = pairs_of(trajectories)
@@ -118,7 +133,6 @@ def _of_means(
             | {"travelled": float(travelled.mean()), "final_relative": float((final / travelled).mean())}
             | {key: said[key] for key in ("parametrization", "m", "dt", "repetitions")}
             | {"kind": MEANS, "epsilon": "", "energy": math.nan, "status": "ok", "largest_residual": math.nan, "verdict": ""}
-            | groups
         )
     return rows
 
