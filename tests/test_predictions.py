@@ -17,7 +17,7 @@ from wgfpipe.report import figures, style, sweeps
 from wgfpipe.report.scene import Scene
 from wgfpipe.results.compare import compare
 from wgfpipe.results.descends import descents
-from wgfpipe.results.predictions import EXACT, PREDICTIONS, pairs_of, predictions
+from wgfpipe.results.predictions import PREDICTIONS, pairs_of, predictions
 from wgfpipe.results.summary import table
 from wgfpipe.results.theory import fitting, tunnelling
 
@@ -209,7 +209,11 @@ def test_the_figure_of_a_sweep_has_the_predicted_line_beside_the_points():
         {"label": label, "kind": kind, "distance": "w2", "floor": math.nan, "travelled": 1.0, "cell": cell}
         | {"final_relative": dt**order, "predicted_relative": 1.1 * math.sqrt(dt) if order == 0.5 else math.nan}
         for cell, dt in places.items()
-        for label, kind, order in (("exact", EXACT[0], 0.5), ("prox", "prox", 1.0), ("mean of gd and prox", "mean", 2.0))
+        for label, kind, order in (
+            ("exact", "jko_lagrangian", 0.5),
+            ("prox", "prox", 1.0),
+            ("mean of gd and prox", "mean", 2.0),
+        )
     ]
     with style.styled():
         axes = Figure().add_subplot()
