@@ -6,13 +6,15 @@ from functools import cache
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import make_problem
+from conftest import instance, make_problem
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from test_theory import drawn, eight_layers, slope, small_start
 
 import wgfpipe
+from wgfpipe.measure import Measure
+from wgfpipe.methods import METHODS
 from wgfpipe.report import figures, style, sweeps
 from wgfpipe.report.scene import Scene
 from wgfpipe.results.compare import compare
@@ -131,6 +133,17 @@ def test_half_way_between_explicit_and_implicit_steps_order_is_two_where_forces_
             assert pairs_of(runs) == {"mean of gd and implicit": ("gd", "implicit")}
             apart.append(float(predictions(problem, {"flow": target, **runs})["mean_w1"][0]))
         assert slope(steps, np.array(apart)) == pytest.approx(order, abs=within)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in METHODS if cls.support == "particles"], ids=lambda cls: cls.__name__)
+def test_methods_say_whether_their_steps_tunnel(cls):
+    """A dead neuron .1 beside its line, dt |V'| / 2 = .35, has no force: a global minimum takes it across, others leave it."""
+    x, y, place = np.array([[1.0, 1.0]]), np.array([1.0]), np.array([[-0.1, -0.1]]) / math.sqrt(2.0)
+    start = Measure(place, np.ones(1), np.ones(1, np.int8))
+    problem, method = wgfpipe.Problem(x, y, wgfpipe.Signed(), wgfpipe.SquaredLoss(), start), instance(cls, 0.25)
+    if method.unsupported(problem) is None and not method.is_random:
+        end = wgfpipe.solve(problem, method, method.dt, 2)["points"].values[-1, 0]
+        assert (end @ x[0] > 0.0) == cls.tunnels
 
 
 # Rows of the summary

@@ -40,9 +40,6 @@ def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) 
             axes.errorbar(float(one[name]), row, xerr=error, linestyle="none", capsize=2, **look)
     clock.axvline(1.0, color="black", linewidth=0.8, zorder=0)
     theory = descents["theory"].sel({"label": known}).values
-    if "debiased_diffusion" in descents:
-        debiased = descents["debiased_diffusion"].sel({"label": known}).values
-        theory = np.where(np.isfinite(debiased), debiased, theory)
     diffusion.plot(theory, rows, "|", color="black", markersize=9)
     shares = descents["unexplained"].sel({"label": known}).values
     share.barh(rows, 100.0 * shares, color=[looks[label]["color"] for label in known], height=0.6)

@@ -5,11 +5,10 @@
 * ``dissipation``: ``d/dt F = -int |v|^2 dmu``, v the velocity of least norm, of particles that keep their masses.
 * ``backward_error``: JKO follows ``J - (dt / 4) int |J'|^2`` and explicit steps ``J + (dt / 4) int |J'|^2``. Points half way
   between both are of order 2 where forces are smooth; kinks leave order 1.
-* ``debiasing``: debiased entropic steps descend ``F + kappa I``, I the Fisher information and ``kappa = epsilon^2 / (64 dt)``.
-  On a Gaussian of variance v that is the diffusion ``2 kappa / v``: every step adds ``epsilon^2 / (16 v)`` to its variance.
 
-The diffusion ``epsilon / (4 dt)`` of steps that are not debiased is what a method says of itself (``Method.solves``); see
-:mod:`wgfpipe.results.descends`. Cost: some gradients for every saved time, and for backward error a plan for every pair.
+The diffusion ``epsilon / (4 dt)`` of plain entropic steps, and ``epsilon^2 / (16 v)`` a step of debiased ones, follow from
+what a method says of itself (``Method.solves``); see :mod:`wgfpipe.results.descends`. Cost: some gradients for every saved
+time, and for backward error a plan for every pair.
 Source: :mod:`wgfpipe.results.theory` and :mod:`wgfpipe.results.sliding`; Halmos and Hanin, arXiv 2511.14827 (2025).
 """
 
@@ -70,8 +69,7 @@ def predictions(problem: Problem, trajectories: Runs) -> xr.Dataset:
         ``refused`` (claim,): why a claim is not made, empty where it is. Of those made: ``fitting_time`` (stage,),
         ``plateau`` (level,), ``fitting_norm``, and ``norm`` (label,), the one reached; ``tunnelling_w2`` (label,), and
         ``tunnelling_mass``, ``tunnelling_travel``, ``tunnelling_squared_travel``; ``least_dissipation`` and ``energy_rate``
-        (label, time); ``debiased_diffusion`` (label,); ``mean_w1`` and ``mean_w2`` (pair,), with a leading ``repetition`` where
-        there are several.
+        (label, time); ``mean_w1`` and ``mean_w2`` (pair,), with a leading ``repetition`` where there are several.
     """
     found: Named = {}
     refused = []
@@ -207,30 +205,6 @@ def _backward_error(problem: Problem, runs: Runs) -> Named:
     return {name: (dims, np.array(rows)) if len(flows) > 1 else (dims[1:], np.array(rows[0])) for name, rows in found.items()}
 
 
-def _debiasing(problem: Problem, runs: Runs) -> Named:
-    spread = np.full(len(runs), np.nan)
-    for row, run in enumerate(runs.values()):
-        if run.attrs["fisher"] > 0.0 and run.sizes["time"] > 1:
-            time = run["time"].values
-            inverse = [_inverse_variance(problem, measure_at(run, k)) for k in range(len(time))]
-            mean = float(np.trapezoid(inverse, time)) / (time[-1] - time[0])
-            spread[row] = 2.0 * run.attrs["fisher"] * mean + 0.5 * (run.attrs["entropy_least"] + run.attrs["entropy_most"])
-    if not np.isfinite(spread).any():
-        raise ValueError("expected debiased entropic steps")
-    return {"debiased_diffusion": (("label",), spread)}
-
-
-def _inverse_variance(problem: Problem, measure: Measure) -> float:
-    """``1 / v``, v the variance along every axis of every species: its mean over axes and over the mass."""
-    found = 0.0
-    for species in np.unique(measure.species):
-        part = measure.of_sign(int(species))
-        weights = part.weights / part.weights.sum()
-        variance = weights @ (part.points - weights @ part.points) ** 2
-        found += part.weights.sum() * float(np.mean(1.0 / variance[variance > 0.0]))
-    return found / float(measure.weights.sum())
-
-
 def _at(run: xr.Dataset, repetition: int) -> Measure:
     parts = repetitions(run)
     return measure_at(parts[repetition % len(parts)], -1)
@@ -251,7 +225,6 @@ PREDICTIONS = {
     "fitting": Prediction("orthogonal inputs, both layers trained by the squared loss from a small balanced start", _fitting),
     "tunnelling": Prediction("drawn neurons (w, b) with a density, exact steps, dt small", _tunnelling),
     "dissipation": Prediction("particles that keep their masses, in W2, without entropy", _dissipation),
-    "debiasing": Prediction("debiased entropic steps, a measure that is about a Gaussian, epsilon small", _debiasing),
     "backward_error": Prediction("explicit and implicit steps of one length; order 2 where forces are smooth", _backward_error),
 }
 """Claim -> what it assumes and how it is made."""
@@ -271,7 +244,6 @@ WORDS = {
     "tunnelling_squared_travel": "squared W2 of what tunnels, divided by dt",
     "least_dissipation": "int |v|^2 dmu, v the velocity of least norm: the predicted -dF/dt",
     "energy_rate": "measured -dF/dt",
-    "debiased_diffusion": "diffusion that debiased steps have: that of the flow, and 2 kappa / v on average",
     "mean_w1": "W1 to the flow, at the end, of the points half way between explicit and implicit steps",
     "mean_w2": "W2 to the flow, at the end, of the points half way between explicit and implicit steps",
 }
