@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import make_problem, ornstein_uhlenbeck
 
+from wgfpipe.closed_forms import OUTSIDE
 from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.measure import Measure
 from wgfpipe.methods.exact import Exact
@@ -211,7 +212,8 @@ def truths(problem, dt, epsilon):
 def test_shares_are_the_true_ones_of_a_gaussian(debias, factor, model):
     """Every part of the error of entropic steps is known by a formula, and the share found is that, within its U.
 
-    MEASURE
+    Measured, plain at h^2: grid .023 % (true .017), entropy 12.140 % (12.144), step 2.160 % (2.161), .04 % unexplained within
+    .85 %. Debiased at 4 h^2: grid 0 (0), entropy 3.498 % (3.499), step 3.112 % (3.113), .003 % unexplained within .31 %.
     """
     coarse, fine, dt = ornstein_uhlenbeck(40), ornstein_uhlenbeck(79), 0.125
     epsilon, spacing = factor * coarse.grid.spacing**2, coarse.grid.spacing
@@ -237,13 +239,14 @@ def test_shares_are_the_true_ones_of_a_gaussian(debias, factor, model):
         "step": true["exact"] - true["flow"],
     }
     travelled = size(true["flow"] - np.tile(means_of_law(GaussianFlow.of(coarse).start), 2))
+    beyond = 2.0 * OUTSIDE  # what the grid cuts of a law that formulas have whole
     made = budget(total, hops, travelled, 0.1, 0.0, observable="kernel means")
     shares = {name: float(np.mean(part * total)) / size(total) / travelled for name, part in known.items()}
     print({name: f"{made.shares[name]:.3%} (true {shares[name]:.3%})" for name in known}, made.sentence)
     for hop in made.hops:
         assert not hop.undecided
-        assert abs(hop.share - shares[hop.name]) <= hop.uncertainty
-        assert size(known[hop.name] + hops[hop.name].change) <= hops[hop.name].uncertainty
+        assert abs(hop.share - shares[hop.name]) <= hop.uncertainty + beyond / travelled
+        assert size(known[hop.name] + hops[hop.name].change) <= hops[hop.name].uncertainty + beyond
     assert made.residue <= made.uncertainty <= 0.1 * made.total
     assert sum(made.shares.values()) == pytest.approx(made.total, abs=20 * EPS)
     assert made.answer == "follows"

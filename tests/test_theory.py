@@ -28,8 +28,8 @@ def drawn(n_atoms: int = 400) -> wgfpipe.Problem:
 def test_exact_jko_tunnels_as_predicted_and_proximal_points_do_not():
     """The predicted distances of the very neurons drawn, by labels and in W2; proximal points are nearer, at order 1.
 
-    Measured at dt = 1/4, 1/8, 1/16: W2 .0627, .0440, .0229 against .0638, .0507, .0254 predicted, labels .100, .070, .036 against
-    .110, .079, .039. Over four draws W2 is predicted 13 % too large in the mean, 24 % at most: the bands are those of slopes at
+    Measured at dt = 1/4, 1/8, 1/16: W2 .0627, .0440, .0229, predicted .0638, .0507, .0254; labels .10, .070, .036, predicted
+    .11, .079, .039. Over four draws W2 is predicted 13 % too large in the mean, 24 % at most: the bands are those of slopes at
     a step's end, and what a neuron gains by crossing is first order in dt. A plan gives 37 % less than labels, as neighbours
     take the places of those that cross. Orders of 500 neurons are .75 and .73, above 1/2: sides that are dead but for forces
     of .005 hold neurons for longer than the horizon.
