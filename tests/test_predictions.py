@@ -107,10 +107,10 @@ def test_no_prediction_where_an_assumption_fails():
 def test_measured_rates_are_the_predicted_ones():
     """-dF/dt by differences of steps against int |v|^2 of the measures: the same to O(dt), and of implicit steps, too.
 
-    Measured: the flow to 0.5 % between its ends, gd and prox of dt = 1/8 to 7 %.
+    Measured between the ends: the flow to .5 %, gd of dt = 1/8 to 4.8 %, prox to 1.7 %.
     """
     made = predictions(*neurons())
-    for label, within in (("flow", 0.02), ("gd", 0.15), ("prox", 0.15)):
+    for label, within in (("flow", 0.02), ("gd", 0.1), ("prox", 0.1)):
         rate, least = (made[name].sel(label=label).values for name in ("energy_rate", "least_dissipation"))
         np.testing.assert_allclose(rate[1:-1], least[1:-1], rtol=within)
     assert np.isnan(made["energy_rate"].sel(label="langevin")).all()
