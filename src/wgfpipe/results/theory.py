@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from wgfpipe.energies.functional import ROUNDINGS
@@ -77,7 +78,9 @@ def tunnelled(problem: Problem, flow: xr.Dataset, dt: float) -> Measure:
     return Measure(np.where(crossed[:, None], points, end.points), end.weights, end.species)
 
 
-def _across(problem: Problem, points: Array, sign: Sign, slope: Array, normal: Array, dt: float) -> tuple[Array, Array]:
+def _across(
+    problem: Problem, points: Array, sign: Sign, slope: Array, normal: Array, dt: float
+) -> tuple[NDArray[np.bool_], Array]:
     """Which points (atom, 2) an exact step takes across the line of a normal, (atom,), and the gradients there, (atom, 2)."""
     space, ahead = problem.parametrization, points @ normal
     assert isinstance(space, Parametrization)  # see tunnelled
