@@ -72,6 +72,7 @@ def run(setting, measures, support, kind="made", family="Wasserstein gradient fl
 
     class Method:
         title, references, certificate, transports = f"{kind} by hand", ("Nobody, Nothing (2000)",), "none: by hand", True
+        tunnels = False
         diagnostics: ClassVar = {}
 
     method = Method()

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import make_problem, ornstein_uhlenbeck
 
+from wgfpipe.closed_forms import OUTSIDE
+from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.measure import Measure
 from wgfpipe.methods.exact import Exact
 from wgfpipe.methods.flow import Flow
@@ -15,6 +17,7 @@ from wgfpipe.methods.prox import Prox
 from wgfpipe.results.budget import NAMES, budget, computed, extrapolated, size, unrefined
 from wgfpipe.results.observables import observables
 from wgfpipe.results.schema import measure_at
+from wgfpipe.solvers.gaussian import jko_step
 from wgfpipe.solving import solve
 
 EPS = np.finfo(float).eps
@@ -133,12 +136,12 @@ def test_observables_are_linear_and_do_not_wind(space):
 
 
 def test_outputs_come_first_and_anchors_stay():
-    """The same anchors see what two grids of one start differ by: 10 % at most, where h is a third of its deviation."""
+    """The same anchors see what two grids of one start differ by: measured 2e-7 of it, as sums over nodes are integrals."""
     problem, finer = make_problem(16), make_problem(64)
     found = observables(problem)
     assert list(found) == ["outputs", "kernel means"]
     coarse, fine = (found["kernel means"](one.initial) for one in (problem, finer))
-    assert size(coarse - fine) <= 0.1 * size(fine)
+    assert size(coarse - fine) <= 1e-5 * size(fine)
     assert list(observables(ornstein_uhlenbeck())) == ["kernel means"]
 
 
@@ -174,36 +177,80 @@ def observed(problem, method, observable, horizon, saved):
     return np.concatenate([observable(measure_at(run, k)) for k in range(1, saved)])
 
 
-@pytest.mark.parametrize(("debias", "factors", "judged"), [(False, (8.0, 4.0, 2.0, 1.0), 3), (True, (4.0, 2.0, 1.0), 0)])
-def test_a_gaussian_closes_with_the_hops_of_its_closed_form(debias, factors, judged):
-    """Entropy from the solver's runs, step from exact ones, each against its own closed form within its uncertainty."""
-    problem, dt = ornstein_uhlenbeck(48), 0.125
-    spacing, observable = problem.grid.spacing, observables(problem)["kernel means"]
+ANCHORS, WIDTH = 0.8 * np.random.default_rng(0).standard_normal((32, 2)), 0.7
 
-    def seen(method):
-        return observed(problem, method, observable, 1.0, 3)
 
-    flow = seen(Exact())
-    travelled = size(flow - np.tile(observable(problem.grid_start()), 2))
-    regularizations = [factor * spacing**2 for factor in factors]
-    runs = [seen(JKOEntropic(dt=dt, epsilon=epsilon, debias=debias)) for epsilon in regularizations]
-    steps = [seen(JKOGaussian(dt=dt / n)) for n in (1, 2, 4)]
-    entropy = extrapolated(regularizations, runs, "square" if debias else "linear", judged=judged)
-    step = extrapolated((dt, dt / 2, dt / 4), steps, "linear")
-    own = seen(JKOGaussian(dt=dt, epsilon=regularizations[judged], debias=debias))
-    assert size(entropy.change - (steps[0] - own)) <= entropy.uncertainty
-    assert size(step.change - (flow - steps[0])) <= step.uncertainty
-    total = runs[judged] - flow
-    made = budget(total, {"entropy": entropy, "step": step}, travelled, 0.1, 0.0, observable="kernel means")
-    print(made.sentence)
-    assert made.residue <= made.uncertainty
-    assert sum(made.shares.values()) == pytest.approx(made.total, abs=20 * EPS)
-    known = {"entropy": own - steps[0], "step": steps[0] - flow}
+def means_of(measure):
+    """Kernel means of a measure, (anchor,)."""
+    squares = ((measure.points[:, None] - ANCHORS) ** 2).sum(axis=2)
+    return measure.weights @ np.exp(squares / (-2.0 * WIDTH**2))
+
+
+def means_of_law(law):
+    """The same of a Gaussian law, in closed form."""
+    spread = law.covariance + WIDTH**2 * np.eye(2)
+    away = ANCHORS - law.mean
+    return WIDTH**2 / np.sqrt(np.linalg.det(spread)) * np.exp(-0.5 * (away * np.linalg.solve(spread, away.T).T).sum(axis=1))
+
+
+def truths(problem, dt, epsilon):
+    """Kernel means at t = 1/2 and 1 of the flow, of exact steps, and of plain and debiased ones, all by formulas, (entry,)."""
+    form = GaussianFlow.of(problem)
+    found = {"flow": np.concatenate([means_of_law(form.law_at(time)) for time in (0.5, 1.0)])}
+    for name, regularized in {"exact": (0.0, False), "plain": (epsilon, False), "debiased": (epsilon, True)}.items():
+        law, seen = form.start, []
+        for k in range(1, round(1.0 / dt) + 1):
+            law = jko_step(*law, form.stiffness, form.centre, form.diffusion, dt, *regularized)
+            seen += [means_of_law(law)] if 2 * k % round(1.0 / dt) == 0 else []
+        found[name] = np.concatenate(seen)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("debias", "factor", "model"), [(False, 1.0, "linear"), (True, 4.0, "square")], ids=["plain", "debiased"]
+)
+def test_shares_are_the_true_ones_of_a_gaussian(debias, factor, model):
+    """Every part of the error of entropic steps is known by a formula, and the share found is that, within its U.
+
+    Measured, plain at h^2: grid .023 % (true .017), entropy 12.140 % (12.144), step 2.160 % (2.161), .04 % unexplained within
+    .85 %. Debiased at 4 h^2: grid 0 (0), entropy 3.498 % (3.499), step 3.112 % (3.113), .003 % unexplained within .31 %.
+    """
+    coarse, fine, dt = ornstein_uhlenbeck(40), ornstein_uhlenbeck(79), 0.125
+    epsilon, spacing = factor * coarse.grid.spacing**2, coarse.grid.spacing
+
+    def seen(problem, method):
+        return observed(problem, method, means_of, 1.0, 3)
+
+    def apart(problem, size_of=1.0):
+        return seen(problem, JKOEntropic(dt=dt, epsilon=epsilon * size_of, debias=debias)) - seen(problem, Exact())
+
+    total, finer = apart(coarse), [apart(fine, share) for share in (1.0, 0.5, 0.25)]
+    steps = [seen(coarse, JKOGaussian(dt=dt / n)) for n in (1, 2, 4)]
+    hops = {
+        "grid": extrapolated((spacing, spacing / 2), [total, finer[0]], "square"),
+        "entropy": extrapolated((epsilon, epsilon / 2, epsilon / 4), finer, model),
+        "step": extrapolated((dt, dt / 2, dt / 4), steps, "linear"),
+    }
+    true = truths(coarse, dt, epsilon)
+    scheme = true["debiased" if debias else "plain"]
+    known = {
+        "grid": total + true["flow"] - scheme,
+        "entropy": scheme - true["exact"],
+        "step": true["exact"] - true["flow"],
+    }
+    travelled = size(true["flow"] - np.tile(means_of_law(GaussianFlow.of(coarse).start), 2))
+    beyond = 2.0 * OUTSIDE  # what the grid cuts of a law that formulas have whole
+    made = budget(total, hops, travelled, 0.1, 0.0, observable="kernel means")
+    shares = {name: float(np.mean(part * total)) / size(total) / travelled for name, part in known.items()}
+    print({name: f"{made.shares[name]:.3%} (true {shares[name]:.3%})" for name in known}, made.sentence)
     for hop in made.hops:
-        share = np.mean(known[hop.name] * total) / size(total) / travelled
-        assert abs(hop.share - share) <= hop.uncertainty
+        assert not hop.undecided
+        assert abs(hop.share - shares[hop.name]) <= hop.uncertainty + beyond / travelled
+        assert size(known[hop.name] + hops[hop.name].change) <= hops[hop.name].uncertainty + beyond
+    assert made.residue <= made.uncertainty <= 0.1 * made.total
+    assert sum(made.shares.values()) == pytest.approx(made.total, abs=20 * EPS)
     assert made.answer == "follows"
-    alone = budget(total, {"step": step}, travelled, 0.01, 0.0)  # where entropy is no error to be refined away
+    alone = budget(total, {"step": hops["step"]}, travelled, 0.01, 0.0)  # where entropy is no error to be refined away
     assert alone.answer == "differs"
 
 

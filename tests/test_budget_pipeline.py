@@ -10,7 +10,7 @@ import xarray as xr
 from test_workflow import Checkout
 
 from wgfpipe.config import ConfigError, load
-from wgfpipe.config.budget import Run
+from wgfpipe.config.refinements import Run
 from wgfpipe.pipeline import budget, dependence, stages
 from wgfpipe.pipeline.staleness import stale_files
 from wgfpipe.results import schema, sentences, verdict

@@ -6,20 +6,24 @@ from functools import cache
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import make_problem
+from conftest import instance, make_problem
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from test_theory import drawn, eight_layers, slope, small_start
 
 import wgfpipe
+from wgfpipe.distances import DISTANCES
+from wgfpipe.measure import Measure
+from wgfpipe.methods import METHODS
 from wgfpipe.report import figures, style, sweeps
 from wgfpipe.report.scene import Scene
 from wgfpipe.results.compare import compare
 from wgfpipe.results.descends import descents
-from wgfpipe.results.predictions import EXACT, PREDICTIONS, pairs_of, predictions
+from wgfpipe.results.predictions import PREDICTIONS, pairs_of, predictions
+from wgfpipe.results.schema import measure_at
 from wgfpipe.results.summary import table
-from wgfpipe.results.theory import fitting, tunnelling
+from wgfpipe.results.theory import fitting, tunnelled
 
 
 def refused(made: xr.Dataset, claim: str) -> str:
@@ -65,8 +69,9 @@ def test_predictions_are_those_of_theory_where_it_holds():
     assert refused(made, "fitting") == ""
     assert "signed neurons" in refused(made, "tunnelling") or "exact" in refused(made, "tunnelling")
     problem, runs = neurons()
-    made, told = predictions(problem, runs), tunnelling(problem, runs["flow"])
-    assert float(made["tunnelling_w2"].sel(label="jko_lagrangian")) == told.w2(0.25)
+    made, told = predictions(problem, runs), tunnelled(problem, runs["flow"], 0.25)
+    apart, _ = DISTANCES["w2"].between(problem, np.empty((0, 0)), told, measure_at(runs["flow"], -1))
+    assert float(made["tunnelling_w2"].sel(label="jko_lagrangian")) == apart > 0.0
     assert np.isnan(made["tunnelling_w2"].drop_sel(label="jko_lagrangian")).all()
     assert "weight_alpha" in refused(made, "fitting")
     assert list(made["pair"].values) == ["mean of gd and prox"]
@@ -102,10 +107,10 @@ def test_no_prediction_where_an_assumption_fails():
 def test_measured_rates_are_the_predicted_ones():
     """-dF/dt by differences of steps against int |v|^2 of the measures: the same to O(dt), and of implicit steps, too.
 
-    Measured: the flow to 0.5 % between its ends, gd and prox of dt = 1/8 to 7 %.
+    Measured between the ends: the flow to .5 %, gd of dt = 1/8 to 4.8 %, prox to 1.7 %.
     """
     made = predictions(*neurons())
-    for label, within in (("flow", 0.02), ("gd", 0.15), ("prox", 0.15)):
+    for label, within in (("flow", 0.02), ("gd", 0.1), ("prox", 0.1)):
         rate, least = (made[name].sel(label=label).values for name in ("energy_rate", "least_dissipation"))
         np.testing.assert_allclose(rate[1:-1], least[1:-1], rtol=within)
     assert np.isnan(made["energy_rate"].sel(label="langevin")).all()
@@ -131,6 +136,17 @@ def test_half_way_between_explicit_and_implicit_steps_order_is_two_where_forces_
             assert pairs_of(runs) == {"mean of gd and implicit": ("gd", "implicit")}
             apart.append(float(predictions(problem, {"flow": target, **runs})["mean_w1"][0]))
         assert slope(steps, np.array(apart)) == pytest.approx(order, abs=within)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in METHODS if cls.support == "particles"], ids=lambda cls: cls.__name__)
+def test_methods_say_whether_their_steps_tunnel(cls):
+    """A dead neuron .1 beside its line, dt |V'| / 2 = .35, has no force: a global minimum takes it across, others leave it."""
+    x, y, place = np.array([[1.0, 1.0]]), np.array([1.0]), np.array([[-0.1, -0.1]]) / math.sqrt(2.0)
+    start = Measure(place, np.ones(1), np.ones(1, np.int8))
+    problem, method = wgfpipe.Problem(x, y, wgfpipe.Signed(), wgfpipe.SquaredLoss(), start), instance(cls, 0.25)
+    if method.unsupported(problem) is None and not method.is_random:
+        end = measure_at(wgfpipe.solve(problem, method, method.dt, 2), -1)
+        assert (end.points[0] @ x[0] > 0.0) == cls.tunnels
 
 
 # Rows of the summary
@@ -209,7 +225,11 @@ def test_the_figure_of_a_sweep_has_the_predicted_line_beside_the_points():
         {"label": label, "kind": kind, "distance": "w2", "floor": math.nan, "travelled": 1.0, "cell": cell}
         | {"final_relative": dt**order, "predicted_relative": 1.1 * math.sqrt(dt) if order == 0.5 else math.nan}
         for cell, dt in places.items()
-        for label, kind, order in (("exact", EXACT[0], 0.5), ("prox", "prox", 1.0), ("mean of gd and prox", "mean", 2.0))
+        for label, kind, order in (
+            ("exact", "jko_lagrangian", 0.5),
+            ("prox", "prox", 1.0),
+            ("mean of gd and prox", "mean", 2.0),
+        )
     ]
     with style.styled():
         axes = Figure().add_subplot()

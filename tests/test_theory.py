@@ -8,9 +8,10 @@ import pytest
 from conftest import make_problem, ornstein_uhlenbeck
 
 import wgfpipe
-from wgfpipe.laws.gaussian import Gaussian
+from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Array, Measure
-from wgfpipe.results.theory import fitting, tunnelling
+from wgfpipe.results.schema import measure_at
+from wgfpipe.results.theory import fitting, tunnelled
 from wgfpipe.results.training import Training, share_of_training
 
 EPS = np.finfo(float).eps
@@ -24,53 +25,39 @@ def drawn(n_atoms: int = 400) -> wgfpipe.Problem:
 # Tunnelling
 
 
-@cache
-def beside_lines() -> wgfpipe.Problem:
-    """A Gaussian of neurons whose angles crowd towards activation lines, with the masses that they stand for."""
-    base, law = drawn(), Gaussian(std=0.5)
-    at = np.arctan2(base.x[:, 0], -base.x[:, 1]) % math.pi
-    lines = np.sort(np.concatenate([at, at + math.pi]))
-    gaps = np.diff(np.append(lines, lines[0] + 2 * math.pi))
-    away = [np.geomspace(2e-3, gap / 2, 8) for gap in gaps]
-    edges = np.concatenate([[line - away[k - 1][:-1], line + away[k][:-1]] for k, line in enumerate(lines)]).ravel()
-    edges = np.sort(np.concatenate([edges, lines, lines + gaps / 2]))
-    edges = np.append(edges, edges[0] + 2 * math.pi)
-    angles, widths = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
-    radii = 0.5 * np.sqrt(-2.0 * np.log(1.0 - (np.arange(3) + 0.5) / 3))  # of equal mass
-    points = (radii[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)).reshape(-1, 2)
-    masses = np.tile(widths / (12 * math.pi), 3)
-    sign = np.repeat(np.array([1, -1], np.int8), len(points))
-    measure = Measure(np.vstack([points, points]), np.tile(masses, 2), sign)
-    return wgfpipe.Problem(base.x, base.y, base.parametrization, base.energy, measure, law=law)
-
-
 def test_exact_jko_tunnels_as_predicted_and_proximal_points_do_not():
-    """W2 at order 1/2 and the predicted size, W1 at order 1; proximal points are nearer, at order 1.
+    """The predicted distances of the very neurons drawn, by labels and in W2; proximal points are nearer, at order 1.
 
-    Measured: W2 .0754, .0530, .0391 at dt = 1/4, 1/8, 1/16 against .0738, .0522, .0369 predicted; three radii and eight angles
-    beside a line sample bands to a fifth. W1 is what proximal points have, too, and the predicted part.
+    Measured at dt = 1/4, 1/8, 1/16: W2 .0627, .0440, .0229, predicted .0638, .0507, .0254; labels .10, .070, .036, predicted
+    .11, .079, .039. Over four draws W2 is predicted 13 % too large in the mean, 24 % at most: the bands are those of slopes at
+    a step's end, and what a neuron gains by crossing is first order in dt. A plan gives 37 % less than labels, as neighbours
+    take the places of those that cross. Orders of 500 neurons are .75 and .73, above 1/2: sides that are dead but for forces
+    of .005 hold neurons for longer than the horizon.
     """
-    problem = beside_lines()
-    flow = wgfpipe.solve(problem, wgfpipe.Flow(dt=0.01), 2.0, 21)
-    expected = tunnelling(problem, flow)
-    steps, weights = np.array([0.25, 0.125, 0.0625]), problem.initial.weights
+    problem = drawn(500)
+    flow = wgfpipe.solve(problem, wgfpipe.Flow(dt=0.01), 2.0, 9)
+    end, steps = measure_at(flow, -1), np.array([0.25, 0.125, 0.0625])
 
-    def apart(method) -> tuple[float, float]:
-        moved = flow["points"].values[-1] - wgfpipe.solve(problem, method, 2.0, 2)["points"].values[-1]
-        squares = (moved**2).sum(axis=1)
-        return math.sqrt(weights @ squares), float(weights @ np.sqrt(squares))
+    def apart(measure: Measure) -> tuple[float, float]:
+        squares = ((measure.points - end.points) ** 2).sum(axis=1)
+        return math.sqrt(end.weights @ squares), DISTANCES["w2"].between(problem, np.empty((0, 0)), measure, end)[0]
 
-    w2, w1 = np.array([apart(wgfpipe.JKOLagrangian(dt=dt)) for dt in steps]).T
-    near, nearer = np.array([apart(wgfpipe.Prox(dt=dt)) for dt in steps]).T
-    np.testing.assert_allclose(w2, expected.w2(steps), rtol=0.2)
-    np.testing.assert_allclose(w1, nearer + expected.w1(steps), rtol=0.25)
-    assert slope(steps, w2) == pytest.approx(0.5, abs=0.1)
-    assert slope(steps, w1) == pytest.approx(1.0, abs=0.15)
-    assert np.all(near < w2 / 3)
+    def ends(make) -> np.ndarray:
+        return np.array([apart(make(dt)) for dt in steps]).T
+
+    labels, w2 = ends(lambda dt: measure_at(wgfpipe.solve(problem, wgfpipe.JKOLagrangian(dt=dt), 2.0, 2), -1))
+    nearer, near = ends(lambda dt: measure_at(wgfpipe.solve(problem, wgfpipe.Prox(dt=dt), 2.0, 2), -1))
+    told_labels, told = ends(lambda dt: tunnelled(problem, flow, dt))
+    np.testing.assert_allclose(told, w2, rtol=0.3)
+    np.testing.assert_allclose(told_labels, labels, rtol=0.3)
+    assert np.all(w2 < 0.8 * labels)
+    assert np.all(near < 0.5 * w2)
     assert slope(steps, nearer) == pytest.approx(1.0, abs=0.1)
-    for wrong, why in ((eight_layers(), "signed neurons"), (drawn_without_law(), "has a density")):
+    for wrong, why in ((eight_layers(), "signed neurons"), (still_neurons(), "a loss of outputs alone")):
         with pytest.raises(ValueError, match=why):
-            tunnelling(wrong, flow)
+            tunnelled(wrong, flow, 0.1)
+    with pytest.raises(ValueError, match="at least 4 saved times"):
+        tunnelled(problem, flow.isel(time=[0, -1]), 0.1)
 
 
 def slope(steps: Array, errors: Array) -> float:
@@ -83,9 +70,8 @@ def eight_layers() -> wgfpipe.Problem:
     return make_problem(parametrization={"kind": "weight_alpha"}, initial=start)
 
 
-def drawn_without_law() -> wgfpipe.Problem:
-    base = drawn()
-    return wgfpipe.Problem(base.x, base.y, base.parametrization, base.energy, base.initial)
+def still_neurons() -> wgfpipe.Problem:
+    return make_problem(energy={"kind": "squared_loss", "weight_decay": 0.1})
 
 
 # Backward error: explicit and implicit Euler are off to opposite sides

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from wgfpipe.config import file as config_file
 from wgfpipe.config import files
-from wgfpipe.config.budget import Budgets, check_budget, refined
+from wgfpipe.config.budget import check_budget
 from wgfpipe.config.checks import Steps, check_cell
 from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
 from wgfpipe.config.model import Batch, Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
 from wgfpipe.config.published import check_published
+from wgfpipe.config.refinements import Budgets, refined
 from wgfpipe.config.sweeps import Swept, expand, overlaid
 from wgfpipe.energies.base import Energy
 from wgfpipe.measure import Array

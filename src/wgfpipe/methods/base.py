@@ -53,6 +53,8 @@ class Solved(NamedTuple):
         The metric whose gradient flow it is: ``w2``, ``sliced``, ``negative Sobolev``, or w2 with gradients beside the points.
     bias : float
         Displacement by the end, as a W2, that theory predicts of the scheme itself.
+    fisher : float
+        The strength kappa of ``kappa int |grad log rho|^2 drho`` that the steps add to F: see :func:`grid_steps.debiased`.
     caveat : str
         What a reader must know of these, with numbers; empty where there is nothing to know.
     """
@@ -60,6 +62,7 @@ class Solved(NamedTuple):
     entropy: float = 0.0
     metric: Literal["w2", "sliced", "negative Sobolev", "w2 with injected noise"] = "w2"
     bias: float = 0.0
+    fisher: float = 0.0
     caveat: str = ""
 
 
@@ -175,6 +178,7 @@ DECLARED = (
     declared.Declared("order", lambda value: declared.number(value) and value > 0, "a positive number"),
     declared.Declared("descends", declared.truth, "True or False"),
     declared.Declared("reports_ascent", declared.truth, "True or False"),
+    declared.Declared("tunnels", declared.truth, "True or False"),
     declared.Declared("certificate", declared.text, "what the stored residual is, or 'none: ' and why"),
     declared.Declared("diagnostics", _are_diagnostics, "a mapping of names that are not taken to what they are, in words"),
     declared.Declared(
@@ -226,6 +230,9 @@ class Method(PlugIn, ABC):
     steps itself: see ``is_random``."""
     transports: ClassVar[bool] = True
     """Whether a step compares couplings or moves masses, and is more than an Euler step of labelled neurons."""
+    tunnels: ClassVar[bool] = False
+    """Whether a step of particles ends at a global minimum: it compares both sides of every activation line, and neurons that
+    the flow keeps on one side cross to the other."""
     random: ClassVar[bool] = False
     """Whether a run depends on its seed, whatever its hyper-parameters are: such runs are repeated."""
     certificate: ClassVar[str]

@@ -131,7 +131,7 @@ class JKOEntropic(Method):
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         epsilon = problem.evaluate(self.epsilon)
         if self.debias:
-            return steps.debiased(problem, epsilon, n_steps)
+            return steps.debiased(problem, epsilon, dt, n_steps)
         return steps.diffused(epsilon, dt, problem.functional.diffusion)
 
     @property

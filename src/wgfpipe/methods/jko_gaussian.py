@@ -19,7 +19,7 @@ from wgfpipe.expression import PositiveExpression
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.exact import extent_of, weights_of
-from wgfpipe.methods.grid_steps import diffused
+from wgfpipe.methods.grid_steps import diffused, fisher_of
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.gaussian import Gaussian, jko_step
 from wgfpipe.status import Info, Status
@@ -66,9 +66,10 @@ class JKOGaussian(Method):
         return None
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
-        if self.epsilon is None or self.debias:
-            return Solved(entropy=problem.functional.diffusion)
-        return diffused(problem.evaluate(self.epsilon), dt, problem.functional.diffusion)
+        diffusion, epsilon = problem.functional.diffusion, 0.0 if self.epsilon is None else problem.evaluate(self.epsilon)
+        if epsilon == 0.0 or self.debias:
+            return Solved(entropy=diffusion, fisher=fisher_of(epsilon, dt))
+        return diffused(epsilon, dt, diffusion)
 
     def init(self, problem: Problem, rng: np.random.Generator) -> GaussianLaw:
         form = _flow(problem)

@@ -47,6 +47,7 @@ class JKOLagrangian(Method):
     needs: ClassVar[tuple[str, ...]] = ("outputs",)
     order: ClassVar[float] = 1.0
     descends: ClassVar[bool] = True
+    tunnels: ClassVar[bool] = True
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "duality gap of the step, in units of the energy"
     references: ClassVar[tuple[str, ...]] = (

@@ -41,7 +41,7 @@ def plan_of(experiment: "Experiment", cell: str) -> dict[str, Any]:
     """Plan of the budgets of a cell as plain data: what the summary asks of the values.
 
     ``methods`` is label -> hop -> ``levels``, each of a size, a run and the run it is compared with, ``judged`` and
-    ``undecided``, as in :class:`wgfpipe.config.budget.Refinement`. A run is ``CELL/LABEL``. The model of the limit in
+    ``undecided``, as in :class:`wgfpipe.config.refinements.Refinement`. A run is ``CELL/LABEL``. The model of the limit in
     ``epsilon`` asks for ``debias``.
     """
     methods = experiment.cells[cell].methods

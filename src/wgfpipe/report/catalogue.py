@@ -99,8 +99,9 @@ CATALOGUE: dict[str, Entry] = {
     "descends": Entry(
         "What each scheme descends",
         "Least squares of how the saved measures moved. Left: the clock, 1 for the flow of F. Middle: the diffusion, with "
-        "theory's value as a stroke: the noise of particles, ε / (4 dt) of entropic steps that are not debiased, and what the "
-        "energy has of its own. Bars are two standard errors. Right: the share of the motion that no flow of F and an "
+        "theory's value as a stroke: the noise of particles, ε / (4 dt) of entropic steps that are not debiased, ε² / (16 v) a "
+        "step of debiased ones on a Gaussian of variance v, and what the energy has of its own. "
+        "Bars are two standard errors. Right: the share of the motion that no flow of F and an "
         "entropy explains: of steps too long for it, of another metric, or of a lattice that holds masses.",
         variable="clock",
         why_variable="no clocks were measured here",

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.style import GREY, MOST_LINES, group_of, grow, legend_below, looks_of, symbol, words
 from wgfpipe.report.style import LINE as LINE_HEIGHT
+from wgfpipe.results.measured import has_functions
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
-from wgfpipe.results.verdict import has_functions
 from wgfpipe.status import Status
 
 MOST_NAMES = 12

@@ -5,6 +5,10 @@ the flow of F + D * entropy, run at s times its speed, obeys this for every phi.
 the right side along a cubic spline through its values; s and D are its least squares over Gaussian test functions and
 intervals. A gradient flow in another metric, or of another energy, has no s and D that do, and leaves a share ``unexplained``.
 
+Debiased entropic steps descend ``F + kappa I``, I the Fisher information and kappa = epsilon^2 / (64 dt) (``Solved.fisher``).
+Of a Gaussian with covariance S that is the diffusion ``2 kappa S^-1``: a variance v grows by ``epsilon^2 / (16 v)`` in a step.
+What the fit makes of it is theory's diffusion for them. Other measures of that covariance have more (Cramer and Rao).
+
 Symbols: phi = exp(-|theta - a|^2 / (2 b^2)), anchors a a low-discrepancy normal sample of where the measures were, of every
 species, b^2 half their variance. A parameter with period P has ``2 (P / 2 pi)^2 (1 - cos(2 pi u / P))`` in place of u^2.
 Neurons that slide along activation lines have the velocity of :mod:`wgfpipe.results.sliding`.
@@ -52,6 +56,8 @@ class Descent(NamedTuple):
         Root of what is left of the squared increments of the test functions, as a share: 0 for a flow of F + D * entropy.
     clock_error, diffusion_error : float
         Their standard errors.
+    debiasing : float
+        Diffusion that the Fisher information of debiased steps looks like in a fit, if the measures are Gaussian; 0 for others.
     """
 
     clock: float
@@ -59,9 +65,13 @@ class Descent(NamedTuple):
     unexplained: float
     clock_error: float
     diffusion_error: float
+    debiasing: float = 0.0
 
 
-UNKNOWN = Descent(*[math.nan] * 5)
+Cluster = tuple[Array, Array, Array, Array]
+"""Of an interval: increments of ``int phi dmu``, integrals of both terms of the right side, and of debiasing, (function,)."""
+
+UNKNOWN = Descent(*[math.nan] * 6)
 """Of what has no velocity field, or did not move."""
 
 
@@ -90,7 +100,8 @@ def descends(trajectory: xr.Dataset, problem: Problem) -> Descent:
     model = problem.parametrization
     curved = model.geometry == "curved"
     own = problem.in_twin if curved else problem
-    clusters: list[tuple[Array, Array, Array]] = []
+    flat = not any(own.parametrization.periods(own.x.shape[1]))
+    clusters: list[Cluster] = []
     runs = [run for run in repetitions(trajectory) if run.sizes["time"] >= 4]
     if not runs:
         raise ValueError(f"expected a trajectory of at least 4 saved times, got {trajectory.sizes['time']}: set save_at")
@@ -99,7 +110,8 @@ def descends(trajectory: xr.Dataset, problem: Problem) -> Descent:
         measures = [model.to_twin(measure) for measure in measures] if curved else measures
         steps = np.diff(run["step_time"].values, prepend=0.0)
         reach = 0.0 if run.attrs["method_support"] == "grid" else float(steps.max())  # masses of nodes jump across no line
-        clusters += _increments(own, measures, run["time"].values, reach)
+        fisher = run.attrs["fisher"] if flat else 0.0  # a turn has no variance
+        clusters += _increments(own, measures, run["time"].values, reach, fisher)
     return _fitted(clusters)
 
 
@@ -120,17 +132,18 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
     -------
     xarray.Dataset
         ``clock``, ``diffusion``, ``unexplained``, ``clock_error``, ``diffusion_error`` (label,), and ``theory`` (label,), the
-        diffusion that theory has for the scheme with the steps it took; and what
+        diffusion that theory has for the scheme with the steps it took, what debiasing leaves included; and what
         :func:`wgfpipe.results.predictions.predictions` returns.
     """
     known = undescribed(problem) is None
     found = [
         descends(run, problem) if known and repetitions(run)[0].sizes["time"] >= 4 else UNKNOWN for run in trajectories.values()
     ]
-    theory = [0.5 * (run.attrs["entropy_least"] + run.attrs["entropy_most"]) for run in trajectories.values()]
+    flows = [0.5 * (run.attrs["entropy_least"] + run.attrs["entropy_most"]) for run in trajectories.values()]
+    theory = np.array(flows) + [one.debiasing for one in found]
     made = xr.Dataset(
-        {name: ("label", np.array([getattr(one, name) for one in found])) for name in Descent._fields}
-        | {"theory": ("label", np.array(theory))},
+        {name: ("label", np.array([getattr(one, name) for one in found])) for name in Descent._fields[:-1]}
+        | {"theory": ("label", theory)},
         coords={"label": ("label", np.asarray(list(trajectories), dtype=object))},
     )
     described = describe(
@@ -141,25 +154,27 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
         unexplained="share of the motion that no flow of F + D * entropy has, root mean square over test functions",
         clock_error="standard error of the clock",
         diffusion_error="standard error of the diffusion",
-        theory="diffusion D of the flow that the scheme discretizes",
+        theory="diffusion D of the flow that the scheme discretizes, and what debiasing leaves on a Gaussian",
     )
     return described.assign(predictions(problem, trajectories).data_vars)
 
 
-def _increments(problem: Problem, measures: list[Measure], time: Array, reach: float) -> list[tuple[Array, Array, Array]]:
-    """Of every interval: increments of ``int phi dmu``, integrals of both terms of the right side, each (function,)."""
+def _increments(problem: Problem, measures: list[Measure], time: Array, reach: float, fisher: float) -> list[Cluster]:
+    """What every interval says."""
     periods = problem.parametrization.periods(problem.x.shape[1])
-    values, drifts, spreads = [], [], []
+    values, drifts, spreads, debiasings = [], [], [], []
     species = [int(one) for one in np.unique(measures[0].species)]
     anchors = {one: _anchors([measure.of_sign(one) for measure in measures], periods) for one in species}
     for measure in measures:
         force = least_force(problem, measure, reach)
-        parts = [_tested(measure, force, one, *anchors[one], periods) for one in species]
-        for rows, part in zip((values, drifts, spreads), zip(*parts, strict=True), strict=True):
+        parts = [_tested(measure, force, one, *anchors[one], periods, fisher) for one in species]
+        for rows, part in zip((values, drifts, spreads, debiasings), zip(*parts, strict=True), strict=True):
             rows.append(np.concatenate(part))
     change = np.diff(np.array(values), axis=0)
-    clock, diffusion = (np.diff(CubicSpline(time, np.array(rate)).antiderivative()(time), axis=0) for rate in (drifts, spreads))
-    return list(zip(change, clock, diffusion, strict=True))
+    rates = (
+        np.diff(CubicSpline(time, np.array(rate)).antiderivative()(time), axis=0) for rate in (drifts, spreads, debiasings)
+    )
+    return list(zip(change, *rates, strict=True))
 
 
 def _anchors(measures: list[Measure], periods: tuple[float | None, ...]) -> tuple[Array, float]:
@@ -178,14 +193,21 @@ def _anchors(measures: list[Measure], periods: tuple[float | None, ...]) -> tupl
 
 
 def _tested(
-    measure: Measure, force: Array, species: int, anchors: Array, width: float, periods: tuple[float | None, ...]
-) -> tuple[Array, Array, Array]:
-    """``int phi dmu``, ``-int <grad phi, force> dmu`` and ``int Lap phi dmu`` over one species, each (function,)."""
+    measure: Measure,
+    force: Array,
+    species: int,
+    anchors: Array,
+    width: float,
+    periods: tuple[float | None, ...],
+    fisher: float,
+) -> tuple[Array, Array, Array, Array]:
+    """``int phi dmu``, ``-int <grad phi, force> dmu``, ``int Lap phi dmu``, and what debiasing adds, of a species."""
     chosen = (measure.species == species) & (measure.weights > 0.0)
     points, weights, forces = measure.points[chosen], measure.weights[chosen], force[chosen]
-    found = np.zeros((3, len(anchors)))
+    found = np.zeros((4, len(anchors)))
     if not width > 0.0:
-        return found[0], found[1], found[2]
+        return found[0], found[1], found[2], found[3]
+    spreads = _spread_of_debiasing(points, weights, fisher) if fisher > 0.0 else None
     block = max(1, ATOMS_AT_ONCE // len(anchors))
     for first in range(0, len(points), block):
         part = slice(first, first + block)
@@ -206,13 +228,24 @@ def _tested(
         found[0] += bumps.sum(axis=1)
         found[1] += (bumps * along).sum(axis=1) / width**2
         found[2] += (bumps * (square / width**2 - bend)).sum(axis=1) / width**2
-    return found[0], found[1], found[2]
+        if spreads is not None:
+            apart = points[part] - anchors[:, None]
+            square = np.einsum("fai,ij,faj->fa", apart, spreads, apart)
+            found[3] += (bumps * (square / width**2 - np.trace(spreads))).sum(axis=1) / width**2
+    return found[0], found[1], found[2], found[3]
 
 
-def _fitted(clusters: list[tuple[Array, Array, Array]]) -> Descent:
-    """Least squares of the increments, and a jackknife over the clusters."""
-    change, clock, diffusion = (np.array(rows) for rows in zip(*clusters, strict=True))
-    columns = np.stack([clock, diffusion], axis=-1)  # (cluster, function, 2)
+def _spread_of_debiasing(points: Array, weights: Array, fisher: float) -> Array:
+    """Diffusion matrix (param, param) of ``fisher`` times the Fisher information, on the Gaussian of these moments."""
+    shares = weights / weights.sum()
+    from_mean = points - shares @ points
+    return 2.0 * fisher * np.asarray(np.linalg.inv((shares * from_mean.T) @ from_mean), float)
+
+
+def _fitted(clusters: list[Cluster]) -> Descent:
+    """Least squares of the increments, and a jackknife over the clusters; the same of what debiasing adds to them."""
+    change, drift, spread, debiasing = (np.array(rows) for rows in zip(*clusters, strict=True))
+    columns = np.stack([drift, spread], axis=-1)  # (cluster, function, 2)
     matrices = np.einsum("kfi,kfj->kij", columns, columns)
     sides = np.einsum("kfi,kf->ki", columns, change)
     moved = float((change**2).sum())
@@ -220,8 +253,10 @@ def _fitted(clusters: list[tuple[Array, Array, Array]]) -> Descent:
     if not (moved > 0.0 and np.linalg.matrix_rank(matrix) == 2):
         return UNKNOWN
     best = np.linalg.solve(matrix, side)
+    added = np.linalg.solve(matrix, np.einsum("kfi,kf->i", columns, debiasing))
     left = float(((change - columns @ best) ** 2).sum())
     without = np.array([np.linalg.solve(matrix - one, side - own) for one, own in zip(matrices, sides, strict=True)])
     n = len(without)
     errors = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
-    return Descent(float(best[0]), float(best[1]), math.sqrt(left / moved), float(errors[0]), float(errors[1]))
+    (clock, diffusion), (clock_error, diffusion_error) = best.tolist(), errors.tolist()
+    return Descent(clock, diffusion, math.sqrt(left / moved), clock_error, diffusion_error, float(added[1]))

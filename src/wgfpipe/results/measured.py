@@ -4,10 +4,14 @@ import json
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import xarray as xr
 
 INFINITELY_FAR = "infinitely far"
 """What stands for an infinite share in a sentence."""
+
+CONFIDENCE = 0.95
+"""Of the interval of a share over repetitions, Student's for a mean."""
 
 
 class Share(NamedTuple):
@@ -45,3 +49,38 @@ def asked_of(distances: xr.Dataset) -> tuple[str | None, str | None]:
         next((name for name in names if facts[name]["role"] == role), None) for role in ("observable", "measure")
     )
     return (None if measure is not None and not has_functions(distances) else function), measure
+
+
+def relative(distances: xr.Dataset) -> xr.Dataset:
+    """Largest and final distances as shares of the largest distance that the reference travelled.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``largest``, ``final`` and ``carried`` (label, distance): of the distance, at any time and at the last, and of a grid
+        method to the reference carried to the grid; ``floor`` (distance,): what carrying costs. All with a leading repetition
+        where the distances have one. NaN for a run that ended early, and where the reference does not move, by less than
+        rounding makes of a distance, or moves infinitely far: of that there is no share.
+    """
+    scale = distances["travelled"].max("time")
+    scale = scale.where((scale > distances["rounding"] * distances["size"]) & np.isfinite(scale))
+    return xr.Dataset(
+        {
+            "largest": distances["value"].max("time", skipna=False) / scale,
+            "final": distances["value"].isel(time=-1) / scale,
+            "carried": distances["carried"].max("time", skipna=False) / scale,
+            "floor": distances["floor"].max("time") / scale,
+        }
+    )
+
+
+def share_of(values: xr.DataArray) -> Share:
+    """Mean and confidence interval of a share over its repetitions, if it has any; NaN if one of them is."""
+    from scipy.stats import t as student
+
+    samples = np.atleast_1d(values.values).astype(float)
+    mean = float(samples.mean())
+    if len(samples) == 1 or not math.isfinite(mean):
+        return Share(mean, mean, mean)
+    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(samples) - 1) * samples.std(ddof=1) / math.sqrt(len(samples)))
+    return Share(mean, max(mean - half, 0.0), mean + half)

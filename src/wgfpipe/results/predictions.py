@@ -1,13 +1,14 @@
 """What theory predicts of a cell, each where its assumptions hold: numbers in its file, and lines in its figures.
 
 * ``fitting``: times ``ln(1 / lambda) / |D|``, plateaus and the final norm of orthogonal inputs from a small balanced start.
-* ``tunnelling``: ``W2^2 = dt * constant`` between exact JKO steps and the flow, of drawn neurons.
+* ``tunnelling``: W2 between exact JKO steps and the flow, of drawn neurons: those near activation lines cross them.
 * ``dissipation``: ``d/dt F = -int |v|^2 dmu``, v the velocity of least norm, of particles that keep their masses.
 * ``backward_error``: JKO follows ``J - (dt / 4) int |J'|^2`` and explicit steps ``J + (dt / 4) int |J'|^2``. Points half way
   between both are of order 2 where forces are smooth; kinks leave order 1.
 
-The diffusion ``epsilon / (4 dt)`` of steps that are not debiased is what a method says of itself (``Method.solves``); see
-:mod:`wgfpipe.results.descends`. Cost: some gradients for every saved time, and for backward error a plan for every pair.
+The diffusion ``epsilon / (4 dt)`` of plain entropic steps, and ``epsilon^2 / (16 v)`` a step of debiased ones, follow from
+what a method says of itself (``Method.solves``); see :mod:`wgfpipe.results.descends`. Cost: some gradients for every saved
+time, and for backward error a plan for every pair.
 Source: :mod:`wgfpipe.results.theory` and :mod:`wgfpipe.results.sliding`; Halmos and Hanin, arXiv 2511.14827 (2025).
 """
 
@@ -20,13 +21,11 @@ import xarray as xr
 
 from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Array, Measure
+from wgfpipe.methods import METHODS
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import REPETITION, describe, measure_at, repetitions
 from wgfpipe.results.sliding import least_dissipation
-from wgfpipe.results.theory import fitting, tunnelling
-
-EXACT = ("jko_lagrangian",)
-"""Kinds of methods whose steps compare both sides of every activation line."""
+from wgfpipe.results.theory import fitting, tunnelled
 
 COMPARED = ("w1", "w2")
 """Distances of points half way between explicit and implicit steps."""
@@ -68,9 +67,9 @@ def predictions(problem: Problem, trajectories: Runs) -> xr.Dataset:
     -------
     xarray.Dataset
         ``refused`` (claim,): why a claim is not made, empty where it is. Of those made: ``fitting_time`` (stage,),
-        ``plateau`` (level,), ``fitting_norm``, and ``norm`` (label,), the one reached; ``tunnelling_w2`` (label,), and
-        ``tunnelling_mass``, ``tunnelling_travel``, ``tunnelling_squared_travel``; ``least_dissipation`` and ``energy_rate``
-        (label, time); ``mean_w1`` and ``mean_w2`` (pair,), with a leading ``repetition`` where there are several.
+        ``plateau`` (level,), ``fitting_norm``, and ``norm`` (label,), the one reached; ``tunnelling_w2`` (label,),
+        a mean over repetitions; ``least_dissipation`` and ``energy_rate`` (label, time); ``mean_w1`` and ``mean_w2`` (pair,),
+        with a leading ``repetition`` where there are several.
     """
     found: Named = {}
     refused = []
@@ -112,7 +111,7 @@ def pairs_of(trajectories: Runs) -> dict[str, tuple[str, str]]:
         for one in explicit
         for other in implicit
         if math.isclose(_step(trajectories[one]), _step(trajectories[other]), rel_tol=1e-9)  # rounding of a sum of steps
-        and trajectories[other].attrs["method_kind"] not in EXACT
+        and not trajectories[other].attrs["method_tunnels"]
     }
 
 
@@ -148,16 +147,18 @@ def _norm(run: xr.Dataset) -> float:
 
 
 def _tunnelling(problem: Problem, runs: Runs) -> Named:
-    exact = {label: run for label, run in runs.items() if run.attrs["method_kind"] in EXACT and run.sizes["step"]}
+    exact = {label: run for label, run in runs.items() if run.attrs["method_tunnels"] and run.sizes["step"]}
     if not exact:
-        raise ValueError(f"expected a method whose steps are exact, of the kinds {', '.join(EXACT)}")
+        kinds = [cls.model_fields["kind"].default for cls in METHODS if cls.tunnels]
+        raise ValueError(f"expected a method whose steps are exact, of the kinds {', '.join(kinds)}")
     places = problem.initial.points[:, 0]
     if len(np.unique(places)) < len(places):  # drawn ones differ
         raise ValueError("expected drawn neurons (initial.sampled): nodes of a grid are farther apart than the bands")
-    told = tunnelling(problem, runs[flow_of(runs)])
-    w2 = [float(told.w2(_step(run))) if label in exact else math.nan for label, run in runs.items()]
-    scalars: Named = {f"tunnelling_{name}": ((), np.array(value)) for name, value in told._asdict().items()}
-    return {"tunnelling_w2": (("label",), np.array(w2))} | scalars
+    flows, w2 = repetitions(runs[flow_of(runs)]), dict.fromkeys(runs, math.nan)
+    for label, run in exact.items():
+        ends = [(tunnelled(problem, flow, _step(run)), measure_at(flow, -1)) for flow in flows]
+        w2[label] = float(np.mean([DISTANCES["w2"].between(problem, np.empty((0, 0)), *both)[0] for both in ends]))
+    return {"tunnelling_w2": (("label",), np.array(list(w2.values())))}
 
 
 def _dissipation(problem: Problem, runs: Runs) -> Named:
@@ -238,10 +239,7 @@ WORDS = {
     "plateau": "energy before, between and after the stages",
     "fitting_norm": "int |theta|^2 / 2 at the end, predicted",
     "norm": "int |theta|^2 / 2 at the end, reached",
-    "tunnelling_w2": "predicted W2 between the exact steps and the flow at the end",
-    "tunnelling_mass": "share of the mass that tunnels, divided by dt",
-    "tunnelling_travel": "W1 of what tunnels, divided by dt",
-    "tunnelling_squared_travel": "squared W2 of what tunnels, divided by dt",
+    "tunnelling_w2": "predicted W2 between the exact steps and the flow at the end, by neurons that cross lines alone",
     "least_dissipation": "int |v|^2 dmu, v the velocity of least norm: the predicted -dF/dt",
     "energy_rate": "measured -dF/dt",
     "mean_w1": "W1 to the flow, at the end, of the points half way between explicit and implicit steps",

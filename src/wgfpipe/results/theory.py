@@ -1,11 +1,11 @@
 """What theory predicts of a problem before any scheme runs: lines for figures, and numbers for tests.
 
-* Tunnelling. Where V has a concave kink, neurons flow away from an activation line on both sides, with normal slopes a > 0
-  on the inactive and -b < 0 on the active side. An exact JKO step compares both sides: those within ``dt (b - a) / 2`` of the
-  line on the inactive side cross, or on the active side within ``dt (a - b) / 2``, and the flow never takes them back. A dead
-  neuron has a = 0, a band of ``dt |V'| / 2``. Hence ``W2^2 = dt int (density on the line) |b - a| / 2 travel^2``, travel how
-  far both sides of a line are apart in the end: order 1/2 in W2 and 1 in W1 (*derived*). Proximal points, which keep to their
-  basin, have order 1.
+* Tunnelling. Where V has a concave kink of normal slopes ``off`` on the inactive and ``on < off`` on the active side of an
+  activation line, an exact JKO step compares both sides. Neurons within ``dt |on + off| / 2`` of the line cross it, to the
+  side that falls faster. The flow takes them nowhere where the slower side is dead, and late where it is nearly so. Hence with
+  labels ``W2^2 = dt int (density on the line) |on + off| / 2 travel^2``, travel how far both sides are apart in the end: order
+  1/2 for dt -> 0, and 1 in W1 (*derived*). W2 itself is less, the more so the closer neurons lie: neighbours take their
+  places. Proximal points, which keep to their basin, have order 1.
 * Orthogonal inputs, a balanced start of size lambda, both layers trained: neurons of each sign fit their labels at
   ``t = ln(1/lambda) / |D|``, D = (2/n) sum y_k x_k over those of that sign; the loss rests on plateaus in between; and
   ``int |theta|^2 / 2`` ends at the sum of ``|sum y_k x_k / |x_k|^2|`` over both (Boursier, Pillaud-Vivien and Flammarion,
@@ -19,89 +19,78 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from wgfpipe.energies.functional import ROUNDINGS
-from wgfpipe.measure import Array, Sign
+from wgfpipe.measure import Array, Measure, Sign
 from wgfpipe.problems import Problem
-from wgfpipe.results.schema import repetitions
+from wgfpipe.results.schema import measure_at
 from wgfpipe.spaces.base import Parametrization
 
-N_RADII, N_ANGLES, N_TIMES, STEPS_BETWEEN = 8, 256, 25, 4
-"""Neurons on every ray of a line, angles of a normalizing integral, times at which bands are asked for, and
-steps of neurons between them."""
+STEPS_BETWEEN = 4
+"""Steps of the flow, for one of a scheme, of neurons that crossed a line."""
 
 
-class Tunnelling(NamedTuple):
-    """What exact JKO steps move across activation lines and the flow does not, for dt -> 0.
+def tunnelled(problem: Problem, flow: xr.Dataset, dt: float) -> Measure:
+    """Return the end of a flow, with the neurons that exact steps of ``dt`` carry across activation lines where those would be.
 
-    Attributes
-    ----------
-    mass : float
-        Share of the mass that tunnels, divided by dt.
-    travel : float
-        ``int`` of the distance travelled apart over that mass, divided by dt: W1 / dt.
-    squared_travel : float
-        The same of its square: W2^2 / dt.
-    """
-
-    mass: float
-    travel: float
-    squared_travel: float
-
-    def w2(self, dt: float | Array) -> float | Array:
-        """W2 to the flow at steps of dt: the line of slope 1/2."""
-        return np.sqrt(self.squared_travel * dt)
-
-    def w1(self, dt: float | Array) -> float | Array:
-        """W1 to the flow at steps of dt: the line of slope 1."""
-        return self.travel * dt
-
-
-def tunnelling(problem: Problem, flow: xr.Dataset) -> Tunnelling:
-    """Predict what exact JKO steps tunnel, from a law of neurons (w, b) and the outputs along the flow.
+    The outputs are those of the flow throughout: nothing is solved. Of the same neurons, and so comparable with steps of dt
+    from them by any distance: labels, or a plan that fills the places left and taken from neighbours of both.
 
     Parameters
     ----------
     problem : Problem
-        Of signed neurons in the plane; its start has a law with a density.
+        Of signed neurons (w, b) in the plane.
     flow : Dataset
-        Trajectory of the flow, of at least four saved times: its outputs are interpolated between them.
+        One repetition of the flow, of at least four saved times: its outputs and places are interpolated between them.
+    dt : float
 
     Raises
     ------
     ValueError
-        If neurons are no signed ones in the plane, the start has no density, the energy is no loss alone, or too few times
-        were saved.
+        If neurons are no signed ones in the plane, the energy is no loss alone, or too few times were saved.
     """
-    law, x = problem.law, problem.x
-    space = problem.parametrization
+    space, x, saved = problem.parametrization, problem.x, flow["time"].values
     if not isinstance(space, Parametrization) or space.kind != "signed" or x.shape[1] != 2:
-        raise ValueError(f"expected signed neurons (w, b) in the plane, got {problem.parametrization.kind}")
-    if law is None or not law.has_density:
-        raise ValueError("expected a start with a law that has a density, from which comes the mass on activation lines")
+        raise ValueError(f"expected signed neurons (w, b) in the plane, got {space.kind}")
     if problem.functional.outputs is None or problem.functional.outputs.decay != 0.0:
         raise ValueError("expected an energy that is a loss of outputs alone")
-    run = repetitions(flow)[0]
-    if run.sizes["time"] < 4:
-        raise ValueError(f"expected a flow of at least 4 saved times, between which to interpolate, got {run.sizes['time']}")
-    saved, start = run["time"].values, problem.initial
-    time = np.linspace(float(saved[0]), float(saved[-1]), N_TIMES)
-    outputs = CubicSpline(saved, run["prediction"].values)(time)
-    slopes = np.array([problem.loss.slope(f - problem.loss.centre) for f in outputs])  # (time, sample)
-    line, normal, sign, density = _on_lines(problem)
-    beyond = 1e-9 * np.abs(line).max() * normal
-    emptied, fallen = np.zeros(len(line)), np.zeros((3, len(line)))
-    for k, slope in enumerate(slopes[:-1]):
-        beside, active = ((space.gradient(line + side, sign, x, slope) * normal).sum(axis=1) for side in (-beyond, beyond))
-        diverging = (beside >= 0.0) & (active < 0.0)
-        band = np.where(diverging, np.maximum(0.5 * np.abs(active + beside) - emptied, 0.0), 0.0)
-        emptied = np.where(diverging, np.where(beside > 0.0, np.inf, emptied + band), emptied)  # what is not dead leaves
-        crosses = band > 0.0
-        ends = [_moved(problem, (line + side)[crosses], sign[crosses], slopes[k:], time[k:]) for side in (-beyond, beyond)]
-        apart = np.linalg.norm(ends[1] - ends[0], axis=1)
-        fallen[:, crosses] += band[crosses] * np.stack([np.ones_like(apart), apart, apart**2])
-    return Tunnelling(*(fallen @ density / start.weights.sum()).tolist())
+    if len(saved) < 4:
+        raise ValueError(f"expected a flow of at least 4 saved times, between which to interpolate, got {len(saved)}")
+    n_steps = max(1, round((saved[-1] - saved[0]) / dt))
+    time = np.linspace(float(saved[0]), float(saved[-1]), STEPS_BETWEEN * n_steps + 1)
+    outputs, places = (CubicSpline(saved, flow[name].values)(time) for name in ("prediction", "points"))
+    slopes = np.array([problem.loss.slope(f - problem.loss.centre) for f in outputs])
+    end, step = measure_at(flow, -1), time[1] - time[0]
+    points, crossed = places[0], np.zeros(len(end.points), bool)
+    normals = np.unique(np.round(x / np.linalg.norm(x, axis=1)[:, None], 14), axis=0)  # lines that coincide are one
+    for k in range(0, STEPS_BETWEEN * n_steps, STEPS_BETWEEN):
+        after = k + STEPS_BETWEEN
+        landed, over = points, np.zeros(len(points), bool)
+        for normal in normals:
+            across, force = _across(problem, points, end.species, slopes[after], normal, STEPS_BETWEEN * step)
+            landed, over = np.where(across[:, None], points - STEPS_BETWEEN * step * force, landed), over | across
+        for at in range(k, after):
+            points = points - step * space.gradient(points, end.species, x, 0.5 * (slopes[at] + slopes[at + 1]))
+        points = np.where(over[:, None], landed, np.where(crossed[:, None], points, places[after]))
+        crossed |= over
+    return Measure(np.where(crossed[:, None], points, end.points), end.weights, end.species)
+
+
+def _across(
+    problem: Problem, points: Array, sign: Sign, slope: Array, normal: Array, dt: float
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which points (atom, 2) an exact step takes across the line of a normal, (atom,), and the gradients there, (atom, 2)."""
+    space, ahead = problem.parametrization, points @ normal
+    assert isinstance(space, Parametrization)  # see tunnelled
+    line = points - ahead[:, None] * normal
+    beyond = 1e-9 * np.linalg.norm(line, axis=1)[:, None] * normal  # no place on another line
+    off, on = (space.gradient(line + side, sign, problem.x, slope) for side in (-beyond, beyond))
+    band = -0.5 * dt * ((on + off) @ normal)  # on the inactive side where it is positive, else on the active one
+    inactive = ahead <= 0.0
+    over = ((on - off) @ normal < 0.0) & np.where(inactive, -ahead < band, ahead < -band)
+    return over, np.where(inactive[:, None], on, off)
 
 
 class Fitting(NamedTuple):
@@ -174,35 +163,3 @@ def _rate(rate: float, dt: float, implicit: bool) -> float:
         raise ValueError(f"an implicit step needs dt |D| < 1 to have an answer, got {dt * rate:.3g}")
     step = -dt if implicit else dt
     return rate if dt == 0.0 else math.log1p(step * rate) / step
-
-
-def _on_lines(problem: Problem) -> tuple[Array, Array, Sign, Array]:
-    """Neurons on activation lines, the normals there, their signs, and the mass a unit of width that each stands for."""
-    law, x = problem.law, problem.x
-    assert law is not None
-    extent = float(np.linalg.norm(law.centre(2))) + math.sqrt(2.0) * law.extent
-    radii, turns = extent * (np.arange(N_RADII) + 0.5) / N_RADII, 2.0 * math.pi * np.arange(N_ANGLES) / N_ANGLES
-    all_round = radii[:, None, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    values = law.density(all_round.reshape(-1, 2)).reshape(N_RADII, N_ANGLES)
-    total = float(radii @ values.sum(axis=1)) * (extent / N_RADII) * (2.0 * math.pi / N_ANGLES)
-    normals = np.unique(np.round(x / np.linalg.norm(x, axis=1)[:, None], 14), axis=0)  # lines that coincide are one
-    along = np.column_stack([-normals[:, 1], normals[:, 0]])
-    line = (np.concatenate([radii, -radii])[:, None, None] * along).reshape(-1, 2)
-    density = law.density(line) * (extent / N_RADII / total)
-    normal = np.tile(normals, (2 * N_RADII, 1))
-    signs = np.repeat(np.array([1, -1], np.int8), len(line))
-    masses = np.array([problem.initial.mass(1), problem.initial.mass(-1)]).repeat(len(line))
-    return np.tile(line, (2, 1)), np.tile(normal, (2, 1)), signs, masses * np.tile(density, 2)
-
-
-def _moved(problem: Problem, points: Array, sign: Sign, slopes: Array, time: Array) -> Array:
-    """Where neurons of no mass flow to, given the slopes of the loss (time, sample)."""
-    model = problem.parametrization
-    assert isinstance(model, Parametrization)
-    n_steps = STEPS_BETWEEN * (len(time) - 1)
-    dt = (time[-1] - time[0]) / n_steps
-    for k in range(n_steps):
-        now = time[0] + (k + 0.5) * dt
-        slope = np.array([np.interp(now, time, column) for column in slopes.T])
-        points = points - dt * model.gradient(points, sign, problem.x, slope)
-    return points

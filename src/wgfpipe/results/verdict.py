@@ -21,11 +21,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from wgfpipe.results import sentences
-from wgfpipe.results.measured import Share, asked_of, facts_of, has_functions
+from wgfpipe.results.asked import flow_of, has_say, other_flow, reference_of
+from wgfpipe.results.measured import Share, asked_of, facts_of, relative, share_of
 from wgfpipe.results.sentences import (
     DISAGREE,
     DOES_NOT_FOLLOW,
@@ -62,49 +62,8 @@ IN_FUNCTION_SPACE = (FUNCTION_ONLY, FUNCTION_AND_SOME)
 INFINITE = "infinite"
 """What stands for an infinite share where evidence is stored: JSON has no such number."""
 
-CONFIDENCE = 0.95
-"""Of the interval of a share over repetitions, Student's for a mean."""
-
-SAME_DIFFUSION = 0.01
-"""Relative difference of two diffusion coefficients below which two flows are one."""
-
 BIAS_TO_TELL = 0.1
 """Share of the tolerance above which a predicted bias is told."""
-
-
-def relative(distances: xr.Dataset) -> xr.Dataset:
-    """Largest and final distances as shares of the largest distance that the reference travelled.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``largest``, ``final`` and ``carried`` (label, distance): of the distance, at any time and at the last, and of a grid
-        method to the reference carried to the grid; ``floor`` (distance,): what carrying costs. All with a leading repetition
-        where the distances have one. NaN for a run that ended early, and where the reference does not move, by less than
-        rounding makes of a distance, or moves infinitely far: of that there is no share.
-    """
-    scale = distances["travelled"].max("time")
-    scale = scale.where((scale > distances["rounding"] * distances["size"]) & np.isfinite(scale))
-    return xr.Dataset(
-        {
-            "largest": distances["value"].max("time", skipna=False) / scale,
-            "final": distances["value"].isel(time=-1) / scale,
-            "carried": distances["carried"].max("time", skipna=False) / scale,
-            "floor": distances["floor"].max("time") / scale,
-        }
-    )
-
-
-def share_of(values: xr.DataArray) -> Share:
-    """Mean and confidence interval of a share over its repetitions, if it has any; NaN if one of them is."""
-    from scipy.stats import t as student
-
-    samples = np.atleast_1d(values.values).astype(float)
-    mean = float(samples.mean())
-    if len(samples) == 1 or not math.isfinite(mean):
-        return Share(mean, mean, mean)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(samples) - 1) * samples.std(ddof=1) / math.sqrt(len(samples)))
-    return Share(mean, max(mean - half, 0.0), mean + half)
 
 
 def judge_method(
@@ -144,8 +103,8 @@ def judge_method(
         "advice": said["advice"],
         "caveat": said["caveat"] or None,
         "transports": bool(said.get("method_transports", 1)),
-        **_flow_of(said),
-        "reference": _reference(distances),
+        **flow_of(said),
+        "reference": reference_of(distances),
         "function": None,
         "measure": None,
         "function_interval": None,
@@ -216,7 +175,7 @@ def judge_cell(
     reference_has_caveat : bool
         Whether the reference has a caveat of its own, which the sentence then mentions.
     """
-    known = methods[0]["reference"] if methods else {"status": "ok", "moves": True, **_flow_of({})}
+    known = methods[0]["reference"] if methods else {"status": "ok", "moves": True, **flow_of({})}
     network = known.get("functions", True)  # the reference is gradient descent, and the flow of measures is asked about
     flows = [m for m in methods if not network or m["family"] == "Wasserstein gradient flow"]
     sound = [m for m in flows if has_say(m, known)]
@@ -239,7 +198,7 @@ def judge_cell(
     for method in (m for m in flows if m not in sound):
         reason = method["status"].replace("_", " ")
         if method["status"] == "ok":
-            reason = _other_flow(method, known) or "no distance"
+            reason = other_flow(method, known) or "no distance"
         silent.setdefault(reason, []).append(method["method"])
     unsplit = [m["method"] for m in sound if m["verdict"] == FOLLOWS and m["budget"] is None]
     alone = [m["method"] for m in deciding] if network and not any(m["transports"] for m in deciding) else []
@@ -249,7 +208,7 @@ def judge_cell(
         reference,
         tolerance,
         known,
-        any(not _other_flow(m, known) for m in flows),
+        any(not other_flow(m, known) for m in flows),
         labels,
         unsplit,
         alone,
@@ -298,44 +257,3 @@ def _bias(distances: xr.Dataset, said: Mapping[str, Any]) -> float | None:
         return None
     travelled = float(distances["travelled"].sel(distance=available[0]).max())
     return said["bias"] / travelled if travelled > 0.0 else None
-
-
-def _flow_of(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Which flow a run solves, from what its file says."""
-    least, most = (float(said.get(f"{prefix}entropy_{end}", 0.0)) for end in ("least", "most"))
-    return {"entropy": (least, most), "metric": said.get(f"{prefix}metric", "w2")}
-
-
-def _reference(distances: xr.Dataset) -> dict[str, Any]:
-    """What the distances say of the reference: its status, the flow it solves, and whether it moves."""
-    said = distances.attrs
-    moved = distances["travelled"].max("time") > distances["rounding"] * distances["size"]
-    return {
-        "label": said["reference"],
-        "status": said.get("reference_status", "ok"),
-        "advice": said.get("reference_advice", ""),
-        "moves": bool(moved.any()),
-        "functions": has_functions(distances),
-        "measured": " and ".join(facts_of(distances)[name]["in_words"] for name in asked_of(distances) if name is not None),
-        **_flow_of(said, "reference_"),
-    }
-
-
-def has_say(method: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
-    """Whether the verdict on a method counts: it was sound, and solves what the reference solves."""
-    return method["status"] == "ok" and method["verdict"] != NO_ANSWER and _other_flow(method, reference) == ""
-
-
-def _other_flow(method: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    """Say what flow a method solves where that is not the reference's; empty where it is."""
-    if method["metric"] != reference["metric"]:
-        return f"flow in the metric {method['metric']}"
-    if all(
-        math.isclose(mine, theirs, rel_tol=SAME_DIFFUSION)
-        for mine, theirs in zip(method["entropy"], reference["entropy"], strict=True)
-    ):
-        return ""
-    least, most = method["entropy"]
-    if most == 0.0:
-        return "flow without diffusion"
-    return f"flow with diffusion D = {least:.3g}" + (f" to {most:.3g}" if most > least * (1.0 + SAME_DIFFUSION) else "")
