@@ -131,6 +131,9 @@ class SteinDiscrepancy(Functional):
     score : TargetScore
     """
 
+    acts: bool = True
+    quadratic_form: bool = True
+
     def __init__(self, kernel: SmoothKernel, score: TargetScore) -> None:
         self.base, self.score = kernel, score
 

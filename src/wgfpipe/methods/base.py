@@ -83,10 +83,10 @@ def _field(problem: Problem) -> str | None:
     functional = problem.functional
     if functional.separable:
         return None
-    if not functional.convolves:
+    if not functional.has_field:
         return (
-            "it moves masses on a grid in the field of an interaction W(x - y), and in this energy points act on one another "
-            "otherwise; use gd, flow or jko_particles"
+            "it moves masses on a grid in the field that they make at its nodes, and a term of this energy says none; use gd, "
+            "flow or jko_particles"
         )
     return problem.no_field
 

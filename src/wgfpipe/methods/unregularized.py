@@ -55,7 +55,7 @@ def on_the_lattice(
     ``moved`` (atom,) are the distances that the plan of the step moves the mass of atoms.
     """
     status = Status.EDGE if problem.require_grid().boundary @ weights > EDGE_MASS * weights.sum() else Status.OK
-    wanted, lost = np.add((state.wanted, state.lost), held(problem, state.weights, v, dt, moved))
+    wanted, lost = np.add((state.wanted, state.lost), held(problem, state.weights, v, dt, moved, weights))
     if lost > PINNED_SHARE * wanted:
         status = Status.worst(status, Status.PINNED)
     return status, float(wanted), float(lost)
