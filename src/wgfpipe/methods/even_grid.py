@@ -27,6 +27,9 @@ from wgfpipe.solvers.pointwise import Pointwise
 from wgfpipe.spaces.base import Geometry
 from wgfpipe.status import Info, Status
 
+FIELD_CHANGE = 1e-3
+"""Share by which a step's potential may be another than its masses make where its solver is less exact."""
+
 
 class Carried(NamedTuple):
     """Masses (atom,), and what the solver carries from step to step, flat, (species, number); no columns at the start."""
@@ -121,7 +124,8 @@ class EvenGridMethod(Method):
             carried, iterations = stepped.carried, iterations + stepped.iterations
             return stepped, energy.variation(stepped.masses) if energy.varies else potential, stepped.masses
 
-        found = in_own_field(respond, energy.variation(before), self.tolerance, MAX_FIELDS if energy.varies else 1)
+        most = MAX_FIELDS if energy.varies else 1
+        found = in_own_field(respond, energy.variation(before), min(self.tolerance, FIELD_CHANGE), most)
         after, total = found.end.masses, float(before.sum())
         residual, value = max(found.end.residual, found.changed), energy.value(after)
         raised = energy.varies and value > energy.value(before) + OVERSHOT * problem.energy_size
