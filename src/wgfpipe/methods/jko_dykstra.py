@@ -11,7 +11,8 @@ second constraint is affine, and the first prox is taken of gibbs b itself. The 
 with the Jacobian ``I + (2 dt/epsilon) Cov_p(A) Phi''(v)`` (2-3 iterations). The start is ``b = q / (gibbs a)`` with the a
 of a v extrapolated from the steps before; with b = 1 the first prox is badly scaled. Cost a step: linear convergence, tens of
 iterations of two kernel applications and 2-3 Newton iterations each; kept to check :mod:`wgfpipe.methods.jko_entropic`, which
-has the same minimizer (plain form).
+has the same minimizer (plain form). The KL-prox of a power of the density, or of a cap on it, is a function of a node
+(:mod:`wgfpipe.internal`); its iterations are hundreds for a power.
 Where points act on one another their field is that of the masses before the step, or after it, as in jko_entropic: ``field``.
 Order 1 in dt of the flow of F + epsilon / (4 dt) * entropy. Source: Peyre, SIAM J. Imaging Sci. 8 (2015), Algorithm 1;
 Chizat, Peyre, Schmitzer and Vialard, Math. Comp. 87 (2018).
@@ -25,13 +26,21 @@ from pydantic import Field
 
 from wgfpipe.coupling import Coupling
 from wgfpipe.expression import PositiveExpression
-from wgfpipe.grid.arithmetic import PlainNumbers
+from wgfpipe.grid.arithmetic import TINY, PlainNumbers
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign, centre, mass_error
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.entropic_steps import overshot
-from wgfpipe.methods.grid_steps import diffused, extrapolated, kernel_of, lattice_status, remembered, unequal_nodes
+from wgfpipe.methods.grid_steps import (
+    density_of_outputs,
+    diffused,
+    extrapolated,
+    kernel_of,
+    lattice_status,
+    remembered,
+    unequal_nodes,
+)
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.dual import DUAL_MATRICES
 from wgfpipe.solvers.fields import in_own_field
@@ -63,6 +72,7 @@ class JKODykstra(Method):
     family: ClassVar[Literal["Wasserstein gradient flow"]] = "Wasserstein gradient flow"
     needs: ClassVar[tuple[str, ...]] = ("field",)
     takes_entropy: ClassVar[bool] = True
+    takes_internal: ClassVar[bool] = True
     order: ClassVar[float] = 1.0
     n_sample_matrices: ClassVar[int] = DUAL_MATRICES
     certificate: ClassVar[str] = "violation of the marginal, relative to the mass"
@@ -100,7 +110,7 @@ class JKODykstra(Method):
 
             (end, held), residual, _ = in_own_field(respond, interaction.potential(before), self.tolerance)
         residual = max(end.violation, residual)
-        lattice = lattice_status(held, gibbs.gibbs, before, end.weights, end.stayed, end.v, dt)
+        lattice = lattice_status(held, gibbs.gibbs, before, end.weights, end.stayed, end.v, dt, end.slope)
         info = Info(
             energy=energy.value(end.weights),
             inner_iterations=gibbs.applications // 2,
@@ -120,19 +130,23 @@ class JKODykstra(Method):
         return diffused(problem.evaluate(self.epsilon), dt, problem.functional.diffusion)
 
     def unsupported(self, problem: Problem) -> str | None:
-        return super().unsupported(problem) or unequal_nodes(problem)
+        return super().unsupported(problem) or unequal_nodes(problem) or density_of_outputs(problem)
 
     def measure(self, problem: Problem, state: DykstraState) -> Measure:
         return problem.require_grid().measure(state.weights)
 
 
 class _End(NamedTuple):
-    """Masses (atom,), v (sample,), the violation of the marginal, and the mass that the plan leaves at each node (atom,)."""
+    """Masses (atom,), v (sample,), the violation of the marginal, and the mass that the plan leaves at each node (atom,).
+
+    And the first variation at the masses, (atom,), of an energy with a function of the density.
+    """
 
     weights: Array
     v: Array
     violation: float
     stayed: Array
+    slope: Array | None
 
 
 def _scaled(
@@ -152,7 +166,10 @@ def _scaled(
     violation = np.inf
     for _ in range(max_iterations):
         smooth = gibbs.apply(b)
-        v = _kl_prox(problem, energy, smooth, before, v, scale, a, weights)
+        if energy.internal is None:
+            v = _kl_prox(problem, energy, smooth, before, v, scale, a, weights)
+        else:
+            a = _tilt(energy, smooth, scale)
         marginal = gibbs.apply(a)
         b *= marginal
         b -= before
@@ -160,7 +177,18 @@ def _scaled(
         b = _scaling(before, marginal)
         if violation <= tolerance or not np.isfinite(violation):
             break
-    return _End(weights, v, violation, gibbs.gibbs.left_in_place(a * b))
+    stayed = gibbs.gibbs.left_in_place(a * b)
+    if energy.internal is None:
+        return _End(weights, v, violation, stayed, None)
+    return _End(a * gibbs.apply(b), v, violation, stayed, np.log(a) / -scale)  # masses of the right marginal
+
+
+def _tilt(energy: Coupling, reference: Array, scale: float) -> Array:
+    """Return p / reference, (atom,), for the p that minimizes KL(p | reference) + scale F(p), its mass left free."""
+    assert energy.internal is not None
+    log_z, tilted = np.log(np.maximum(reference, TINY)), energy.potential(np.zeros(len(energy.loss)), -scale)
+    log_p, _ = energy.internal.respond(log_z + tilted, np.log(energy.volumes), scale, 1.0 + scale * energy.diffusion)
+    return np.exp(log_p - log_z)
 
 
 def _start(grid: Grid, energy: Coupling, gibbs: PlainNumbers, before: Array, v: Array, scale: float) -> Array:
