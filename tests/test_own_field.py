@@ -32,7 +32,7 @@ TAKERS = [cls for cls in METHODS if "field" in cls.needs]
 
 @cache
 def plane(
-    *terms: str, points: int = 20, half_width: float = 3.0, mean: tuple[float, float] = (0.0, 0.0), std: float = 0.5
+    *terms: str, points: int = 16, half_width: float = 3.0, mean: tuple[float, float] = (0.0, 0.0), std: float = 0.5
 ) -> Problem:
     """A Gaussian on a box under terms of those above."""
     known = {"quartic": QUARTIC, "springs": SPRINGS, "bowl": BOWL, "shy": SHY, "noise": NOISE}
