@@ -206,15 +206,16 @@ PAIRS = [(energy, method) for energy in ENERGIES for method in METHODS]
 def test_every_method_takes_every_energy_or_says_why_not(energy, cls):
     """Two steps from the example: the energy falls, certificates are judged, and mass stays; or the reason is told.
 
-    Back-and-forth stalls above its tolerance where masses spread far in a step, and its certificate says so.
+    Two say of themselves that they may end above their tolerance, and their certificates say so: back-and-forth stalls where
+    masses spread far in a step, and mirror descent with exact plans is a subgradient method.
     """
     problem, method = pair_of(energy, cls)
     run = wgfpipe.solve(problem, method, 2 * method.dt, 3)
     if run.attrs["status"] == "unsupported":
         assert len(run.attrs["advice"]) > 20
         return
-    stalled = cls is wgfpipe.BackAndForth and float(run["residual"].max()) > method.tolerance
-    assert run.attrs["status"] in ("ok", "edge", "pinned") or stalled, run.attrs["advice"]
+    stalled = {"not_converged"} if cls in (wgfpipe.BackAndForth, wgfpipe.JKOEMD) else set()
+    assert run.attrs["status"] in {"ok", "edge", "pinned"} | stalled, run.attrs["advice"]
     energies = run["energy"].values
     if not cls.random and (problem.functional.diffusion > 0.0 or problem.functional.value(problem.initial) > 0.0):
         assert (np.diff(energies) <= 1e-12).all()

@@ -125,6 +125,8 @@ def test_springs_between_points_are_a_bowl_about_their_mean(cls, noisy):
     if method.unsupported(bowl) is not None:
         assert method.unsupported(flock) == method.unsupported(bowl)
         return
+    if method.tolerance > 1e-4 and cls is not wgfpipe.FiniteVolumes:  # converged or not, both do the same
+        method = method.model_copy(update={"max_iterations": 40})
     runs = [wgfpipe.solve(problem, method, 2 * method.dt, 2) for problem in (flock, bowl)]
     ours, theirs = (measure_at(run, -1).weights for run in runs)
     moved = np.abs(theirs - bowl.grid_weights).sum()
@@ -133,7 +135,7 @@ def test_springs_between_points_are_a_bowl_about_their_mean(cls, noisy):
     assert np.abs(ours - theirs).sum() <= allowed * moved
 
 
-@pytest.mark.parametrize("terms", [("quartic",), ("shy", "bowl"), ("quartic", "noise"), ("shy", "bowl", "noise")], ids="+".join)
+@pytest.mark.parametrize("terms", [("quartic",), ("shy", "bowl", "noise")], ids="+".join)
 @pytest.mark.parametrize("cls", TAKERS, ids=lambda cls: cls.__name__)
 def test_the_energy_falls_where_points_attract_and_where_they_repel(cls, terms):
     """Three steps, mass kept, and a certificate below the tolerance; or the reason why not.
@@ -357,7 +359,7 @@ def test_finite_volumes_in_their_own_potential_are_of_order_two_in_time():
     """Total variation to a fine run falls by 4 where dt is halved, and the certificate is above the error of the halves."""
     problem = plane("quartic", "noise", points=16, mean=(0.3, -0.2))
     ends, residuals = [], []
-    for dt in (0.1, 0.05, 0.00625):
+    for dt in (0.1, 0.05, 0.0125):
         run = wgfpipe.solve(problem, wgfpipe.FiniteVolumes(dt=dt, tolerance=0.1), 0.2, 2)
         ends.append(measure_at(run, -1).weights)
         residuals.append(float(run["residual"][-1]))

@@ -28,11 +28,10 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.coupling import Coupling
 from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.lattice import mass_error
 from wgfpipe.measure import Array
-from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice
+from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice, tangent
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 
@@ -82,7 +81,7 @@ class JKOExact(Unregularized):
             outputs, costs = np.array([one.outputs for one in maps]), np.array([one.cost for one in maps])
             v = share @ outputs - loss.centre
             masses = share @ np.array([one.masses for one in maps]) if acting else before
-            held, own = _tangent(coupling, masses)
+            held, own = tangent(coupling, masses)
             primal = float(share @ costs) + loss.value(v) + own
             image, value = best_map(grid, held.potential(v), dt)
             gap = primal - (float(before @ value) - loss.conjugate(v) - own)
@@ -126,14 +125,6 @@ class _Map(NamedTuple):
     moved: float
     distance: Array
     field: Array
-
-
-def _tangent(coupling: Coupling, masses: Array) -> tuple[Coupling, float]:
-    """The energy with its interaction as the field of some masses (atom,), and their own energy in that, halved."""
-    if coupling.interaction is None:
-        return coupling, 0.0
-    field = coupling.interaction.potential(masses)
-    return coupling.in_field(field), 0.5 * float(masses @ field)
 
 
 def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from wgfpipe.coupling import Coupling
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
 from wgfpipe.methods.grid_steps import EDGE_MASS
@@ -45,6 +46,18 @@ class Unregularized(Method):
 
     def measure(self, problem: Problem, state: ExactState) -> Measure:
         return problem.require_grid().measure(state.weights)
+
+
+def tangent(coupling: Coupling, masses: Array) -> tuple[Coupling, float]:
+    """The energy with what acts as the field of some masses (atom,), and what the tangent of that has to be lowered by.
+
+    Of a quadratic form this is its value.
+    """
+    acting = coupling.interaction
+    if acting is None:
+        return coupling, 0.0
+    field = acting.potential(masses)
+    return coupling.in_field(field), float(masses @ field) - acting.value(masses)
 
 
 def on_the_lattice(
