@@ -9,6 +9,8 @@ from conftest import instance, make_problem
 from scipy.optimize import minimize
 
 import wgfpipe
+from wgfpipe import acting
+from wgfpipe.energies.functional import Potential
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
@@ -107,6 +109,31 @@ def test_interpolation_is_exact_for_what_is_linear_and_goes_round():
     heights = np.arange(8.0)[:, None]
     last = circle.nodes[-1, 0] + 0.25 * (2.0 * np.pi / 8)
     assert interpolated(circle, heights, np.array([[last], [last - 2.0 * np.pi]])) == pytest.approx(0.75 * 7.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["ksd", "sliced", "mmd+ksd"])
+def test_fields_of_any_term_are_its_values_and_first_variations(kind, monkeypatch):
+    """Alone and in a sum, with the matrix of a form and without, to 1e-12 of the largest; steps' potentials are worth it."""
+    terms = {"ksd": {"kind": "ksd", "target": {"kind": "gaussian"}}, "mmd": {"kind": "mmd", "target": {"kind": "gaussian"}}}
+    terms["sliced"] = {"kind": "sliced", "target": {"kind": "gaussian"}, "directions": 8}
+    energy = {name: terms[name] for name in kind.split("+")}
+    for most in (acting.MAX_ATOMS, 0):
+        monkeypatch.setattr(acting, "MAX_ATOMS", most)
+        start = {"kind": "gaussian", "mean": [0.4, -0.2], "std": 0.45}
+        problem = wgfpipe.problem(space="plane", energy=energy, initial=start, grid={"half_width": 3.0, "points_per_axis": 16})
+        measure, coupling = problem.grid_start(), problem.on_grid
+        expected = problem.functional.first_variation(measure, measure.points, measure.sign)
+        np.testing.assert_allclose(coupling.variation(measure.weights), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+        assert coupling.value(measure.weights) == pytest.approx(problem.functional.value(measure), rel=1e-11)
+        after = np.roll(measure.weights, 17)
+        worth = float(coupling.secant(measure.weights, after) @ (after - measure.weights))
+        assert worth == pytest.approx(coupling.value(after) - coupling.value(measure.weights), abs=1e-11)
+        assert coupling.interaction.quadratic == (kind != "sliced")
+        force = problem.functional.gradient(measure, measure.points, measure.sign)
+        scale = 1e-12 * np.abs(force).max()
+        fixed = [term.gradient_at(measure.points) for term in problem.functional.terms if isinstance(term, Potential)]
+        found = coupling.interaction.gradient(measure.weights) + np.sum(fixed, axis=0)
+        np.testing.assert_allclose(found, force, rtol=0, atol=scale)
 
 
 # All methods that take a field
@@ -283,8 +310,8 @@ def test_the_gradient_of_a_sliced_objective_counts_the_field(term):
     problem, dt = plane(term, points=16), 0.5
     known = sorted_lines(problem.grid.nodes, 6, 0)
     with_field, without = (
-        SlicedObjective(problem.on_grid, problem.grid, problem.grid_weights, known, dt, acting)
-        for acting in (problem.on_grid.interaction, None)
+        SlicedObjective(problem.on_grid, problem.grid, problem.grid_weights, known, dt, field)
+        for field in (problem.on_grid.interaction, None)
     )
     masses = np.random.default_rng(0).dirichlet(np.ones(len(problem.grid_weights)))
     added = with_field.at(masses).gradient - without.at(masses).gradient

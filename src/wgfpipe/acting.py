@@ -1,18 +1,22 @@
 """Fields on the nodes of a grid: how the masses there act on one another, whatever energy makes them.
 
 ``E(p)``, with first variation ``V[p]_i = dE / dp_i``. An interaction W(x - y) on an even block is a convolution
-(:mod:`wgfpipe.grid.convolution`); any other term is asked for its value and its first variation at the nodes, and terms add up.
-Cost: that of the terms, O(node^2) for a kernel of two places. Pitfall: a term that is no quadratic form has a field that is not
-linear in the masses, which mixing fields finds a little later.
+(:mod:`wgfpipe.grid.convolution`); any other term is asked for its value and its first variation at the nodes, and terms add
+up. Cost: that of the terms, O(node^2) for a kernel of two places, whose matrix is kept up to MAX_ATOMS. Pitfall: a term that
+is no quadratic form has a field that is not linear in the masses, which mixing fields finds a little later.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Array, Measure, Sign
+
+MAX_ATOMS = 2500
+"""Atoms of a grid whose matrix of a quadratic form is kept: 50 MB."""
 
 
 class Field(Protocol):
@@ -40,6 +44,10 @@ class Term(Protocol):
     """A term of an energy, bound to what it reads."""
 
     quadratic_form: bool
+
+    def matrix(self, points: Array) -> Array:
+        """Matrix of the quadratic form at points, (atom, atom), where there is one."""
+        ...
 
     def value(self, measure: Measure) -> float:
         """Energy of a measure."""
@@ -71,12 +79,21 @@ class FieldOfTerm:
         """Whether the energy is a quadratic form of the masses."""
         return self.term.quadratic_form
 
+    @cached_property
+    def _matrix(self) -> Array | None:
+        """Matrix of the form, where it is kept."""
+        return self.term.matrix(self.grid.points) if self.quadratic and len(self.grid.points) <= MAX_ATOMS else None
+
     def potential(self, masses: Array) -> Array:
         """First variation at every node, (atom,)."""
+        if self._matrix is not None:
+            return self._matrix @ masses
         return self.term.first_variation(self.grid.measure(masses), self.grid.points, self.grid.sign)
 
     def value(self, masses: Array) -> float:
         """Energy."""
+        if self._matrix is not None:
+            return 0.5 * float(masses @ (self._matrix @ masses))
         return self.term.value(self.grid.measure(masses))
 
     def gradient(self, masses: Array) -> Array:

@@ -92,6 +92,10 @@ class Functional(ABC):
         """Sum of the absolute values that cancel in the energy of a measure, where it is no function of outputs."""
         return 0.0
 
+    def matrix(self, points: Array) -> Array:
+        """Matrix of the form at points, (atom, atom), where :attr:`quadratic_form` says that there is one."""
+        raise NotImplementedError
+
     def diagnostics(self, measure: Measure) -> Diagnosis:
         """What :attr:`diagnosed` names, of a measure."""
         return Diagnosis({})

@@ -147,6 +147,10 @@ class SteinDiscrepancy(Functional):
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return np.concatenate([self._values(pairs) @ weights for _, pairs, weights in self._blocks(measure, points)])
 
+    def matrix(self, points: Array) -> Array:
+        units = Measure(points, np.ones(len(points)), np.ones(len(points), np.int8))
+        return np.concatenate([self._values(pairs) for _, pairs, _ in self._blocks(units, points)])
+
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         result = np.empty_like(points)
         slopes = self.score.at(points).derivatives
