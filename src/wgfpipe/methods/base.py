@@ -97,8 +97,8 @@ def _separable(problem: Problem) -> str | None:
         return None
     particles = "langevin" if problem.functional.diffusion > 0.0 else "gd, flow, langevin or jko_particles"
     return (
-        "its certificate, or its map, is that of a potential that is fixed or follows from outputs, and in this energy points "
-        f"act on one another directly; use {particles}, or jko_entropic on a grid"
+        "its step is one in a potential that is fixed or follows from outputs, and in this energy points act on one another "
+        f"directly; use {particles}, or jko_entropic on a grid"
     )
 
 

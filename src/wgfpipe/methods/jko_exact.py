@@ -62,7 +62,7 @@ class JKOExact(Unregularized):
         if acting is not None and not acting.quadratic:
             return (
                 f"its maps are mixed by a quadratic program, and the {problem.energy.title} is no quadratic form of "
-                "the masses; take jko_entropic with a small epsilon"
+                "the masses; jko_emd takes the same step"
             )
         return None
 
