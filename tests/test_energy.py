@@ -11,15 +11,19 @@ from conftest import balanced_with, instance, make_problem, ornstein_uhlenbeck
 import wgfpipe
 from wgfpipe import pairs
 from wgfpipe.energies import ENERGIES
+from wgfpipe.energies.terms import Terms
 from wgfpipe.methods import METHODS
 from wgfpipe.results.schema import measure_at
 
 
-def problem_of(cls, points_per_axis: int = 24, **sections):
-    """A small problem with the example of an energy."""
+def problem_of(cls, points_per_axis: int = 24, noise: float = 0.0, **sections):
+    """A small problem with the example of an energy, and an entropy beside it where there is noise."""
     energy = {"kind": cls.model_fields["kind"].default, **cls.example}
+    if noise:
+        energy = {"own": energy, "noise": {"kind": "entropy", "strength": noise}}
     if cls.example_space is not None:
-        return replace(ornstein_uhlenbeck(points_per_axis), energy=cls(**cls.example), **sections)
+        example = Terms(terms=energy) if noise else cls(**cls.example)
+        return replace(ornstein_uhlenbeck(points_per_axis), energy=example, **sections)
     return make_problem(points_per_axis, energy=energy, data=dict(cls.example_data), **sections)
 
 
@@ -171,9 +175,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "pairs.md"
 
 
 def pair_of(energy, cls):
-    """A small problem with the example of an energy, and a method with few steps on it; from a balanced start where asked."""
+    """A small problem with the example of an energy, and a method with few steps on it.
+
+    From a balanced start where that is asked, and with an entropy beside the energy where the method takes it only so.
+    """
     problem = problem_of(energy, 14 if cls.support == "particles" else 24)
     method = instance(cls, 1.0 if cls.shortest_resolved_dt > 0.0 else 0.25)
+    if method.unsupported(problem) is not None and energy.model_fields["kind"].default != "entropy":
+        noisy = problem_of(energy, 24, noise=0.3)
+        if method.unsupported(noisy) is None:
+            return noisy, method
     if cls.__name__ == "WassersteinFisherRao" and energy.example_space is None and method.unsupported(problem) is not None:
         problem = balanced_with(energy={"kind": energy.model_fields["kind"].default}, data=dict(energy.example_data))
     return problem, method
@@ -193,15 +204,20 @@ PAIRS = [(energy, method) for energy in ENERGIES for method in METHODS]
 
 @pytest.mark.parametrize(("energy", "cls"), PAIRS, ids=[f"{e.__name__}-{m.__name__}" for e, m in PAIRS])
 def test_every_method_takes_every_energy_or_says_why_not(energy, cls):
-    """Two steps from the example: the energy falls, certificates are judged, and mass stays; or the reason is told."""
+    """Two steps from the example: the energy falls, certificates are judged, and mass stays; or the reason is told.
+
+    Two say of themselves that they may end above their tolerance, and their certificates say so: back-and-forth stalls where
+    masses spread far in a step, and mirror descent with exact plans is a subgradient method.
+    """
     problem, method = pair_of(energy, cls)
     run = wgfpipe.solve(problem, method, 2 * method.dt, 3)
     if run.attrs["status"] == "unsupported":
         assert len(run.attrs["advice"]) > 20
         return
-    assert run.attrs["status"] in ("ok", "edge", "pinned"), run.attrs["advice"]
+    stalled = {"not_converged"} if cls in (wgfpipe.BackAndForth, wgfpipe.JKOEMD) else set()
+    assert run.attrs["status"] in {"ok", "edge", "pinned"} | stalled, run.attrs["advice"]
     energies = run["energy"].values
-    if not cls.random and problem.functional.value(problem.initial) > 0.0:
+    if not cls.random and (problem.functional.diffusion > 0.0 or problem.functional.value(problem.initial) > 0.0):
         assert (np.diff(energies) <= 1e-12).all()
         assert energies[-1] < energies[0]
     assert float(np.abs(run["mass_error"]).sum()) < 1e-12

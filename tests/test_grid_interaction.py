@@ -190,7 +190,7 @@ def test_the_energy_of_charges_on_a_grid_counts_the_cell():
 
 
 def test_methods_on_a_grid_take_interactions_or_say_that_they_do_not():
-    """Those that need a field take them; all others on a grid refuse, whatever stands beside the interaction."""
+    """Those that need a field take them, alone or beside an entropy; all others on a grid refuse."""
     problem, noiseless = crowd(), ring()
     taken = set()
     for cls in METHODS:
@@ -200,7 +200,7 @@ def test_methods_on_a_grid_take_interactions_or_say_that_they_do_not():
             taken |= {cls.__name__} if None in reasons else set()
             if "field" not in cls.needs and not cls.closed_form:
                 assert all("points act on one another directly" in reason or "entropy" in reason for reason in reasons), cls
-    assert taken == {"JKOEntropic", "Matched"}
+    assert taken == {cls.__name__ for cls in METHODS if "field" in cls.needs}
 
 
 # Flows with closed forms

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wgfpipe.grid.convolution import Convolution
+from wgfpipe.acting import Field
 from wgfpipe.internal import Internal
 from wgfpipe.losses import Loss
 from wgfpipe.measure import Array
+
+SECANT_ROUNDINGS = 64.0
+"""Units of the last place of two values by which their difference may be off: sums of up to a million terms."""
 
 
 def entropy(masses: Array, volumes: Array) -> float:
@@ -23,6 +26,14 @@ def entropy(masses: Array, volumes: Array) -> float:
     from scipy.special import rel_entr
 
     return float(rel_entr(masses, volumes).sum())
+
+
+def _corrected(slope: Array, change: Array, before: float, after: float) -> Array:
+    """Slope of a function half-way along a change that is worth the difference of its values; rounding corrects nothing."""
+    missing = after - before - float(slope @ change)
+    if abs(missing) <= SECANT_ROUNDINGS * np.finfo(float).eps * (abs(before) + abs(after)):
+        return slope
+    return slope + missing / float(change @ change) * change
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +56,8 @@ class Coupling:
         Volumes of the nodes.
     internal : Internal or None
         e.
-    interaction : Convolution or None
-        W *, where points act on one another.
+    interaction : Field or None
+        W *, where points act on one another; or the field of any other energy of that kind in its place.
     """
 
     fixed: Array | None
@@ -55,7 +66,7 @@ class Coupling:
     diffusion: float
     volumes: Array
     internal: Internal | None = None
-    interaction: Convolution | None = None
+    interaction: Field | None = None
 
     def outputs(self, masses: Array) -> Array:
         """Outputs of masses, (sample,)."""
@@ -90,6 +101,34 @@ class Coupling:
     def in_field(self, field: Array) -> "Coupling":
         """Return the energy with a fixed potential (atom,) in the place of the interaction."""
         return replace(self, fixed=field if self.fixed is None else self.fixed + field, interaction=None)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the first variation, functions of the density left out, depends on the masses."""
+        return self.interaction is not None or self.loss.bend > 0.0
+
+    def variation(self, masses: Array) -> Array:
+        """First variation at masses (atom,), functions of the density left out; (atom,)."""
+        potential = self.potential(self.outputs(masses) - self.loss.centre)
+        return potential if self.interaction is None else potential + self.interaction.potential(masses)
+
+    def secant(self, before: Array, after: Array) -> Array:
+        """Potential V (atom,) whose ``<V, after - before>`` is the change of the energy, functions of the density left out.
+
+        The first variation at the masses half-way. Where a part is no quadratic form its slope is corrected along the change,
+        of outputs or of masses, by what it is not worth yet. Source: Gonzalez, J. Nonlinear Sci. 6 (1996).
+        """
+        start, end = (self.outputs(masses) - self.loss.centre for masses in (before, after))
+        slope, acting = self.loss.slope(0.5 * (start + end)), self.interaction
+        if self.loss.quadratic is None:
+            slope = _corrected(slope, end - start, self.loss.value(start), self.loss.value(end))
+        potential = slope @ self.push if self.fixed is None else slope @ self.push + self.fixed
+        if acting is None:
+            return potential
+        field = acting.potential(0.5 * (before + after))
+        if not acting.quadratic:
+            field = _corrected(field, after - before, acting.value(before), acting.value(after))
+        return potential + field
 
     def potential(self, v: Array, scale: float = 1.0, out: Array | None = None) -> Array:
         """First variation at the outputs ``centre + v``, times ``scale``, at every node; (atom,). Interactions if frozen."""

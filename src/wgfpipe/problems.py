@@ -5,12 +5,14 @@ Time is flow time everywhere: the t of ``d_t mu = div(mu grad F'(mu))``. A metho
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wgfpipe.acting import Field, FieldOfTerm, SumOfFields
 from wgfpipe.coupling import Coupling, entropy
 from wgfpipe.energies.base import Energy
 from wgfpipe.energies.functional import NO_LOSS, ROUNDINGS, Functional, Potential
@@ -106,10 +108,10 @@ class Problem:
             If it cannot be seen so: see ``Method.unsupported``.
         """
         grid, functional = self.require_grid(), self.functional
-        if not functional.convolves:
+        if not functional.has_field:
             raise ValueError(
                 f"the energy {self.energy.kind} is no sum of potentials, functions of the density and of outputs, and "
-                "interactions by differences, as methods on a grid take; use a method of particles"
+                "terms by which nodes act on one another, as methods on a grid take; use a method of particles"
             )
         fixed, push, loss = np.zeros(len(grid.points)), np.zeros((0, len(grid.points))), NO_LOSS
         for term in functional.terms:
@@ -127,8 +129,16 @@ class Problem:
             functional.diffusion,
             self._volumes(),
             functional.internal,
-            self._field(functional),
+            self._acting(functional),
         )
+
+    def _acting(self, functional: Functional) -> Field | None:
+        """Field of all terms by which masses on the grid act on one another; None where there are none."""
+        convolution = self._field(functional)
+        fields: list[Field] = [FieldOfTerm(self.require_grid(), term) for term in functional.terms if term.acts]
+        if convolution is not None:
+            fields.insert(0, convolution)
+        return SumOfFields(fields) if len(fields) > 1 else next(iter(fields), None)
 
     def _field(self, functional: Functional) -> Convolution | None:
         """Convolution with the kernels of an energy's terms; None where there are none."""
@@ -269,7 +279,7 @@ class Problem:
             return self.smooth_energy(measure, prediction)
         if not self._has_density(measure):
             return math.nan
-        if self.functional.separable or (fields and self.functional.convolves):
+        if self.functional.separable or (fields and self.functional.has_field):
             return self.on_grid.value(measure.weights, prediction)
         return self.functional.value(measure) + self._of_density(self.functional, measure)
 
@@ -362,14 +372,19 @@ class Problem:
         own = outputs or next((view for view in views if view.loss is self.loss), None)
         return np.zeros((0, 0)) if own is None else own.first_matrix(points, weights, sign, dt)
 
-    def proximal_points(self, anchor: Array, sign: Sign, v: Array, dt: float) -> Array:
-        """Where points would go in an implicit step of their own, at the first variation for ``centre + v``; (atom, param)."""
+    def proximal_points(
+        self, anchor: Array, sign: Sign, v: Array, dt: float, field: Callable[[Array], Array] | None = None
+    ) -> Array:
+        """Where points would go in an implicit step of their own, at the first variation for ``centre + v``; (atom, param).
+
+        ``field`` is the gradient (atom, param), at points (atom, param), of what interactions add to that.
+        """
         outputs = self.functional.outputs
         if outputs is not None:
             return outputs.prox(anchor, anchor, sign, v, dt)
 
         def force(points: Array) -> Array:
-            total = np.zeros_like(points)
+            total = np.zeros_like(points) if field is None else field(points)
             for term in self.functional.terms:
                 if isinstance(term, Potential):
                     total += term.gradient_at(points)

@@ -53,6 +53,11 @@ class Functional(ABC):
         Whether atoms at one place have no finite energy.
     kernel : PairKernel or None
         The W of a term ``(1/2) iint W(x - y) dmu dmu``, whose field on an even grid is a convolution.
+    acts : bool
+        Whether masses on the nodes of a grid act on one another by it, though it has no such kernel: its first variation there
+        is finite, and depends on the measure.
+    quadratic_form : bool
+        Whether it is a quadratic form of the masses.
     diagnosed : mapping of str to str
         Name -> long name of what :meth:`diagnostics` says of a measure, which trajectories store.
     """
@@ -63,6 +68,8 @@ class Functional(ABC):
     internal: Internal | None = None
     singular: bool = False
     kernel: PairKernel | None = None
+    acts: bool = False
+    quadratic_form: bool = False
     diagnosed: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
@@ -85,6 +92,10 @@ class Functional(ABC):
         """Sum of the absolute values that cancel in the energy of a measure, where it is no function of outputs."""
         return 0.0
 
+    def matrix(self, points: Array) -> Array:
+        """Matrix of the form at points, (atom, atom), where :attr:`quadratic_form` says that there is one."""
+        raise NotImplementedError
+
     def diagnostics(self, measure: Measure) -> Diagnosis:
         """What :attr:`diagnosed` names, of a measure."""
         return Diagnosis({})
@@ -105,9 +116,9 @@ class Functional(ABC):
         return all(isinstance(term, Potential) or term.pointwise or term.outputs is not None for term in self.terms)
 
     @property
-    def convolves(self) -> bool:
-        """Whether it is made of those and of terms with a kernel: what methods that compute fields on a grid take."""
-        return all(term.separable or term.kernel is not None for term in self.terms)
+    def has_field(self) -> bool:
+        """Whether it is made of those and of terms that act on nodes: what methods that compute fields on a grid take."""
+        return all(term.separable or term.kernel is not None or term.acts for term in self.terms)
 
     @property
     def kernels(self) -> tuple[PairKernel, ...]:

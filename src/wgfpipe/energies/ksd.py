@@ -131,6 +131,9 @@ class SteinDiscrepancy(Functional):
     score : TargetScore
     """
 
+    acts: bool = True
+    quadratic_form: bool = True
+
     def __init__(self, kernel: SmoothKernel, score: TargetScore) -> None:
         self.base, self.score = kernel, score
 
@@ -143,6 +146,10 @@ class SteinDiscrepancy(Functional):
 
     def first_variation(self, measure: Measure, points: Array, sign: Sign) -> Array:
         return np.concatenate([self._values(pairs) @ weights for _, pairs, weights in self._blocks(measure, points)])
+
+    def matrix(self, points: Array) -> Array:
+        units = Measure(points, np.ones(len(points)), np.ones(len(points), np.int8))
+        return np.concatenate([self._values(pairs) for _, pairs, _ in self._blocks(units, points)])
 
     def gradient(self, measure: Measure, points: Array, sign: Sign) -> Array:
         result = np.empty_like(points)

@@ -201,6 +201,8 @@ class SlicedDistance(Functional):
         Masses of atoms, whose ratios matter; equal unless given.
     """
 
+    acts: bool = True
+
     def __init__(self, target: Array | Gaussians, directions: Array, weights: Array | None = None) -> None:
         self.directions = directions
         self.law = target if isinstance(target, Gaussians) else None

@@ -94,6 +94,11 @@ class Convolution:
         self._table = self._values()
         self._transform = _transformed(self._table)
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether the energy is a quadratic form of the masses: always."""
+        return True
+
     def potential(self, masses: Array) -> Array:
         """``W * p`` at every node, (atom,)."""
         return self._convolved(masses, self._transform)

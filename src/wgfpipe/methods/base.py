@@ -86,10 +86,10 @@ def _field(problem: Problem) -> str | None:
     functional = problem.functional
     if functional.separable:
         return None
-    if not functional.convolves:
+    if not functional.has_field:
         return (
-            "it moves masses on a grid in the field of an interaction W(x - y), and in this energy points act on one another "
-            "otherwise; use gd, flow or jko_particles"
+            "it moves masses on a grid in the field that they make at its nodes, and a term of this energy says none; use gd, "
+            "flow or jko_particles"
         )
     return problem.no_field
 
@@ -100,8 +100,8 @@ def _separable(problem: Problem) -> str | None:
         return None
     particles = "langevin" if problem.functional.diffusion > 0.0 else "gd, flow, langevin or jko_particles"
     return (
-        "it moves masses on a grid in a potential that is fixed or follows from outputs, and in this energy points act on one "
-        f"another directly; use {particles}"
+        "its step is one in a potential that is fixed or follows from outputs, and in this energy points act on one another "
+        f"directly; use {particles}, or jko_entropic on a grid"
     )
 
 
@@ -292,9 +292,11 @@ class Method(PlugIn, ABC):
                 f"{_those_that('takes_entropy')}"
             )
         if functional.internal is not None and not self.takes_internal:
+            lacking = "a step of this method answers none"
+            if self.support == "particles":
+                lacking = "points have no density: noise and blobs stand for an entropy alone"
             return (
-                "the energy holds a function of the density beside the entropy, and a step of this method answers none; "
-                f"{_those_that('takes_internal')}"
+                f"the energy holds a function of the density beside the entropy, and {lacking}; {_those_that('takes_internal')}"
             )
         own = ("separable",) if self.support == "grid" and "field" not in self.needs and not self.closed_form else ()
         for need in (*self.needs, *own):

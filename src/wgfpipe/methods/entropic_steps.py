@@ -22,12 +22,9 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
 from wgfpipe.measure import Array
 from wgfpipe.methods.grid_steps import MAX_LEVELS, numbers_for
-from wgfpipe.solvers.fields import FieldSearch
+from wgfpipe.solvers.fields import in_own_field
 from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, solve_scaling
 from wgfpipe.solvers.scaling import Step, StepEnd, solve_step
-
-MAX_FIELDS = 50
-"""Fields that an implicit step tries; it needs 6-20."""
 
 OVERSHOT = 1e-3
 """Rise of the energy in a step, as a share of its size, that is reported: a kernel of 2 h^2 alone makes 1e-5 at rest."""
@@ -86,17 +83,19 @@ class EntropicStep(NamedTuple):
         interaction = energy.interaction
         if interaction is None:
             return self.frozen(energy, guess)
-        field = interaction.potential(self.before)
-        fields, tried, responses, applications = FieldSearch(field), 0, 0, 0
-        while True:
+        responses, applications = 0, 0
+
+        def respond(field: Array) -> tuple[tuple[StepEnd, Coupling], Array, Array]:
+            nonlocal guess, responses, applications
             held = energy.in_field(field)
             end = self.fixed(held, guess)
-            tried, responses, applications = tried + 1, responses + end.responses, applications + end.applications
-            field, changed = fields.next(interaction.potential(end.weights), end.weights)
-            if not changed > self.tolerance or tried == MAX_FIELDS:
-                residual = max(end.residual, changed)
-                return end._replace(responses=responses, applications=applications, residual=residual), held
+            responses, applications = responses + end.responses, applications + end.applications
             guess = guess._replace(v=end.v, matrix=end.matrix)
+            return (end, held), interaction.potential(end.weights), end.weights
+
+        (end, held), changed, _ = in_own_field(respond, interaction.potential(self.before), self.tolerance)
+        residual = max(end.residual, changed)
+        return end._replace(responses=responses, applications=applications, residual=residual), held
 
     def fixed(self, energy: Coupling, guess: Guess) -> StepEnd:
         """Solve for an energy whose field is fixed: by outputs, or node by node where it holds a function of the density."""
@@ -135,12 +134,11 @@ def first_log_scaling(energy: Coupling, weights: Array, exponent: float) -> Arra
     return np.zeros(0) if exponent == 1.0 else (1.0 / exponent) * np.log(np.maximum(weights, TINY))
 
 
-def overshot(energy: Coupling, held: Coupling, before: Array, end: StepEnd, size: float) -> bool:
+def overshot(energy: Coupling, held: Coupling, before: Array, after: Array, outputs: Array, size: float) -> bool:
     """Whether a step lowered the energy in a fixed field and raised the energy itself, whose field changed too much."""
-    if energy.interaction is None or held.value(end.weights, end.outputs) > held.value(before):
+    if energy.interaction is None or held.value(after, outputs) > held.value(before):
         return False
-    value = energy.value(before)
-    return energy.value(end.weights, end.outputs) > value + OVERSHOT * size
+    return energy.value(after, outputs) > energy.value(before) + OVERSHOT * size
 
 
 def density_step(

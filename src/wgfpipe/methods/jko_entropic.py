@@ -104,7 +104,7 @@ class JKOEntropic(Method):
         if self.domain == "auto" and end.rank > state.rank:
             logging.getLogger(__name__).warning("%s with epsilon = %.3g: %s", self.title, gibbs.epsilon, ENTERED[end.rank])
         lattice = steps.lattice_status(held, gibbs, before, end.weights, end.stayed, end.v, dt, end.slope)
-        ascent = self.field == "frozen" and overshot(energy, held, before, end, problem.energy_size)
+        ascent = self.field == "frozen" and overshot(energy, held, before, end.weights, end.outputs, problem.energy_size)
         info = Info(
             energy=energy.value(end.weights, end.outputs),
             inner_iterations=end.responses,

@@ -10,13 +10,17 @@ by fully-corrective Frank-Wolfe over such maps: p = sum_k lambda_k (T_k)#q with 
 gives the next map. The plan that mixes the maps is feasible, so ``gap = primal - D(u)`` bounds the distance of both to the
 optimum, whatever the iteration did: it is stored as ``residual``.
 
+Where points act on one another ``<p, W * p> / 2`` stands beside Phi, and W * p in V_u. The quadratic program has it, too; where
+it bends down the program walks to a side of the simplex, so that the objective never rises. The gap is then that of the tangent
+at p: of a convex interaction a bound on the distance to the optimum, and of any other how far p is from a stationary plan.
+
 Symbols: tau of the paper = 2 dt. Order 1 in dt where mass moves; but it moves along an axis only if dt |dV| > h / 2, below
 which it stays where it is: unlike the regularized step this one cannot resolve small steps. Every step compares what it moved
 the mass of each node with that node's own proximal point off the lattice; once a quarter of the mean displacement is lost,
 over the steps so far, the status is ``pinned``. Cost a step: one
 transform (2 param N steps; N^2 comparisons on a surface) and one product with A an iteration, 5-20 of them.
 Source: Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998); Jaggi, ICML 2013 (Frank-Wolfe and its gap);
-Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
+Lacoste-Julien, arXiv:1607.00345 (2016), the gap without convexity; Felzenszwalb and Huttenlocher, Theory of Computing 8 (2012).
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -27,7 +31,7 @@ from pydantic import Field
 from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.lattice import mass_error
 from wgfpipe.measure import Array
-from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice
+from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice, tangent
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
 
@@ -42,21 +46,31 @@ class JKOExact(Unregularized):
         "Jordan, Kinderlehrer and Otto, The Variational Formulation of the Fokker-Planck Equation, SIAM J. Math. Anal. 1998",
         "Jaggi, Revisiting Frank-Wolfe: Projection-Free Sparse Convex Optimization, ICML 2013",
     )
+    needs: ClassVar[tuple[str, ...]] = ("field",)
     contraction_error: ClassVar[float] = 0.1  # measured 0.052: of the lattice
 
     def unsupported(self, problem: Problem) -> str | None:
         reason = super().unsupported(problem)
-        if reason is None and problem.loss.quadratic is None:
+        if reason is not None:
+            return reason
+        if problem.loss.quadratic is None:
             return (
                 f"its maps are mixed by a quadratic program, and the {problem.energy.title} is not quadratic; jko_emd takes "
                 "the same step for any convex loss"
             )
-        return reason
+        acting = problem.on_grid.interaction
+        if acting is not None and not acting.quadratic:
+            return (
+                f"its maps are mixed by a quadratic program, and the {problem.energy.title} is no quadratic form of "
+                "the masses; jko_emd takes the same step"
+            )
+        return None
 
     def step(self, problem: Problem, state: ExactState, dt: float) -> tuple[ExactState, Info]:
         grid, before = problem.require_grid(), state.weights
         coupling, loss = problem.on_grid, problem.on_grid.loss
         assert loss.quadratic is not None  # see unsupported
+        acting = coupling.interaction is not None
         stay = _push(problem, before, np.arange(len(before)), dt)
         energy_before = coupling.value(before, stay.outputs)
         rounding = problem.energy_rounding(energy_before)
@@ -66,15 +80,18 @@ class JKOExact(Unregularized):
             iterations += 1
             outputs, costs = np.array([one.outputs for one in maps]), np.array([one.cost for one in maps])
             v = share @ outputs - loss.centre
-            primal = float(share @ costs) + loss.value(v)
-            image, value = best_map(grid, coupling.potential(v), dt)
-            gap = primal - (float(before @ value) - loss.conjugate(v))
+            masses = share @ np.array([one.masses for one in maps]) if acting else before
+            held, own = tangent(coupling, masses)
+            primal = float(share @ costs) + loss.value(v) + own
+            image, value = best_map(grid, held.potential(v), dt)
+            gap = primal - (float(before @ value) - loss.conjugate(v) - own)
             goal = max(self.tolerance * (state.released + energy_before - primal), rounding)
             if gap <= goal or iterations == self.max_iterations or not np.isfinite(gap):
                 break
             maps.append(_push(problem, before, image, dt))
             outputs, costs = np.vstack([outputs, maps[-1].outputs]), np.append(costs, maps[-1].cost)
-            share = _mix(outputs, costs, loss.centre, loss.quadratic, np.append(share, 0.0))
+            pairs = np.array([[one.masses, one.field] for one in maps]) if acting else None
+            share = _mix(outputs, costs, loss.centre, loss.quadratic, np.append(share, 0.0), pairs)
             maps = [one for one, part in zip(maps, share, strict=True) if part > 0.0]
             share = share[share > 0.0]
         weights = share @ np.array([one.masses for one in maps])
@@ -97,7 +114,8 @@ class JKOExact(Unregularized):
 class _Map(NamedTuple):
     """A transport map of q: image masses (atom,), their outputs (sample,), transport and whole linear cost, mass moved.
 
-    And the distances that it moves the mass of atoms, (atom,).
+    And the distances that it moves the mass of atoms, (atom,), and the field of the image, (atom,) where points act on one
+    another.
     """
 
     masses: Array
@@ -106,6 +124,7 @@ class _Map(NamedTuple):
     cost: float
     moved: float
     distance: Array
+    field: Array
 
 
 def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map:
@@ -115,12 +134,17 @@ def _push(problem: Problem, before: Array, image: np.ndarray, dt: float) -> _Map
     squared = grid.squared_distance(grid.points, grid.points[image])
     travel = float(before @ squared) / (2.0 * dt)
     moved = float(before[image != np.arange(len(before))].sum())
-    cost = travel + problem.on_grid.linear(masses)
-    return _Map(masses, problem.on_grid.outputs(masses), travel, cost, moved, np.sqrt(squared))
+    coupling = problem.on_grid
+    cost = travel + coupling.linear(masses)
+    field = np.zeros(0) if coupling.interaction is None else coupling.interaction.potential(masses)
+    return _Map(masses, coupling.outputs(masses), travel, cost, moved, np.sqrt(squared), field)
 
 
-def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array) -> Array:
+def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array, pairs: Array | None = None) -> Array:
     """Minimize <costs, s> + (bend/2) |sum_k s_k outputs_k - y|^2 over the simplex by an active-set method, (map,).
+
+    ``pairs`` (map, 2, atom) are masses p_k and fields W * p_k of maps whose ``<p, W * p> / 2``, p = sum_k s_k p_k, counts, too.
+    Where that bends down, the move is one to the boundary, and the minimum a local one that is no higher than the start.
 
     ``start`` is feasible. Every round minimizes on the hyperplane of the current support, walks towards that minimizer until a
     share vanishes, and adds the map of most negative reduced cost when there is none to drop. Maps may differ in a few nodes
@@ -130,6 +154,8 @@ def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array) -> A
     for _ in range(20 * len(share)):
         slope = bend * (share @ outputs - y)
         reduced = outputs @ slope + costs
+        if pairs is not None:
+            reduced = reduced + pairs[:, 0] @ (share @ pairs[:, 1])
         support = share > 0.0
         entering = int(np.argmin(reduced))
         if reduced[entering] < float(share @ reduced):
@@ -140,10 +166,17 @@ def _mix(outputs: Array, costs: Array, y: Array, bend: float, start: Array) -> A
             break
         differences = outputs[others] - outputs[base]
         scale = np.linalg.norm(differences, axis=1)
+        if pairs is not None:
+            scale = np.hypot(scale, np.linalg.norm(pairs[others, 0] - pairs[base, 0], axis=1))
         scale = np.where(scale > 0.0, scale, 1.0)
         scaled = differences / scale[:, None]
         gradient = (reduced[others] - reduced[base]) / scale
-        bends, directions = np.linalg.eigh(bend * scaled @ scaled.T)
+        curvature = bend * scaled @ scaled.T
+        if pairs is not None:
+            masses, fields = (pairs[others] - pairs[base]).swapaxes(0, 1) / scale[:, None]
+            acting = masses @ fields.T
+            curvature = curvature + 0.5 * (acting + acting.T)
+        bends, directions = np.linalg.eigh(curvature)
         along = directions.T @ gradient
         flat = bends <= 1e-14 * max(bends[-1], 1e-300)
         if np.abs(along[flat]).max(initial=0.0) > 1e-14 * np.abs(along).max():

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from wgfpipe.coupling import Coupling
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method
 from wgfpipe.methods.grid_steps import EDGE_MASS
@@ -47,6 +48,18 @@ class Unregularized(Method):
         return problem.require_grid().measure(state.weights)
 
 
+def tangent(coupling: Coupling, masses: Array) -> tuple[Coupling, float]:
+    """The energy with what acts as the field of some masses (atom,), and what the tangent of that has to be lowered by.
+
+    Of a quadratic form this is its value.
+    """
+    acting = coupling.interaction
+    if acting is None:
+        return coupling, 0.0
+    field = acting.potential(masses)
+    return coupling.in_field(field), float(masses @ field) - acting.value(masses)
+
+
 def on_the_lattice(
     problem: Problem, state: ExactState, weights: Array, v: Array, dt: float, moved: Array
 ) -> tuple[Status, float, float]:
@@ -55,7 +68,7 @@ def on_the_lattice(
     ``moved`` (atom,) are the distances that the plan of the step moves the mass of atoms.
     """
     status = Status.EDGE if problem.require_grid().boundary @ weights > EDGE_MASS * weights.sum() else Status.OK
-    wanted, lost = np.add((state.wanted, state.lost), held(problem, state.weights, v, dt, moved))
+    wanted, lost = np.add((state.wanted, state.lost), held(problem, state.weights, v, dt, moved, weights))
     if lost > PINNED_SHARE * wanted:
         status = Status.worst(status, Status.PINNED)
     return status, float(wanted), float(lost)

@@ -7,6 +7,8 @@ Source: Anderson, J. ACM 12 (1965); Walker and Ni, SIAM J. Numer. Anal. 49 (2011
 """
 
 import math
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,44 @@ from wgfpipe.measure import Array
 
 MIXED = 5
 """Fields before the last that are mixed with it."""
+
+MAX_FIELDS = 50
+"""Fields that a step tries; it needs 6-20."""
+
+End = TypeVar("End")
+
+
+class OwnField(NamedTuple, Generic[End]):
+    """The last answer of a search, the share by which its field is another than the one it answers, and the fields tried."""
+
+    end: End
+    changed: float
+    tried: int
+
+
+def in_own_field(
+    respond: Callable[[Array], tuple[End, Array, Array]], field: Array, tolerance: float, max_fields: int = MAX_FIELDS
+) -> OwnField[End]:
+    """Search for the field that its own answer makes.
+
+    Parameters
+    ----------
+    respond : callable
+        Takes a field (atom,) and returns an answer, the field (atom,) that it makes, and its masses (atom,).
+    field : Array, shape (atom,)
+        The first to try.
+    tolerance : float
+        Share by which the field made may be another than the field tried.
+    max_fields : int
+        Fields to try.
+    """
+    fields, tried = FieldSearch(field), 0
+    while True:
+        end, made, weights = respond(field)
+        tried += 1
+        field, changed = fields.next(made, weights)
+        if not changed > tolerance or tried >= max_fields:
+            return OwnField(end, changed, tried)
 
 
 class FieldSearch:

@@ -35,6 +35,9 @@ ARMIJO = 1e-4
 SHORTEST = 2.0**-40
 """Shortest step that is tried: below, rounding of the dual hides every fall."""
 
+LEAST = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Diagonal of the Hessian below which its row has lost digits: the nodes there have no mass to move."""
+
 ROUNDINGS = 8.0
 """Units of the last place of the sum of what cancels in the dual, below which differences mean nothing."""
 
@@ -177,7 +180,7 @@ class LinearizedJKO:
         hessian = self.hessian(phi, dt)
         spread = max(float(np.ptp(self.energy.potential + phi)), self.energy.diffusion) or 1.0
         diagonal = hessian.diagonal() + np.abs(flat) / spread
-        active = diagonal > 0.0
+        active = diagonal > LEAST
         hessian = csc_array(hessian + diags_array(np.abs(flat) / spread))[active][:, active]
         scale = 1.0 / np.sqrt(diagonal[active])
         matrix = csc_array(diags_array(scale) @ hessian @ diags_array(scale))

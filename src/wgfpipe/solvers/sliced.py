@@ -13,6 +13,9 @@ difference to the objective is the Frank-Wolfe gap. A single subgradient of a fu
 cent of the energy even at the minimum. Convex combinations of these bounds are bounds, too: a linear program picks the best
 (the aggregated subgradients of a bundle method; measured: 0.2 % instead of 5-20 %).
 
+Where points act on one another ``<p, W * p> / 2`` counts in J, and in bounds by its tangents, which lie below it where it is
+convex. Where it is not, the tangent is that at the lowest point met, and the difference says how far that is from stationary.
+
 Cost: an evaluation or a bound O(line x atom + sample x atom), the best bound a linear program in as many unknowns as bounds.
 Order: that of the step, 1 in dt. Pitfall: potentials in the tails of a Gaussian start depend on masses of 1e-16: see ``TAIL``.
 Source: Bonet, Courty, Septier and Drumetz, TMLR 2022; Jaggi, ICML 2013 (the gap); Lemarechal, Nondifferentiable Optimization
@@ -23,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wgfpipe.acting import Field
 from wgfpipe.grid.envelope import best_map
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
@@ -129,20 +133,42 @@ class SlicedObjective:
         Masses q; nodes may be empty.
     sorted_lines : SortedLines
     dt : float
+    acting : Field, optional
+        What F holds by which masses act on one another.
+    convex : bool
+        Whether that is convex in the masses.
     """
 
-    def __init__(self, energy: MassEnergy, grid: Grid, before: Array, sorted_lines: SortedLines, dt: float) -> None:
+    def __init__(
+        self,
+        energy: MassEnergy,
+        grid: Grid,
+        before: Array,
+        sorted_lines: SortedLines,
+        dt: float,
+        acting: Field | None = None,
+        convex: bool = True,
+    ) -> None:
+        self.acting, self.movable = acting, acting is not None and not convex
+        self.tangent(before)
         self.energy, self.grid, self.before, self.lines = energy, grid, before, sorted_lines
         self.scale = sorted_lines.dimension / len(sorted_lines.positions) / (2.0 * dt)
         self.mass = by_sign(grid, before).sum(axis=1)
         self.core = self._without_tails(before)
         self.start_energy = energy.value(before)
 
+    def tangent(self, masses: Array) -> None:
+        """Let bounds take what acts by its tangent at some masses (atom,), where it is not convex: others are none there."""
+        if self.movable:
+            self.slope, self.level = self._tangent(masses)
+
     def at(self, masses: Array) -> Evaluation:
         """J and a subgradient, the entropy left out of it, at some masses (atom,)."""
         v = self._v(masses)
         gradient, travel, _, _ = self._transport(masses, self.before)
         gradient += self.energy.potential(v)
+        if self.acting is not None:
+            gradient += self.acting.potential(masses)
         value = travel + self.energy.value(masses, v + self.energy.loss.centre)
         return Evaluation(value, travel, masses, gradient)
 
@@ -162,6 +188,7 @@ class SlicedObjective:
         max_evaluations : int
         """
         best = Evaluation(self.start_energy, 0.0, self.before, np.zeros_like(self.before))
+        self.tangent(self.before)
         bound, cuts = self.best_bound(self.first_cuts())
         evaluations, point = 0, start
         while True:
@@ -176,8 +203,9 @@ class SlicedObjective:
             if lowest.value < best.value:
                 best = lowest
             cuts += [self.cut_at(met.masses) for met in path[:: max(1, len(path) // CUTS)]]
+            self.tangent(best.masses)
             new_bound, cuts = self.best_bound(cuts)
-            bound = max(bound, new_bound)
+            bound = max(bound, new_bound) if not self.movable else new_bound  # of another tangent it is none
 
     def descend(self, start: Array, n_evaluations: int) -> list[Evaluation]:
         """L-BFGS-B from some masses (atom,); return all points met."""
@@ -205,7 +233,7 @@ class SlicedObjective:
     def first_cuts(self) -> list[Cut]:
         """Bounds from the pair of potentials that is zero, at the slope of the loss before the step and at none: F >= 0."""
         v, nothing = self._v(self.before), np.zeros_like(self.before)
-        return [self._cut(nothing, 0.0, v), self._cut(nothing, 0.0, np.zeros_like(v))]
+        return [self._cut(nothing, 0.0, v, self.before), self._cut(nothing, 0.0, np.zeros_like(v), self.before)]
 
     def cut_at(self, masses: Array) -> Cut:
         """Bound from the potentials and the slope at some masses (atom,)."""
@@ -215,13 +243,13 @@ class SlicedObjective:
         # What is left out of q gets the feasible potential -max phi; the rest was scaled up to the whole mass.
         kept = float((self.before * (self.core > 0.0)).sum()) / float(self.mass.sum())
         constant = value * kept - top * (1.0 - kept) * float(self.mass.sum())
-        return self._cut(gradient, constant, v)
+        return self._cut(gradient, constant, v, core)
 
     def best_bound(self, cuts: list[Cut]) -> tuple[float, list[Cut]]:
         """Largest lower bound on the minimum of J that a convex combination of bounds gives, and those that take part in it."""
         from scipy.optimize import linprog
 
-        gradients, constants = np.array([cut.gradient for cut in cuts]), np.array([cut.constant for cut in cuts])
+        gradients, constants = self.affine(cuts)
         n_cuts, n_signs = len(cuts), len(self.mass)
         alone = constants + gradients.reshape(n_cuts, n_signs, -1).min(axis=2) @ self.mass
         share = np.eye(n_cuts)[alone.argmax()]
@@ -247,13 +275,28 @@ class SlicedObjective:
         used = [cut for cut, part in zip(cuts, share, strict=True) if part > 0.0]
         return max(float(share @ constants + self.mass @ lowest), float(alone.max())), used
 
+    def affine(self, cuts: list[Cut]) -> tuple[Array, Array]:
+        """Gradients (cut, atom) and constants (cut,) of bounds, a tangent of what is not convex added."""
+        gradients, constants = np.array([cut.gradient for cut in cuts]), np.array([cut.constant for cut in cuts])
+        return (gradients, constants) if not self.movable else (gradients + self.slope, constants + self.level)
+
     def _v(self, masses: Array) -> Array:
         """Distance of the outputs from the loss's centre, (sample,)."""
         return self.energy.outputs(masses) - self.energy.loss.centre
 
-    def _cut(self, gradient: Array, constant: float, v: Array) -> Cut:
-        """Add to a bound on the transport part the tangent of F at the outputs ``centre + v``."""
-        return Cut(gradient + self.energy.potential(v), constant - self.energy.loss.conjugate(v))
+    def _cut(self, gradient: Array, constant: float, v: Array, masses: Array) -> Cut:
+        """Add to a bound on the transport part the tangent of F at the outputs ``centre + v``, and at masses what acts."""
+        gradient, constant = gradient + self.energy.potential(v), constant - self.energy.loss.conjugate(v)
+        if self.acting is None or self.movable:
+            return Cut(gradient, constant)
+        slope, level = self._tangent(masses)
+        return Cut(gradient + slope, constant + level)
+
+    def _tangent(self, masses: Array) -> tuple[Array, float]:
+        """Gradient (atom,) and constant of the tangent of what acts, at some masses (atom,)."""
+        assert self.acting is not None
+        slope = self.acting.potential(masses)
+        return slope, self.acting.value(masses) - float(masses @ slope)
 
     def _transport(self, masses: Array, goals: Array) -> tuple[Array, float, float, float]:
         """Potentials (atom,), cost, the goals' side of the dual, and the largest potentials, summed over signs."""

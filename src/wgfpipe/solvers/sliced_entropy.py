@@ -82,6 +82,7 @@ class EntropicSlicedObjective(SlicedObjective):
         be more than a late step releases, and the first bounds, at no cost, are as good.
         """
         best = Evaluation(self.start_energy, 0.0, self.before, np.zeros_like(self.before))
+        self.tangent(self.before)
         model, point, evaluations = self.best_model(self.first_cuts(), np.array([0.5, 0.5])), start, 0
         bound = model.bound
 
@@ -93,13 +94,17 @@ class EntropicSlicedObjective(SlicedObjective):
             path = self.descend(point, min(ROUND, max_evaluations - evaluations))
             evaluations += len(path)
             best = min([best, *path], key=lambda met: met.value)
+            if self.movable:
+                self.tangent(best.masses)
+                bound = -math.inf  # of another tangent it is none
             fresh = [self.cut_at(met.masses) for met in path[:: max(1, len(path) // CUTS)]]
             for _ in range(MODEL_STEPS):
                 model = self.best_model([*model.cuts, *fresh], np.append(model.shares, np.zeros(len(fresh))))
                 bound = max(bound, model.bound)
                 lowest = self.at(model.masses)
                 evaluations += 1
-                best = min(best, lowest, key=lambda met: met.value)
+                if not self.movable:  # else the tangent is that of a point that stays the best of the round
+                    best = min(best, lowest, key=lambda met: met.value)
                 if reached() or evaluations >= max_evaluations:
                     break
                 fresh = [self.cut_at(model.masses)]
@@ -144,7 +149,7 @@ class EntropicSlicedObjective(SlicedObjective):
         """
         from scipy.optimize import minimize
 
-        gradients, constants = np.array([cut.gradient for cut in cuts]), np.array([cut.constant for cut in cuts])
+        gradients, constants = self.affine(cuts)
         unit = self.energy.diffusion * float(self.mass.sum())
 
         def closure(point: Array) -> tuple[float, Array]:
