@@ -4,57 +4,12 @@ Rows of a sample, one number an atom, stay in the first-level cache; no loop ove
 exponential too. Nothing of IEEE arithmetic is relaxed but that products and sums may be fused.
 """
 
-import numba
 import numpy as np
 
 from wgfpipe.compiled import compiled
+from wgfpipe.elementary import exponential
 
-_FASTMATH = {"contract"}
-_fused = compiled(fastmath=_FASTMATH)
-_inlined = numba.njit(fastmath=_FASTMATH, error_model="numpy", inline="always")
-
-LOG2_E, LN2_HIGH, LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
-"""log2 e, and log 2 as a number of 33 bits, whose products with n are exact, and the rest (Cody and Waite 1980)."""
-
-TO_INTEGER = 6755399441055744.0
-"""1.5 * 2^52: added to a number below 2^51 it leaves the nearest integer in the last bits."""
-
-LEAST = -708.0
-"""Exponent below which the exponential is that of it, 3e-308: smaller ones are no normal numbers."""
-
-
-@_inlined
-def exponential(x):  # pragma: no cover - compiled
-    """exp(x) of x <= 0 to a unit of the last place, ``2^n exp(r)``, |r| <= log(2) / 2: Taylor to r^13 leaves 4e-18."""
-    x = LEAST if x < LEAST else x
-    shifted = x * LOG2_E + TO_INTEGER
-    n = shifted - TO_INTEGER
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
-    series = 1.0 / 6227020800.0
-    series = series * r + 1.0 / 479001600.0
-    series = series * r + 1.0 / 39916800.0
-    series = series * r + 1.0 / 3628800.0
-    series = series * r + 1.0 / 362880.0
-    series = series * r + 1.0 / 40320.0
-    series = series * r + 1.0 / 5040.0
-    series = series * r + 1.0 / 720.0
-    series = series * r + 1.0 / 120.0
-    series = series * r + 1.0 / 24.0
-    series = series * r + 1.0 / 6.0
-    series = series * r + 0.5
-    series = series * r + 1.0
-    series = series * r + 1.0
-    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    return series * power
-
-
-@_fused
-def exponentials(values):  # pragma: no cover - compiled
-    """exp of numbers <= 0, (n,): what tests compare."""
-    result = np.empty_like(values)
-    for i in range(len(values)):
-        result[i] = exponential(values[i])
-    return result
+_fused = compiled(fastmath={"contract"})
 
 
 @_fused
