@@ -35,6 +35,7 @@ from wgfpipe.grid.arithmetic import TINY, PlainNumbers
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
 from wgfpipe.measure import Array
+from wgfpipe.solvers.iterates import best_iterate
 
 FORCING = 0.03
 """Newton's system is solved to this share of its right-hand side: less leaves as many iterations, and more kernels in each."""
@@ -292,16 +293,15 @@ def solve_scaling(
     """
     equation = ScalingEquation(grid, numbers, before, prox, gap)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # an iterate that is not finite is refused
-        at = best = equation.at(log_scaling)
-        iteration = stalls = 0
-        while max(best.misplaced, best.gap) > tolerance and iteration < max_iterations and stalls < MAX_STALLS:
-            iteration += 1
-            at = next_iterate(equation, at, tolerance)
-            stalls = 0 if max(at.misplaced, at.gap) < max(best.misplaced, best.gap) else stalls + 1
-            best = at if stalls == 0 else best
-            if not math.isfinite(at.misplaced):
-                break
-        return equation.finished(best, iteration)
+        best, iterations = best_iterate(
+            equation.at(log_scaling),
+            lambda at: next_iterate(equation, at, tolerance),
+            lambda at: max(at.misplaced, at.gap) if math.isfinite(at.misplaced) else math.nan,
+            tolerance,
+            max_iterations,
+            MAX_STALLS,
+        )
+        return equation.finished(best, iterations)
 
 
 def next_iterate(equation: ScalingEquation, at: Iterate, tolerance: float) -> Iterate:

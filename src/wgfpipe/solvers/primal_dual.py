@@ -28,6 +28,7 @@ import numpy as np
 from scipy.fft import dctn, idctn
 
 from wgfpipe.measure import Array
+from wgfpipe.solvers.iterates import best_iterate
 from wgfpipe.solvers.pointwise import Pointwise
 
 CHECKED_EVERY = 20
@@ -70,6 +71,16 @@ class PrimalDualEnd(NamedTuple):
     transport_cost: float
     iterations: int
     iterate: Array
+
+
+class _Iterate(NamedTuple):
+    """Fields, multipliers and the copy of the density at the end, the residual, infinite before the first look, iterations."""
+
+    x: Fields
+    y: Dual
+    copy: Array
+    residual: float
+    iterations: int
 
 
 class PrimalDual:
@@ -138,30 +149,43 @@ class PrimalDual:
         q, mass = before / self.energy.volume, float(before.sum())
         squared = self._displacement(before, dt)
         root, c = math.sqrt(squared), squared / (self.levels * dt)
-        x, y = self._at_start(before) if start is None else self._unpacked(start)
         tau = self._tau(q, squared, dt)
         sigma = 1.0 / (tau * self._norm**2)
-        residual, iterations, copy = math.inf, 0, q
-        while residual > tolerance and iterations < max_iterations:
-            pulled = self._adjoint(y)
-            free = Fields(x.rho - tau * pulled.rho, _each(lambda m, d: m - tau * d, x.fluxes, pulled.fluxes))
-            ahead = self._projected(free, q, root)
-            beyond = Fields(2.0 * ahead.rho - x.rho, _each(lambda new, old: 2.0 * new - old, ahead.fluxes, x.fluxes))
-            seen = self._seen(beyond, q)
-            pairs = [
-                _projected_pair(a + sigma * mean, b + sigma * m, c)
-                for a, b, mean, m in zip(y.means, y.fluxes, seen.means, seen.fluxes, strict=True)
-            ]
-            goal = y.end / sigma + seen.end
-            copy = self.energy.proximal(goal, 1.0 / sigma)
-            new = Dual(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), sigma * (goal - copy))
-            iterations += 1
-            if iterations % CHECKED_EVERY == 0 or iterations == max_iterations:
-                residual = self._residual(x, ahead, y, new, q, tau, sigma, mass)
-            x, y = ahead, new
+
+        def checked(at: _Iterate) -> _Iterate:
+            x, y, copy, residual = at.x, at.y, at.copy, at.residual
+            count = min(CHECKED_EVERY, max_iterations - at.iterations)
+            for iteration in range(1, count + 1):
+                ahead, new, copy = self._advanced(x, y, q, root, c, tau, sigma)
+                if iteration == count:
+                    residual = self._residual(x, ahead, y, new, q, tau, sigma, mass)
+                x, y = ahead, new
+            return _Iterate(x, y, copy, residual, at.iterations + count)
+
+        first = _Iterate(*(self._at_start(before) if start is None else self._unpacked(start)), q, math.inf, 0)
+        best, looks = best_iterate(first, checked, lambda at: at.residual, tolerance, -(-max_iterations // CHECKED_EVERY))
+        x, y, iterations = best.x, best.y, min(looks * CHECKED_EVERY, max_iterations)
         flat = np.concatenate([np.ravel(part) for part in (x.rho, *x.fluxes, *y.means, *y.fluxes, y.end)])
         # The copy misses the mass by less than the residual; a factor 1 + O(residual) makes it exact.
-        return PrimalDualEnd(copy * (mass / copy.sum()), residual, self._kinetic(x, q, c), iterations, flat)
+        masses = best.copy * (mass / best.copy.sum())
+        return PrimalDualEnd(masses, best.residual, self._kinetic(x, q, c), iterations, flat)
+
+    def _advanced(
+        self, x: Fields, y: Dual, q: Array, root: float, c: float, tau: float, sigma: float
+    ) -> tuple[Fields, Dual, Array]:
+        """One iteration: fields, multipliers, and the copy of the density at the end that F sees."""
+        pulled = self._adjoint(y)
+        free = Fields(x.rho - tau * pulled.rho, _each(lambda m, d: m - tau * d, x.fluxes, pulled.fluxes))
+        ahead = self._projected(free, q, root)
+        beyond = Fields(2.0 * ahead.rho - x.rho, _each(lambda new, old: 2.0 * new - old, ahead.fluxes, x.fluxes))
+        seen = self._seen(beyond, q)
+        pairs = [
+            _projected_pair(a + sigma * mean, b + sigma * m, c)
+            for a, b, mean, m in zip(y.means, y.fluxes, seen.means, seen.fluxes, strict=True)
+        ]
+        goal = y.end / sigma + seen.end
+        copy = self.energy.proximal(goal, 1.0 / sigma)
+        return ahead, Dual(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), sigma * (goal - copy)), copy
 
     def _unpacked(self, iterate: Array) -> tuple[Fields, Dual]:
         """Fields and multipliers of a flat iterate."""
