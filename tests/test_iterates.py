@@ -7,7 +7,9 @@ from wgfpipe.solvers.iterates import best_iterate
 
 def run(residuals, tolerance=0.5, limit=100, stalls=math.inf):
     """Iterates are numbers, each with a residual; None after the last."""
-    return best_iterate(0, lambda at: at + 1 if at + 1 < len(residuals) else None, residuals.__getitem__, tolerance, limit, stalls)
+    return best_iterate(
+        0, lambda at: at + 1 if at + 1 < len(residuals) else None, residuals.__getitem__, tolerance, limit, stalls
+    )
 
 
 def test_it_ends_at_the_tolerance():

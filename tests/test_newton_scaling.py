@@ -17,7 +17,8 @@ from wgfpipe.measure import Measure
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import measure_at
 from wgfpipe.solvers.gaussian import Gaussian, jko_step, wasserstein
-from wgfpipe.solvers.newton_scaling import ScalingEquation, conjugate_gradients, next_iterate, slope_at, solve_scaling
+from wgfpipe.solvers.conjugate_gradients import conjugate_gradients
+from wgfpipe.solvers.newton_scaling import ScalingEquation, next_iterate, slope_at, solve_scaling
 from wgfpipe.spaces.euclidean import Euclidean
 
 WELL = {"kind": "potential", "shape": "quadratic", "stiffness": 1.0}

@@ -80,7 +80,7 @@ def logarithm(x):  # pragma: no cover - compiled
 
 @_fused
 def exponentials(values):  # pragma: no cover - compiled
-    """exp of numbers <= 0, (n,)."""
+    """Exp of numbers <= 0, (n,)."""
     result = np.empty_like(values)
     for i in range(len(values)):
         result[i] = exponential(values[i])

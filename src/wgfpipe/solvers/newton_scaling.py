@@ -35,6 +35,7 @@ from wgfpipe.grid.arithmetic import TINY, PlainNumbers
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
 from wgfpipe.measure import Array
+from wgfpipe.solvers.conjugate_gradients import conjugate_gradients
 from wgfpipe.solvers.iterates import best_iterate
 
 FORCING = 0.03
@@ -243,23 +244,6 @@ class ScalingEquation:
 def slope_at(log_scaling: Array, log_image: Array, log_volume: Array, scale: float, base: float) -> Array:
     """Slope g of the certificate at a plan, (atom,), scale 2 dt / epsilon: the first variation of G where it is the best."""
     return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
-
-
-def conjugate_gradients(apply: Callable[[Array], Array], right: Array, forcing: float, most: int) -> Array:
-    """Solve a symmetric positive definite system to a share of the norm of its right-hand side."""
-    solution, left, direction = np.zeros_like(right), right.copy(), right.copy()
-    squared = float(left @ left)
-    enough = forcing**2 * squared
-    for _ in range(most):
-        if not squared > enough:
-            break
-        image = apply(direction)
-        length = squared / float(direction @ image)
-        solution += length * direction
-        left -= length * image
-        before, squared = squared, float(left @ left)
-        direction = left + squared / before * direction
-    return solution
 
 
 def solve_scaling(

@@ -27,8 +27,8 @@ from wgfpipe.measure import Array, Sign
 from wgfpipe.spaces.base import NOTHING, Carried, Parametrization, ParticleState, Samples
 
 BLOCK_BYTES = 8 * 2**20
-"""Memory of a block of samples: a batch of 200 and 1000 atoms is one block, whose products are long. Halves of it took 1.1 to 1.5
-times as long, smaller ones more, as each product copies all weights once; twice as much gained nothing."""
+"""Memory of a block of samples: 200 of them and 1000 atoms are one block, as products want to be long. Half of it took 1.1 to
+1.5 times as long, less took more, as each product copies all weights once; twice as much gained nothing."""
 
 KERNEL_BYTES = 32 * 2**20
 """Memory of a block of atoms in the tangent kernel, whose products are fast where they are long."""
