@@ -58,7 +58,7 @@ def test_debiasing_removes_the_spurious_variance(still):
 
 @pytest.mark.parametrize("method", [m for m in every_method() if m.support == "particles"], ids=lambda m: m.kind)
 def test_particles_do_not_move_without_a_force(method, still_drawn):
-    """Particle methods without noise leave everything in place, to a few roundings of points of size 2, or to their certificate.
+    """Particle methods without noise leave points where they are, to a few roundings of size 2, or to their certificate.
 
     Without a force the gradient of ``|T(x) - x|^2 / (2 dt)``, times dt, is the displacement itself: what learns its map T and
     certifies that gradient, root mean square, moves by as much. All others certify rounding here, 4e-17 (measured). emd_prox
