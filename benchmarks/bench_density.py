@@ -1,8 +1,7 @@
 """Steps of a function of the density: the porous medium on 128^2 nodes against the machine's rate of matrix products."""
 
-import numpy as np
 import pytest
-from conftest import warm_trajectory
+from conftest import matrix_product, steps_of
 
 import wgfpipe
 
@@ -12,17 +11,10 @@ def bench_porous_step(measured, role):
     """Debiased steps at epsilon = 4 h^2 from a ball, 1/100 long: 130 ms a step is the aim, some 130 products 512^3."""
     group = "porous medium step, 128^2 nodes, epsilon = 4 h^2"
     if role == "baseline":
-        a, b, c = (np.random.default_rng(0).random((512, 512)) for _ in range(3))
-        measured(lambda: np.matmul(a, b, out=c), group=group, role=role, what="matrix product 512^3")
-        return
+        return matrix_product(measured, group)
     grid = {"half_width": 1.5, "points_per_axis": 128}
     law = {"kind": "ball", "radius": 0.6}
     problem = wgfpipe.problem(space="plane", energy={"kind": "power", "exponent": 2}, initial=law, grid=grid)
     method = wgfpipe.JKOEntropic(dt=0.01, epsilon="4*h^2")
-    states = warm_trajectory(problem, method, 6)
-
-    def steps():
-        for state in states:
-            method.step(problem, state, method.dt)
-
-    measured(steps, group=group, role=role, what=method.kind, operations=len(states), rounds=3)
+    steps, count = steps_of(problem, method, 6)
+    measured(steps, group=group, role=role, what=method.kind, operations=count, rounds=3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import matrix_product
 
 import wgfpipe
 
@@ -11,9 +12,7 @@ def bench_icnn_step(measured, role):
     """Default settings: nine steps, of which the first counts twice, in 160 s is the aim, some 1400 products 512^3 a step."""
     group = "step by an input-convex network of width 64, 12 dimensions"
     if role == "baseline":
-        a, b, c = (np.random.default_rng(0).random((512, 512)) for _ in range(3))
-        measured(lambda: np.matmul(a, b, out=c), group=group, role=role, what="matrix product 512^3", target=None)
-        return
+        return matrix_product(measured, group)
     problem = wgfpipe.problem(
         space={"kind": "euclidean", "dimension": 12},
         energy={"well": {"kind": "quadratic", "stiffness": 1.5}, "noise": {"kind": "entropy", "strength": 1.0}},

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import sine_problem, warm_trajectory
+from conftest import matrix_product, sine_problem, steps_of, warm_trajectory
 
 import wgfpipe
 
@@ -48,14 +48,9 @@ def bench_debiasing(measured, role):
     """What debiasing costs: the debiased step against the plain one."""
     problem = sine_problem(64)
     method = wgfpipe.JKOEntropic(dt=0.125, epsilon="h^2", debias=role == "subject")
-    states = warm_trajectory(problem, method)
-
-    def steps():
-        for state in states:
-            method.step(problem, state, 0.125)
-
     what = "debiased" if role == "subject" else "plain"
-    measured(steps, group="debiased JKO step, 64^2 nodes a sign", role=role, what=what, operations=len(states), rounds=7)
+    steps, count = steps_of(problem, method, 12)
+    measured(steps, group="debiased JKO step, 64^2 nodes a sign", role=role, what=what, operations=count, rounds=7)
 
 
 @pytest.mark.parametrize("role", ["subject", "baseline"])
@@ -64,18 +59,11 @@ def bench_exact_steps(measured, role, case):
     """Exact steps in units of a 512^3 matrix product: 128^2 nodes at gap 1e-10; 20,000 neurons, 8 samples."""
     group = {"jko_exact": "exact JKO step, 128^2 nodes a sign", "jko_lagrangian": "exact JKO step, 20000 neurons"}[case]
     if role == "baseline":
-        a, b, c = (np.random.default_rng(0).random((512, 512)) for _ in range(3))
-        measured(lambda: np.matmul(a, b, out=c), group=group, role=role, what="matrix product 512^3")
-        return
+        return matrix_product(measured, group)
     if case == "jko_exact":
         problem, method, target = sine_problem(128), wgfpipe.JKOExact(dt=0.25), 1 / 60
     else:
         problem = sine_problem(64, initial={"kind": "gaussian", "sampled": 10_000})
         method, target = wgfpipe.JKOLagrangian(dt=0.125), 1 / 80
-    states = warm_trajectory(problem, method)
-
-    def steps():
-        for state in states:
-            method.step(problem, state, method.dt)
-
-    measured(steps, group=group, role=role, what=case, target=target, operations=len(states), rounds=5)
+    steps, count = steps_of(problem, method, 12)
+    measured(steps, group=group, role=role, what=case, target=target, operations=count, rounds=5)

@@ -57,8 +57,8 @@ def bench_step_of_networks(measured, role):
 
 
 BATCHED = {
-    "gd": (wgfpipe.GradientDescent(dt=1.0, batch=N_SAMPLES), 0.2),
-    "noise_injection": (wgfpipe.NoiseInjection(dt=1.0, batch=N_SAMPLES, schedule="constant"), 0.1),
+    "gd": (wgfpipe.GradientDescent(dt=1.0, batch=N_SAMPLES), 0.3),
+    "noise_injection": (wgfpipe.NoiseInjection(dt=1.0, batch=N_SAMPLES, schedule="constant"), 0.2),
 }
 """Methods with batches, and the share of a step that the products of one gradient are to be."""
 
@@ -68,7 +68,8 @@ BATCHED = {
 def bench_step_on_a_batch(measured, kind, role):
     """One step on 100 of 1000 inputs, with the pass that judges it, against the matrix products of one gradient.
 
-    A step of gd has three products and not two, one of injected noise four and a normal draw for each parameter.
+    A step of gd has three products and not two, one of injected noise four and a normal draw for each parameter. Where those
+    two take 1.8 ms the limits are 2.7 ms, and 3.6 ms with 1.8 ms of draws. Both are to take at most 10 ms.
     """
     problem, (method, target) = students(10 * N_SAMPLES), BATCHED[kind]
     group = f"{kind} step on {N_SAMPLES} of {10 * N_SAMPLES} samples, {N_ATOMS} networks of {HIDDEN} units, {N_FEATURES} inputs"

@@ -6,7 +6,8 @@ from conftest import sine_problem
 import wgfpipe
 from wgfpipe.distances.wasserstein import TRIM
 from wgfpipe.results.schema import measure_at
-from wgfpipe.transport.sparse import PowerCost, solve
+from wgfpipe.transport.simplex import PowerCost
+from wgfpipe.transport.sparse import solve
 
 CASES = [(96, "about 4000 atoms a side", 3.0), (64, "about 1700 atoms a side", None)]
 TIMES = (0.5, 1.0, 2.0)

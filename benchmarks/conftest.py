@@ -37,3 +37,33 @@ def warm_trajectory(problem, method, n_steps=12):
 def sine_problem(points_per_axis, **sections):
     """The default problem on a grid."""
     return wgfpipe.problem(data={"kind": "sinus", "n": 8}, grid={"points_per_axis": points_per_axis}, **sections)
+
+
+def ornstein_uhlenbeck(points_per_axis):
+    """A quadratic potential and an entropy in the plane, from a Gaussian."""
+    return wgfpipe.problem(
+        space="plane",
+        energy=[
+            {"kind": "potential", "shape": "quadratic", "stiffness": [[1.5, 0.5], [0.5, 0.8]]},
+            {"kind": "entropy", "strength": 0.5},
+        ],
+        initial={"kind": "gaussian", "mean": [0.0, -1.5], "std": 0.5},
+        grid={"half_width": 5.0, "points_per_axis": points_per_axis},
+    )
+
+
+def matrix_product(measured, group):
+    """Measure the baseline of steps that are told in units of the machine's rate."""
+    a, b, c = (np.random.default_rng(0).random((512, 512)) for _ in range(3))
+    measured(lambda: np.matmul(a, b, out=c), group=group, role="baseline", what="matrix product 512^3")
+
+
+def steps_of(problem, method, n_steps):
+    """Take every step of a trajectory again, as a call, and their number."""
+    states = warm_trajectory(problem, method, n_steps)
+
+    def steps():
+        for state in states:
+            method.step(problem, state, method.dt)
+
+    return steps, len(states)

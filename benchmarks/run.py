@@ -1,4 +1,8 @@
-"""Run the benchmarks and write their table to benchmarks/README.md: ``make benchmark``."""
+"""Run the benchmarks and write their table to benchmarks/README.md: ``make benchmark``.
+
+``python benchmarks/run.py PART`` measures again those whose functions have PART in their names, and leaves the other rows as
+they are: a row has both of its sides from one run. Times are processor seconds, which other processes disturb least.
+"""
 
 import json
 import subprocess
@@ -39,6 +43,8 @@ def methods_table(results: list[dict]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     times = {row["extra_info"]["what"]: row["stats"]["median"] / row["extra_info"]["operations"] for row in rows}
+    if "gd" not in times:  # the unit of a column
+        return ""
     for row in rows:
         what, said = row["extra_info"]["what"], row["extra_info"]["table"]
         explicit = said["certificate"].startswith("none")
@@ -55,21 +61,54 @@ def _seconds(value: float) -> str:
     return f"{value / size:.3g} {unit}"
 
 
-def main() -> int:
+def renewed(text: str, rows: list[str]) -> str:
+    """Put rows of a table in the place of those with the same first cell, or at the end of that table.
+
+    Parameters
+    ----------
+    text : str
+        The page.
+    rows : list of str
+        Lines of a table: two of its head, and rows.
+    """
+    lines, head = text.splitlines(), rows[:2]
+    start = lines.index(head[0])
+    end = next((k for k in range(start, len(lines)) if not lines[k].startswith("|")), len(lines))
+    known = {line.split(" | ")[0]: line for line in lines[start + 2 : end]}
+    known |= {line.split(" | ")[0]: line for line in rows[2:]}
+    return "\n".join([*lines[:start], *head, *known.values(), *lines[end:]]) + "\n"
+
+
+def main(part: str = "") -> int:
     """Run pytest-benchmark and write the table."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "benchmarks.json"
         command = [sys.executable, "-m", "pytest", str(FOLDER), "-q", "-p", "no:xdist", "-o", "python_files=bench_*.py"]
-        command += ["-o", "python_functions=bench_*", f"--benchmark-json={out}", "--benchmark-columns=median"]
+        command += [
+            "--benchmark-timer=time.process_time",
+            "-o",
+            "python_functions=bench_*",
+            f"--benchmark-json={out}",
+            "--benchmark-columns=median",
+        ]
+        command += ["-k", part] if part else []
         status = subprocess.run(command, check=False).returncode
         if status != 0:
             return status
         results = json.loads(out.read_text(encoding="utf-8"))
+    page = FOLDER / "README.md"
+    if part:
+        text = page.read_text(encoding="utf-8")
+        for made in (table, methods_table):
+            rows = made(results["benchmarks"]).splitlines()
+            text = renewed(text, rows) if len(rows) > 2 else text
+        page.write_text(text, encoding="utf-8")
+        return 0
     cpu = results["machine_info"]["cpu"].get("brand_raw", "unknown processor")
     text = f"""# Benchmarks
 
-`make benchmark` runs these and writes this file. One thread, float64; medians of one run, in which both sides of a row were
-measured: compare the ratios, not the times. Measured on {cpu}.
+`make benchmark` runs these and writes this file. One thread, float64; medians of processor seconds of one run, in which both
+sides of a row were measured: compare the ratios, not the times. Measured on {cpu}.
 
 {table(results["benchmarks"])}
 
@@ -80,10 +119,10 @@ One problem for all: 8 samples of a sine, 24 x 24 nodes a sign or the neurons on
 
 {methods_table(results["benchmarks"])}
 """
-    (FOLDER / "README.md").write_text(text, encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     print(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

@@ -8,7 +8,7 @@ import numpy as np
 from wgfpipe.energies.functional import Density
 from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
-from wgfpipe.results import schema
+from wgfpipe.results import recording
 from wgfpipe.spaces.base import Space
 from wgfpipe.status import Info
 
@@ -77,11 +77,11 @@ def run(setting, measures, support, kind="made", family="Wasserstein gradient fl
 
     method = Method()
     method.kind, method.family, method.support = kind, family, support
-    recorder = schema.Recorder()
+    recorder = recording.Recorder()
     for measure, time in zip(measures, TIMES, strict=False):
         recorder.save(setting, measure, time)
     recorder.infos, recorder.step_times = [Info(energy=energy) for energy in recorder.energies[1:]], list(TIMES[1:])
-    return schema.build(setting, recorder, method).assign_attrs(**said)
+    return recording.build(setting, recorder, method).assign_attrs(**said)
 
 
 def contraction(setting, rate=1.0):

@@ -26,6 +26,7 @@ from wgfpipe.pipeline.origin import OriginError
 from wgfpipe.pipeline.provenance import canonical
 from wgfpipe.pipeline.staleness import stale_files
 from wgfpipe.results import schema as trajectory
+from wgfpipe.results.recording import Recorder
 
 TEXT = """defaults:
   data: {kind: sinus, n: 5}
@@ -467,7 +468,7 @@ def test_a_damaged_checkpoint_is_no_end_of_a_run(tmp_path, capsys, content):
     run = wgfpipe.solve(problem, method, 0.1, 2, checkpoint=saved)
     assert "is damaged" in capsys.readouterr().out
     assert run.equals(wgfpipe.solve(problem, method, 0.1, 2))
-    assert checkpoint.load_checkpoint(tmp_path / "none.npz", trajectory.Recorder(), None) is None
+    assert checkpoint.load_checkpoint(tmp_path / "none.npz", Recorder(), None) is None
 
 
 def test_files_reach_the_disk_before_their_name_does(tmp_path, monkeypatch):

@@ -7,9 +7,11 @@ from math import gamma, pi
 import numpy as np
 import pytest
 from conftest import make_problem, ornstein_uhlenbeck, ring, well
+from scipy.interpolate import make_interp_spline
 
 import wgfpipe
 from wgfpipe.energies.terms import Terms
+from wgfpipe.grid._envelope import lower_envelope
 from wgfpipe.grid.grid import Grid
 from wgfpipe.internal import Power
 from wgfpipe.results.schema import measure_at
@@ -326,6 +328,36 @@ def test_back_and_forth_nears_exact_jko_and_stalls():
     axis, _, energy, before = start(64)
     fine = BackAndForth(energy, (axis, axis)).step(before, DT, tolerance=0.0, max_iterations=100)
     assert fine.residual < 0.036
+
+
+class FinerTransform(BackAndForth):
+    """On a line, minima over eight places a spacing of the cubic spline through a potential."""
+
+    def transform(self, potential, dt):
+        (nodes,) = self.axes
+        finer = np.linspace(nodes[0], nodes[-1], 8 * (len(nodes) - 1) + 1)
+        rows = np.ascontiguousarray(make_interp_spline(nodes, -potential, k=3)(finer).reshape(1, -1, 1))
+        least, choice = np.empty((1, len(nodes), 1)), np.empty((1, len(nodes), 1), np.int64)
+        lower_envelope(finer, nodes, rows, dt, least, choice)
+        return least.ravel()
+
+
+def test_minima_over_nodes_are_what_stalls():
+    """On a line, 129 nodes, 100 iterations: residual .0080, and .0032 with minima between nodes (measured).
+
+    A minimum over nodes lies at one, so that the map moves masses by halves of spacings, and what it makes of them is uneven
+    however fine the lattice: .0080, .0050, .0052 on 129, 257, 513 nodes, and .0059, .0029, .0030 after 1000 iterations. Between
+    nodes it is .0032, .0031, .0031, and .00115, .00105, .00105: what is left falls with the iterations.
+    """
+    axis = np.linspace(-5.0, 5.0, 129)
+    before = np.exp(-2.0 * (axis - 1.5) ** 2)
+    energy = Pointwise(0.75 * axis**2, 10.0 / 128.0, D)
+    over_nodes, between = (
+        cls(energy, (axis,)).step(before / before.sum(), DT, tolerance=0.0, max_iterations=100).residual
+        for cls in (BackAndForth, FinerTransform)
+    )
+    assert between < 0.004
+    assert over_nodes > 2.0 * between
 
 
 # all three

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 
 import wgfpipe
 from wgfpipe import internal
@@ -16,8 +16,9 @@ from wgfpipe.grid.grid import Grid
 from wgfpipe.measure import Measure
 from wgfpipe.problems import Problem
 from wgfpipe.results.schema import measure_at
+from wgfpipe.solvers.conjugate_gradients import conjugate_gradients
 from wgfpipe.solvers.gaussian import Gaussian, jko_step, wasserstein
-from wgfpipe.solvers.newton_scaling import ScalingEquation, conjugate_gradients, next_iterate, slope_at, solve_scaling
+from wgfpipe.solvers.newton_scaling import ScalingEquation, next_iterate, slope_at, solve_scaling
 from wgfpipe.spaces.euclidean import Euclidean
 
 WELL = {"kind": "potential", "shape": "quadratic", "stiffness": 1.0}
@@ -124,14 +125,29 @@ def small(base, energy, sign_masses=(1.0,)):
     return grid, before, GibbsKernel(grid, epsilon, base == 0.5), scale, volumes, potential, prox, gap
 
 
+def constant_of_mass(energy, slope, volumes, mass):
+    """The c with which the masses that answer ``slope + c`` are as much as told."""
+    top = -slope.max() if energy.exponent < 1.0 else 100.0  # a power below 1 answers negative slopes alone
+
+    def excess(c):
+        return float(np.log(volumes @ energy.conjugate_slope(slope + c) / mass))
+
+    return brentq(excess, top - 200.0 if energy.exponent < 1.0 else -slope.max() + 1e-9, top - 1e-9, xtol=1e-14)
+
+
 @pytest.mark.parametrize("base", [0.5, 1.0])
 @pytest.mark.parametrize("exponent", [0.5, 2.0, 4.0])
 def test_the_gap_bounds_what_is_lost(base, exponent):
     """The minimum is known from another solver, BFGS in the logarithms of the plan: no iterate is worse than its gap says.
 
-    BFGS ends with a gradient of 1e-9 or at rounding, and leaves some 1e-13 of the objective, of size 1. The iterates are
-    those of the solver; where they lose more than 1e-10 the gap is at most 74, 16 and 8.1 times that for m = 1/2, 2 and 4,
-    measured, farthest from the best.
+    BFGS ends with a gradient of 1e-9 or at rounding, and leaves some 1e-13 of the objective, of size 1.
+
+    Nor is the gap larger than it must be. The objective is A(p) + G(p), A the cost of the best plan, whose slope at p is -g. A
+    constant c on g changes no masses, and what the gap loses by the wrong one is known: let r answer g + c with the mass of p,
+    and ``gap_c = G(p) + G*(g + c) - <g + c, p>``. On the way from p to r, by the convexity of G, the objective falls by
+    ``t gap_c - D(t)`` at least, ``D(t) = A(p + t (r - p)) - A(p) + t <g, r - p>``: so gap_c is at most what is lost over
+    ``max_t t - D(t) / gap_c``, A from Sinkhorn's iterations to 1e-13. Measured: 6.8 times what is lost at most, where the
+    bound is 26; with the constant of the iterate 74, 16 and 8.1 times for m = 1/2, 2 and 4.
     """
     power = internal.Power(exponent)
     grid, before, gibbs, scale, volumes, potential, prox, gap = small(base, power)
@@ -152,19 +168,36 @@ def test_the_gap_bounds_what_is_lost(base, exponent):
         slope -= (1.0 - base) * np.log(masses / volumes)[:, None]
         return objective(plan), (plan * (slope - (shares * slope).sum(axis=0))).ravel()
 
+    def transport(masses):
+        """A: the least cost of plans from q to masses, in units of epsilon."""
+        b, change = np.ones(10), np.inf
+        while change > 1e-13:
+            a = masses / (kernel @ b)
+            after = before / (kernel.T @ a)
+            b, change = after, np.abs(after / b - 1.0).max()
+        plan = (masses / (kernel @ b))[:, None] * kernel * b
+        return (plan * np.log(plan / kernel)).sum() - (1.0 - base) * masses @ np.log(masses / volumes)
+
     best = minimize(of_logs, np.log(kernel).ravel(), jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000}).fun
     equation = ScalingEquation(grid, PlainNumbers(gibbs), before, prox, gap)
-    at, ratios = equation.at(np.zeros(10)), []
+    at, checked = equation.at(np.zeros(10)), 0
     for _ in range(12):
         at = next_iterate(equation, at, 1e-13)
         plan = at.a[:, None] * kernel * at.b
         np.testing.assert_allclose(plan.sum(axis=0), before, rtol=1e-13)
         lost = objective(plan) - best
         assert lost <= at.gap * (1.0 + 1e-9) + 1e-12
-        if lost > 1e-10:
-            ratios.append(at.gap / lost)
-    assert len(ratios) >= 2
-    assert max(ratios) <= {0.5: 100.0, 2.0: 20.0, 4.0: 12.0}[exponent]
+        if lost > 1e-8:  # a thousand times what Sinkhorn's iterations and BFGS leave, as shares of 1e-2
+            p, checked = at.weights, checked + 1
+            slope = slope_at(at.log_scaling, at.log_image, np.log(volumes), scale, base)
+            c = constant_of_mass(power, slope - potential, volumes, p.sum())
+            own = scale * power.gap(p, volumes, slope + c - potential)
+            way = volumes * power.conjugate_slope(slope + c - potential) - p
+            shares = 0.5 ** np.arange(6)
+            bends = [transport(p + t * way) - transport(p) + t * scale * (slope @ way) for t in shares]
+            assert own <= at.gap * (1.0 + 1e-9)
+            assert own * (shares - np.array(bends) / own).max() <= lost * (1.0 + 1e-3)
+    assert checked >= 2
     assert at.gap <= 1e-12  # rounding: log a is of size 100, the sum of ten terms
 
 

@@ -27,6 +27,16 @@ def ones(n_atoms):
 # The model
 
 
+def test_weights_that_are_no_numbers_have_no_outputs():
+    """A run that diverged says so: NaN in one inner weight is NaN in that network's outputs, and in no other's."""
+    problem = student()
+    points = problem.initial.points.copy()
+    points[3, 0] = np.nan
+    lost = np.isnan(problem.parametrization.activations(points, problem.initial.sign, problem.x))
+    assert lost[:, 3].all()
+    assert lost.sum() == len(problem.x)
+
+
 def test_outputs_are_those_of_the_formula():
     """exp(-(alpha . relu(W x))^2 / 4) for W (hidden, d) row by row, then alpha; the constant feature plays no part."""
     rng = np.random.default_rng(0)

@@ -16,7 +16,8 @@ from wgfpipe.measure import Measure
 from wgfpipe.results.schema import measure_at
 from wgfpipe.transport import sparse as sparse_transport
 from wgfpipe.transport.plan import exact_plan, wasserstein
-from wgfpipe.transport.sparse import PowerCost, TransportError, solve, solve_dense, solve_sparse
+from wgfpipe.transport.simplex import PowerCost, TransportError, solve_dense
+from wgfpipe.transport.sparse import solve, solve_sparse
 
 ROUNDING = 1e-12
 

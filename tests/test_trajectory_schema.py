@@ -18,7 +18,8 @@ from wgfpipe.pipeline.budget import observed
 from wgfpipe.plugins import class_of
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
-from wgfpipe.results.schema import SCHEMAS, Recorder, SchemaError, as_attributes, read, validate, write
+from wgfpipe.results.recording import Recorder
+from wgfpipe.results.schema import SCHEMAS, SchemaError, as_attributes, read, validate, write
 from wgfpipe.results.summary import summary_dataset, table
 from wgfpipe.solving import solve
 from wgfpipe.spaces import PARAMETRIZATIONS

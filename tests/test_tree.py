@@ -25,6 +25,7 @@ LAYERS = (
         "status",
         "memory",
         "compiled",
+        "elementary",
         "coordinates",
         "losses",
         "internal",

@@ -9,7 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from wgfpipe.measure import Measure
-from wgfpipe.results.schema import Recorder, atomic
+from wgfpipe.results.recording import Recorder
+from wgfpipe.results.schema import atomic
 from wgfpipe.status import Info, Status
 
 

@@ -13,7 +13,7 @@ from wgfpipe.measure import Array
 from wgfpipe.memory import keep_pages
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.problems import Problem
-from wgfpipe.results import schema as trajectory
+from wgfpipe.results import recording
 from wgfpipe.status import Info, Status
 from wgfpipe.times import save_times, shortened_steps, step_counts
 
@@ -61,16 +61,16 @@ def solve(
     reason = method.unsupported(problem)
     if reason is not None:
         start = problem.initial
-        recorder = trajectory.Recorder()
+        recorder = recording.Recorder()
         recorder.save(problem, start, 0.0)
-        return trajectory.build(problem, recorder, method, reason)
+        return recording.build(problem, recorder, method, reason)
     longest = problem.evaluate(method.dt)
     counts = step_counts(times, longest)
     own = method.setting(problem)
     lengths = np.diff(times)
     steppers = [method.between(own, length) for length in lengths]
     state = method.init(own, np.random.default_rng(seed))
-    recorder = trajectory.Recorder(
+    recorder = recording.Recorder(
         solved=_solved(own, steppers, lengths, counts), shortened=shortened_steps(times, counts, longest)
     )
     resumed = load_checkpoint(checkpoint, recorder, state)
@@ -103,10 +103,10 @@ def solve(
             if progress is not None:
                 progress(done, sum(counts))
             if info.status is Status.DIVERGED:
-                return trajectory.build(problem, recorder, method)
+                return recording.build(problem, recorder, method)
         _save(problem, method, state, times[interval + 1], recorder)
         clock.tick(recorder, state)
-    return trajectory.build(problem, recorder, method)
+    return recording.build(problem, recorder, method)
 
 
 def _solved(problem: Problem, steppers: Sequence[Method], lengths: Array, counts: Sequence[int]) -> list[Solved]:
@@ -136,7 +136,7 @@ def _judge(method: Method, info: Info, energy_before: float, lost_mass: float, r
     return info._replace(status=found)
 
 
-def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "trajectory.Recorder") -> None:
+def _save(problem: Problem, method: Method, state: Any, time: float, recorder: "recording.Recorder") -> None:
     own = method.setting(problem)
     measure = method.measure(own, state)
     if own is not problem:

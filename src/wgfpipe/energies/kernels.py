@@ -84,21 +84,33 @@ class Radial(Kernel):
 
     def value(self, offsets: Array) -> Array:
         with np.errstate(divide="ignore"):  # infinite at 0, as it may be
-            return self.of_square((offsets**2).sum(axis=1))
+            return self.of_square(_squares(offsets.T))
 
     def gradient(self, offsets: Array) -> Array:
-        squares = (offsets**2).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
-            pull = self.pull(squares)
-        return np.where(squares > 0.0, pull, 0.0)[:, None] * offsets
+        return self._pulled(_squares(offsets.T), offsets.T, np.empty(offsets.shape[::-1])).T
 
     def value_and_gradient(self, offsets: Array) -> Array:
-        squares, rows = (offsets**2).sum(axis=1), np.empty((1 + offsets.shape[1], len(offsets)))
-        with np.errstate(divide="ignore", invalid="ignore"):  # at 0: as above
+        rows = np.empty((1 + offsets.shape[1], len(offsets)))
+        squares = _squares(offsets.T)
+        with np.errstate(divide="ignore"):
             rows[0] = self.of_square(squares)
-            pull = self.pull(squares)
-        np.multiply(np.where(squares > 0.0, pull, 0.0), offsets.T, out=rows[1:])
+        self._pulled(squares, offsets.T, rows[1:])
         return rows
+
+    def _pulled(self, squares: Array, columns: Array, out: Array) -> Array:
+        """Write the gradients in rows, (d, pair)."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # at 0, where it is not asked
+            pull = self.pull(squares)
+        pull[~(squares > 0.0)] = 0.0
+        return np.multiply(pull, columns, out=out)
+
+
+def _squares(columns: Array) -> Array:
+    """Squares of distances (pair,) of differences (d, pair), one coordinate after another in memory."""
+    squares, work = columns[0] * columns[0], np.empty(columns.shape[1])
+    for column in columns[1:]:
+        squares += np.multiply(column, column, out=work)
+    return squares
 
 
 class QuarticQuadratic(Radial):

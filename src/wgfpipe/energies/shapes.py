@@ -5,31 +5,27 @@ shape              V(x)                                                         
 =================  =====================================================================  =============  ===================
 quadratic          (x - m)' A (x - m) / 2                                                 d^2            Ornstein-Uhlenbeck
 double_well        height (x_1^2 / width^2 - 1)^2 + stiffness (x_2^2 + ... + x_d^2) / 2   d              none
-gaussian_mixture   -log sum_k w_k N(x; m_k, S_k)                                          k d^2          stationary at D = 1
+gaussian_mixture   -log sum_k w_k N(x; m_k, S_k): energies/shapes_mixture.py              k d^2          stationary at D = 1
 charge             -charge log |x - m|                                                    d              for Newtonian disks
 logistic           -log posterior of logistic regression: energies/shapes_logistic.py     rows d         none
 expression         a formula in the coordinates                                           its length     none
 =================  =====================================================================  =============  ===================
 
 With diffusion D the flow of V comes to rest at exp(-V / D), where that has a finite integral.
-
-Pitfalls. A mixture is its own target at D = 1 only: at another D its modes have about the covariances D S_k, and other shares.
-Its Hessian is at most the largest S_k^-1, so explicit steps are stable for dt below twice the smallest eigenvalue of any S_k.
 """
 
-import math
-from functools import cache
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from wgfpipe.coordinates import Formula, dimension_needed
+from wgfpipe.energies.matrices import inverse, rounding, symmetric
 from wgfpipe.energies.shapes_base import Shape
 from wgfpipe.energies.shapes_logistic import LogisticRegression
+from wgfpipe.energies.shapes_mixture import GaussianMixture
 from wgfpipe.measure import Array
-from wgfpipe.mixtures import Components, Matrix, Positive, Vector
+from wgfpipe.mixtures import Matrix, Positive, Vector
 
 
 class Quadratic(Shape):
@@ -48,14 +44,14 @@ class Quadratic(Shape):
     @classmethod
     def _is_symmetric(cls, given: float | Matrix | None) -> float | Matrix | None:
         if isinstance(given, tuple):
-            _symmetric(given)
+            symmetric(given)
         return given
 
     @field_validator("covariance")
     @classmethod
     def _is_definite(cls, given: float | Matrix | None) -> float | Matrix | None:
         if isinstance(given, tuple):
-            _inverse(given)
+            inverse(given)
         return given
 
     @model_validator(mode="after")
@@ -76,16 +72,16 @@ class Quadratic(Shape):
     @property
     def convex(self) -> bool:
         values = np.linalg.eigvalsh(self.quadratic_form(self.dimension or 1)[0])
-        return bool(values[0] >= -_rounding(values))
+        return bool(values[0] >= -rounding(values))
 
     def quadratic_form(self, dimension: int) -> tuple[Array, Array]:
         self.check(dimension)
         mean = np.broadcast_to(np.asarray(self.mean, dtype=float), (dimension,))
         match self.stiffness, self.covariance:
             case (tuple() as stiffness, _):
-                return _symmetric(stiffness), mean
+                return symmetric(stiffness), mean
             case (_, tuple() as covariance):
-                return _inverse(covariance), mean
+                return inverse(covariance), mean
             case (None, float() as covariance):
                 return np.eye(dimension) / covariance, mean
             case (float() as stiffness, _):
@@ -137,89 +133,6 @@ class DoubleWell(Shape):
         hessian = np.tile(self.stiffness * np.eye(points.shape[1]), (len(points), 1, 1))
         hessian[:, 0, 0] = 4.0 * self.height / self.width**2 * (3.0 * (points[:, 0] / self.width) ** 2 - 1.0)
         return hessian
-
-
-class GaussianMixture(Components, Shape):
-    """Minus the log density of a mixture of Gaussians, which is its state at rest with D = 1.
-
-    Everything comes from the responsibilities r_k(x), the share of component k in the density at x, and its pull
-    p_k = S_k^-1 (x - m_k): the gradient is p = sum_k r_k p_k and the Hessian sum_k r_k (S_k^-1 - (p_k - p)(p_k - p)').
-    Memory is k d numbers a point.
-    """
-
-    shape: Literal["gaussian_mixture"] = "gaussian_mixture"
-
-    @field_validator("covariances")
-    @classmethod
-    def _are_definite(cls, covariances: tuple[Matrix, ...] | None) -> tuple[Matrix, ...] | None:
-        for covariance in covariances or ():
-            _inverse(covariance)
-        return covariances
-
-    @property
-    def dimension(self) -> int:
-        return len(self.means[0])
-
-    @property
-    def convex(self) -> bool | None:
-        return True if len(self.means) == 1 else None
-
-    def quadratic_form(self, dimension: int) -> tuple[Array, Array] | None:
-        self.check(dimension)
-        means, precisions, _ = self._components()
-        return (precisions[0], means[0]) if len(means) == 1 else None
-
-    def _components(self) -> "_Components":
-        return _components(self.means, self.std, self.covariances, self.weights)
-
-    def _parts(self, points: Array) -> tuple[Array, Array, Array]:
-        """V, shape (atom,), responsibilities, shape (component, atom), and pulls, shape (component, d, atom)."""
-        self.check(points.shape[1])
-        means, precisions, log_heights = self._components()
-        offsets = points.T - means[:, :, None]
-        pulls = precisions @ offsets
-        logs = log_heights[:, None] - 0.5 * (offsets * pulls).sum(axis=1)
-        largest = logs.max(axis=0)
-        heights = np.exp(logs - largest)  # the largest is 1: what underflows beside it is below its rounding
-        total = heights.sum(axis=0)
-        return -largest - np.log(total), heights / total, pulls
-
-    def value(self, points: Array) -> Array:
-        return self._parts(points)[0]
-
-    def gradient(self, points: Array) -> Array:
-        _, shares, pulls = self._parts(points)
-        return np.ascontiguousarray((shares[:, None, :] * pulls).sum(axis=0).T)
-
-    def hessian(self, points: Array) -> Array:
-        _, shares, pulls = self._parts(points)
-        spread = np.sqrt(shares)[:, None, :] * (pulls - (shares[:, None, :] * pulls).sum(axis=0))
-        return np.einsum("ka,kij->aij", shares, self._components().precisions) - np.einsum("kia,kja->aij", spread, spread)
-
-
-class _Components(NamedTuple):
-    """Gaussians: means (component, d), precisions (component, d, d), and logs of w_k / sqrt(det 2 pi S_k) (component,)."""
-
-    means: Array
-    precisions: Array
-    log_heights: Array
-
-
-@cache
-def _components(
-    means: Matrix, std: float | Vector | None, covariances: tuple[Matrix, ...] | None, weights: Vector | None
-) -> _Components:
-    """Write the components of a mixture as arrays."""
-    count, dimension = len(means), len(means[0])
-    if covariances is None:
-        variances = np.broadcast_to(np.asarray(std, dtype=float) ** 2, (count,))
-        precisions = np.eye(dimension) / variances[:, None, None]
-    else:
-        precisions = np.array([_inverse(covariance) for covariance in covariances])
-    masses = np.ones(count) if weights is None else np.array(weights)
-    log_volumes = -0.5 * np.linalg.slogdet(precisions / (2.0 * math.pi))[1]
-    log_heights = np.log(masses) - np.log(masses.sum()) - log_volumes
-    return _Components(_read_only(np.array(means)), _read_only(precisions), _read_only(log_heights))
 
 
 class Charge(Shape):
@@ -283,49 +196,6 @@ class Expression(Shape):
 
     def hessian(self, points: Array) -> Array:
         return Formula(self.expression, points.shape[1]).hessian(points)
-
-
-@cache
-def _symmetric(rows: Matrix) -> Array:
-    """Return a matrix whose two halves differ by rounding at most, as their mean, shape (d, d).
-
-    Two orders of summation of a Gram matrix differ by d eps times its largest entry (Higham, Accuracy and Stability of
-    Numerical Algorithms, 2002, equation 3.5, twice); a product of three, as of eigenvectors and eigenvalues, by twice that.
-    """
-    size = len(rows)
-    if wrong := [len(row) for row in rows if len(row) != size]:
-        raise ValueError(f"expected a square matrix, but with {size} rows one has {wrong[0]} entries")
-    matrix = np.array(rows)
-    differences = np.abs(matrix - matrix.T)
-    if differences.max() > 2.0 * size * np.finfo(float).eps * np.abs(matrix).max():
-        i, j = (int(index) for index in np.unravel_index(differences.argmax(), matrix.shape))
-        found = f"row {i + 1} has {matrix[i, j]:g} in column {j + 1}, row {j + 1} has {matrix[j, i]:g} in column {i + 1}"
-        raise ValueError(f"expected a symmetric matrix, but {found}; (A + A') / 2 is symmetric and has the same V")
-    return _read_only(0.5 * (matrix + matrix.T))
-
-
-@cache
-def _inverse(rows: Matrix) -> Array:
-    """Inverse of a symmetric matrix that is positive definite by more than rounding, shape (d, d)."""
-    matrix = _symmetric(rows)
-    values = np.linalg.eigvalsh(matrix)
-    if values[0] <= _rounding(values):
-        fix = "covariances have positive ones; for a direction without force give stiffness, which may vanish"
-        raise ValueError(f"expected a positive definite matrix, but its smallest eigenvalue is {values[0]:.3g}; {fix}")
-    factor = np.linalg.inv(np.linalg.cholesky(matrix))
-    inverse = factor.T @ factor
-    return _read_only(0.5 * (inverse + inverse.T))
-
-
-def _read_only(array: Array) -> Array:
-    """Refuse writing to an array that is cached."""
-    array.flags.writeable = False
-    return array
-
-
-def _rounding(eigenvalues: NDArray[np.floating]) -> float:
-    """Bound of the rounding of computed eigenvalues of a symmetric matrix: d eps times the largest."""
-    return len(eigenvalues) * float(np.finfo(float).eps) * float(np.abs(eigenvalues).max())
 
 
 AnyShape = Annotated[

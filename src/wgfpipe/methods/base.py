@@ -190,7 +190,6 @@ DECLARED = (
         "smooth_order", lambda value: value is None or (declared.number(value) and value > 0), "a positive number"
     ),
     declared.Declared("contraction_error", declared.number, "a number of at least 0"),
-    declared.Declared("resting_error", declared.number, "a distance of at least 0"),
 )
 """Class variables of a method, which :class:`Method` describes, and the values they may have."""
 
@@ -251,9 +250,6 @@ class Method(PlugIn, ABC):
     contraction_error: ClassVar[float] = 0.03
     """In the potential |theta|^2 / 2 the step of a Wasserstein gradient flow contracts at the rate 2 log(1 + dt) / dt: how far
     that of the method may be from it on 29 nodes an axis, dt 1 and 1/2 or what it resolves. The flow itself is 0.38 away."""
-
-    resting_error: ClassVar[float] = 0.0
-    """How far it may move points that nothing drives: of what learns its maps."""
 
     declares: ClassVar[tuple[declared.Declared, ...]] = DECLARED
 

@@ -13,8 +13,8 @@ data, as every loss here is, and not a sum of the user's own.
 Source: Robbins and Monro, Ann. Math. Statist. 22 (1951); Bottou, Curtis and Nocedal, SIAM Review 60 (2018), section 4.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,26 +74,43 @@ class Batched(Method):
         return problem if self.batch is None else problem.on_data(rows_of_step(len(problem.y), self.batch, seed, step))
 
 
+class Explicit(Batched):
+    """An explicit step of particles from known outputs, on all data or on a batch."""
+
+    support: ClassVar[Literal["particles"]] = "particles"
+    family: ClassVar[Literal["gradient descent"]] = "gradient descent"
+    order: ClassVar[float] = 1.0
+    reports_ascent: ClassVar[bool] = True
+    certificate: ClassVar[str] = "none: the step is explicit"
+
+    @abstractmethod
+    def explicit(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
+        """Take a step from known outputs, on the data of the problem."""
+
+    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState | BatchState:
+        if self.batch is not None:
+            return BatchState.start(problem, rng)
+        return ParticleState(np.asfortranarray(problem.initial.points), problem.predict(problem.initial))
+
+    def step(self, problem: Problem, state: ParticleState | BatchState, dt: float) -> tuple[ParticleState | BatchState, Info]:
+        if not isinstance(state, BatchState):
+            return self.explicit(problem, state, dt)
+        part = self.part(problem, state.seed, state.step)
+        seen = part.forward(state.points)
+        before = part.smooth_energy(Measure(state.points, *part.carried), seen.prediction)
+        moved, info = self.explicit(part, seen, dt)
+        # Outputs of n_B of n data are sqrt(n / n_B) times the size of all at most, and the bound is quadratic in it.
+        rounding = problem.energy_rounding(before) * len(problem.y) / len(part.y)
+        status = Status.worst(info.status, Status.ASCENT) if info.energy > before + rounding else info.status
+        return BatchState(moved.points, state.seed, state.step + 1), info._replace(status=status)
+
+    def measure(self, problem: Problem, state: ParticleState | BatchState) -> Measure:
+        return Measure(state.points, problem.initial.weights, problem.initial.sign)
+
+
 def rows_of_step(n_data: int, batch: int, seed: int, step: int) -> NDArray[np.intp]:
     """Data that a step sees, in ascending order."""
     n_batches = -(-n_data // batch)
     epoch, number = divmod(step, n_batches)
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,))).permutation(n_data)
     return np.sort(order[number * n_data // n_batches : (number + 1) * n_data // n_batches])
-
-
-def step_on_batch(
-    method: Batched,
-    problem: Problem,
-    state: BatchState,
-    explicit: Callable[[Problem, ParticleState], tuple[ParticleState, Info]],
-) -> tuple[BatchState, Info]:
-    """Take an explicit step of a method on the data of the step; its status asks whether it raised the energy on these."""
-    part = method.part(problem, state.seed, state.step)
-    seen = part.forward(state.points)
-    before = part.smooth_energy(Measure(state.points, *part.carried), seen.prediction)
-    moved, info = explicit(part, seen)
-    # Outputs of n_B of n data are sqrt(n / n_B) times the size of all at most, and the bound is quadratic in it.
-    rounding = problem.energy_rounding(before) * len(problem.y) / len(part.y)
-    status = Status.worst(info.status, Status.ASCENT) if info.energy > before + rounding else info.status
-    return BatchState(moved.points, state.seed, state.step + 1), info._replace(status=status)

@@ -27,7 +27,9 @@ from wgfpipe.solvers.newton_scaling import MAX_SPREAD, ScalingEnd, slope_at, sol
 from wgfpipe.solvers.scaling import Step, StepEnd, solve_step
 
 OVERSHOT = 1e-3
-"""Rise of the energy in a step, as a share of its size, that is reported: a kernel of 2 h^2 alone makes 1e-5 at rest."""
+"""Rise of the energy in a step, as a share of its size, that is reported. Measured by ``benchmarks/overshoot.py``, for three
+interactions, kernels of h^2 to 16 h^2 and steps of .05 to 4: those that settle raise it by 5e-5 at most, in one case by 4e-4
+on the way; those that do not by 4e-3 to 0.4."""
 
 Domain = Literal["auto", "plain", "log"]
 

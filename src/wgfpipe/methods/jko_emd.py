@@ -34,7 +34,7 @@ from wgfpipe.measure import Array
 from wgfpipe.methods.unregularized import ExactState, Unregularized, on_the_lattice, tangent
 from wgfpipe.problems import Problem
 from wgfpipe.status import Info, Status
-from wgfpipe.transport.sparse import network_simplex
+from wgfpipe.transport.simplex import network_simplex
 
 MAX_NODES = 4096
 """Nodes of a sign whose cost matrix is still held: 134 MB. An exact plan between two full measures takes 7 s (measured)."""

@@ -157,21 +157,20 @@ class Matched(Method):
         if matching.rank > state.rank:
             logging.getLogger(__name__).warning("%s with dt = %.3g: %s", self.title, dt, ENTERED[matching.rank])
         numbers = ARITHMETICS[matching.rank](gibbs)
-        weights = _carried(numbers, grid, matching.scaling, matching.smooth, before)
-        outputs = coupling.outputs(weights)
-        carried, mass = by_sign(grid, before).sum(axis=1), float(before.sum())
-        statuses = {
-            Status.EDGE: grid.boundary @ weights > EDGE_MASS * mass,
-            Status.PINNED: _pinned(grid, gibbs, before, matching.target),
-            Status.NOT_CONVERGED: not matching.residual <= self.tolerance,
-        }
+        carried = _masses(grid, before)
+        weights = _carried(numbers, grid, matching.scaling, matching.smooth, before, carried)
+        outputs, mass = coupling.outputs(weights), sum(carried)
         info = Info(
             energy=coupling.value(weights, outputs),
             inner_iterations=sweeps,
             residual=matching.residual,
             kernel_applications=applications + numbers.applications,
-            mass_error=float(np.abs(by_sign(grid, weights).sum(axis=1) - carried).max()) / mass,
-            status=Status.worst(*(status for status, found in statuses.items() if found)),
+            mass_error=max(abs(found - goal) for found, goal in zip(_masses(grid, weights), carried, strict=True)) / mass,
+            status=Status.worst(
+                Status.EDGE if grid.boundary @ weights > EDGE_MASS * mass else Status.OK,
+                Status.PINNED if _pinned(grid, gibbs, before, matching.target) else Status.OK,
+                Status.OK if matching.residual <= self.tolerance else Status.NOT_CONVERGED,
+            ),
         )
         return MatchedState(weights, outputs - coupling.loss.centre, log_scaling, dt, matching.rank), info
 
@@ -195,7 +194,8 @@ def _predicted(energy: Coupling, gibbs: GibbsKernel, state: MatchedState, dt: fl
     """Masses (atom,) after a step with the first variation before it and the last scaling, and its kernel applications."""
     numbers, root = _root(energy, gibbs, state.v, dt)
     scaling = numbers.product(root, numbers.from_log(state.log_scaling))
-    weights = _carried(numbers, gibbs.grid, scaling, numbers.apply(scaling), state.weights)
+    carried = _masses(gibbs.grid, state.weights)
+    weights = _carried(numbers, gibbs.grid, scaling, numbers.apply(scaling), state.weights, carried)
     return weights, numbers.applications
 
 
@@ -233,13 +233,18 @@ def _matching(
         log_scaling = log_scaling + move
 
 
-def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, before: Array) -> Array:
+def _masses(grid: Grid, weights: Array) -> list[float]:
+    """Mass of each sign."""
+    return [float(row.sum()) for row in by_sign(grid, weights)]
+
+
+def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, before: Array, carried: list[float]) -> Array:
     """Masses ``a * gibbs(q / gibbs a)``, (atom,): those of each sign add up to what they were, here to the last rounding."""
     image = numbers.product(scaling, numbers.apply(numbers.quotient(numbers.number(before), smooth)))
     weights = by_sign(grid, numbers.narrow(image))
-    for row, goal, found in zip(weights, by_sign(grid, before).sum(axis=1), weights.sum(axis=1), strict=True):
+    for row, goal in zip(weights, carried, strict=True):
         if goal > 0.0:
-            row *= goal / found
+            row *= goal / row.sum()
     return weights.ravel()
 
 

@@ -26,52 +26,32 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from wgfpipe.measure import Measure
 from wgfpipe.methods.base import Solved
-from wgfpipe.methods.batches import Batched, BatchState, step_on_batch
+from wgfpipe.methods.batches import Explicit
 from wgfpipe.problems import Problem
 from wgfpipe.spaces.base import ParticleState
 from wgfpipe.status import Info
 
 
-class NegativeSobolev(Batched):
+class NegativeSobolev(Explicit):
     """Explicit descent with slopes that the tangent kernel preconditions."""
 
     kind: Literal["negative_sobolev"] = "negative_sobolev"
     ridge: float = Field(default=1e-6, gt=0, description="what is added to the eigenvalues of the tangent kernel over n")
     title: ClassVar[str] = "negative Sobolev flow"
-    support: ClassVar[Literal["particles"]] = "particles"
-    family: ClassVar[Literal["gradient descent"]] = "gradient descent"
     needs: ClassVar[tuple[str, ...]] = ("outputs", "network")
-    order: ClassVar[float] = 1.0
     n_sample_matrices: ClassVar[int] = 5
-    reports_ascent: ClassVar[bool] = True
-    certificate: ClassVar[str] = "none: the step is explicit"
     references: ClassVar[tuple[str, ...]] = (
         "Arbel, Korba, Salim and Gretton, Maximum Mean Discrepancy Gradient Flow, NeurIPS 2019",
         "Mroueh, Sercu and Raj, Sobolev Descent, AISTATS 2019",
     )
     example: ClassVar[Mapping[str, Any]] = {"ridge": 0.1}
 
-    def init(self, problem: Problem, rng: np.random.Generator) -> ParticleState | BatchState:
-        if self.batch is not None:
-            return BatchState.start(problem, rng)
-        return ParticleState(problem.initial.points, problem.predict(problem.initial))
-
-    def step(self, problem: Problem, state: ParticleState | BatchState, dt: float) -> tuple[ParticleState | BatchState, Info]:
-        if isinstance(state, BatchState):
-            return step_on_batch(self, problem, state, lambda part, seen: self._explicit(part, seen, dt))
-        return self._explicit(problem, state, dt)
-
-    def measure(self, problem: Problem, state: ParticleState | BatchState) -> Measure:
-        return Measure(state.points, problem.initial.weights, problem.initial.sign)
-
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         """Say that the metric is none of transport."""
         return super().solves(problem, dt, n_steps)._replace(metric="negative Sobolev")
 
-    def _explicit(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
-        """Take a step from known outputs."""
+    def explicit(self, problem: Problem, state: ParticleState, dt: float) -> tuple[ParticleState, Info]:
         from scipy.linalg import cho_factor, cho_solve
 
         outputs, (weights, sign) = problem.outputs, problem.carried

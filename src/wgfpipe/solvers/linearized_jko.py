@@ -27,6 +27,7 @@ from scipy.sparse import csc_array, csr_array, diags_array, eye_array, kron, vst
 from scipy.sparse.linalg import splu
 
 from wgfpipe.measure import Array
+from wgfpipe.solvers.iterates import best_iterate
 from wgfpipe.solvers.pointwise import Pointwise
 
 ARMIJO = 1e-4
@@ -138,21 +139,24 @@ class LinearizedJKO:
         phi = self.start(mass) if start is None else start.reshape(before.shape)
         if start is not None and not math.isfinite(self.dual(phi, before, dt)):
             phi = self.start(mass)
-        iterations, gradient = 0, self.gradient(phi, before, dt)
-        while np.abs(gradient).sum() > tolerance * mass and iterations < max_iterations:
-            moved = self._descended(phi, before, gradient, dt)
-            if moved is None:
-                break
-            phi, gradient = moved, self.gradient(moved, before, dt)
-            iterations += 1
+        (phi, gradient), iterations = best_iterate(
+            (phi, self.gradient(phi, before, dt)),
+            lambda at: self._descended(*at, before, dt),
+            lambda at: float(np.abs(at[1]).sum()) / mass,
+            tolerance,
+            max_iterations,
+        )
         masses = self.energy.answer(self._variation(phi, dt)).masses
         slopes = self.difference @ phi.ravel()
         cost = 0.5 * dt * float((self.mean @ masses.ravel()) @ slopes**2)
         # The answer misses the mass by less than the residual; a factor 1 + O(residual) makes it exact.
         return LinearizedEnd(masses * (mass / masses.sum()), phi, float(np.abs(gradient).sum()) / mass, cost, iterations)
 
-    def _descended(self, phi: Array, before: Array, gradient: Array, dt: float) -> Array | None:
-        """Potential after one Newton step that lowers the dual, or the gradient where the dual is rounding; None for none."""
+    def _descended(self, phi: Array, gradient: Array, before: Array, dt: float) -> tuple[Array, Array] | None:
+        """Potential and gradient after a Newton step that lowers the dual, or the gradient where the dual is rounding.
+
+        None where there is none.
+        """
         direction = self._newton(phi, gradient, before, dt)
         fall = -float((gradient * direction).sum())
         value = self.dual(phi, before, dt)
@@ -164,9 +168,11 @@ class LinearizedJKO:
             after = self.dual(moved, before, dt)
             if length * fall > rounding:
                 if after <= value - ARMIJO * length * fall:
-                    return moved
-            elif math.isfinite(after) and np.abs(self.gradient(moved, before, dt)).sum() < np.abs(gradient).sum():
-                return moved
+                    return moved, self.gradient(moved, before, dt)
+            elif math.isfinite(after):
+                left = self.gradient(moved, before, dt)
+                if np.abs(left).sum() < np.abs(gradient).sum():
+                    return moved, left
             length *= 0.5
         return None
 

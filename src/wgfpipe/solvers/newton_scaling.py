@@ -35,6 +35,8 @@ from wgfpipe.grid.arithmetic import TINY, PlainNumbers
 from wgfpipe.grid.grid import Grid
 from wgfpipe.grid.lattice import by_sign
 from wgfpipe.measure import Array
+from wgfpipe.solvers.conjugate_gradients import conjugate_gradients
+from wgfpipe.solvers.iterates import best_iterate
 
 FORCING = 0.03
 """Newton's system is solved to this share of its right-hand side: less leaves as many iterations, and more kernels in each."""
@@ -244,23 +246,6 @@ def slope_at(log_scaling: Array, log_image: Array, log_volume: Array, scale: flo
     return ((1.0 - base) * (log_scaling + log_image - log_volume) - log_scaling) / scale
 
 
-def conjugate_gradients(apply: Callable[[Array], Array], right: Array, forcing: float, most: int) -> Array:
-    """Solve a symmetric positive definite system to a share of the norm of its right-hand side."""
-    solution, left, direction = np.zeros_like(right), right.copy(), right.copy()
-    squared = float(left @ left)
-    enough = forcing**2 * squared
-    for _ in range(most):
-        if not squared > enough:
-            break
-        image = apply(direction)
-        length = squared / float(direction @ image)
-        solution += length * direction
-        left -= length * image
-        before, squared = squared, float(left @ left)
-        direction = left + squared / before * direction
-    return solution
-
-
 def solve_scaling(
     grid: Grid,
     numbers: PlainNumbers,
@@ -292,16 +277,15 @@ def solve_scaling(
     """
     equation = ScalingEquation(grid, numbers, before, prox, gap)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # an iterate that is not finite is refused
-        at = best = equation.at(log_scaling)
-        iteration = stalls = 0
-        while max(best.misplaced, best.gap) > tolerance and iteration < max_iterations and stalls < MAX_STALLS:
-            iteration += 1
-            at = next_iterate(equation, at, tolerance)
-            stalls = 0 if max(at.misplaced, at.gap) < max(best.misplaced, best.gap) else stalls + 1
-            best = at if stalls == 0 else best
-            if not math.isfinite(at.misplaced):
-                break
-        return equation.finished(best, iteration)
+        best, iterations = best_iterate(
+            equation.at(log_scaling),
+            lambda at: next_iterate(equation, at, tolerance),
+            lambda at: max(at.misplaced, at.gap) if math.isfinite(at.misplaced) else math.nan,
+            tolerance,
+            max_iterations,
+            MAX_STALLS,
+        )
+        return equation.finished(best, iterations)
 
 
 def next_iterate(equation: ScalingEquation, at: Iterate, tolerance: float) -> Iterate:

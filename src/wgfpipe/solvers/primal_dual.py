@@ -21,14 +21,16 @@ Papadakis, Peyre and Oudet, SIAM J. Imaging Sci. 7 (2014); Chambolle and Pock, J
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import dctn, idctn
 
 from wgfpipe.measure import Array
+from wgfpipe.solvers.iterates import best_iterate
 from wgfpipe.solvers.pointwise import Pointwise
+from wgfpipe.solvers.staggered import Dual, Fields, at_faces, each, projected_pair
 
 CHECKED_EVERY = 20
 """Iterations between two looks at the residual, which cost one iteration more."""
@@ -40,27 +42,6 @@ DENSITY_STEP = 0.2
 SHORTEST_WAY = 1.5
 """Displacement in spacings below which sqrt(w) does not fall: shorter ones leave the projection blind to fluxes."""
 
-ROOT_STEPS = 60
-"""Newton steps of the cubic at most; from above they fall to the root, in about 6."""
-
-ROOT_DIGITS = 1e-12
-"""Relative change at which they end: the error left is its square."""
-
-
-class Fields(NamedTuple):
-    """Densities (level, n_1, ..., n_d) and one array of fluxes for every axis, shorter by one along it."""
-
-    rho: Array
-    fluxes: tuple[Array, ...]
-
-
-class Dual(NamedTuple):
-    """Multipliers of the mean densities and of the fluxes at the faces of every axis, and of the density at the end."""
-
-    means: tuple[Array, ...]
-    fluxes: tuple[Array, ...]
-    end: Array
-
 
 class PrimalDualEnd(NamedTuple):
     """Masses after a step, of the grid's shape, residual, cost of transport, iterations, and the last iterate, flat."""
@@ -70,6 +51,16 @@ class PrimalDualEnd(NamedTuple):
     transport_cost: float
     iterations: int
     iterate: Array
+
+
+class _Iterate(NamedTuple):
+    """Fields, multipliers and the copy of the density at the end, the residual, infinite before the first look, iterations."""
+
+    x: Fields
+    y: Dual
+    copy: Array
+    residual: float
+    iterations: int
 
 
 class PrimalDual:
@@ -138,30 +129,43 @@ class PrimalDual:
         q, mass = before / self.energy.volume, float(before.sum())
         squared = self._displacement(before, dt)
         root, c = math.sqrt(squared), squared / (self.levels * dt)
-        x, y = self._at_start(before) if start is None else self._unpacked(start)
         tau = self._tau(q, squared, dt)
         sigma = 1.0 / (tau * self._norm**2)
-        residual, iterations, copy = math.inf, 0, q
-        while residual > tolerance and iterations < max_iterations:
-            pulled = self._adjoint(y)
-            free = Fields(x.rho - tau * pulled.rho, _each(lambda m, d: m - tau * d, x.fluxes, pulled.fluxes))
-            ahead = self._projected(free, q, root)
-            beyond = Fields(2.0 * ahead.rho - x.rho, _each(lambda new, old: 2.0 * new - old, ahead.fluxes, x.fluxes))
-            seen = self._seen(beyond, q)
-            pairs = [
-                _projected_pair(a + sigma * mean, b + sigma * m, c)
-                for a, b, mean, m in zip(y.means, y.fluxes, seen.means, seen.fluxes, strict=True)
-            ]
-            goal = y.end / sigma + seen.end
-            copy = self.energy.proximal(goal, 1.0 / sigma)
-            new = Dual(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), sigma * (goal - copy))
-            iterations += 1
-            if iterations % CHECKED_EVERY == 0 or iterations == max_iterations:
-                residual = self._residual(x, ahead, y, new, q, tau, sigma, mass)
-            x, y = ahead, new
+
+        def checked(at: _Iterate) -> _Iterate:
+            x, y, copy, residual = at.x, at.y, at.copy, at.residual
+            count = min(CHECKED_EVERY, max_iterations - at.iterations)
+            for iteration in range(1, count + 1):
+                ahead, new, copy = self._advanced(x, y, q, root, c, tau, sigma)
+                if iteration == count:
+                    residual = self._residual(x, ahead, y, new, q, tau, sigma, mass)
+                x, y = ahead, new
+            return _Iterate(x, y, copy, residual, at.iterations + count)
+
+        first = _Iterate(*(self._at_start(before) if start is None else self._unpacked(start)), q, math.inf, 0)
+        best, looks = best_iterate(first, checked, lambda at: at.residual, tolerance, -(-max_iterations // CHECKED_EVERY))
+        x, y, iterations = best.x, best.y, min(looks * CHECKED_EVERY, max_iterations)
         flat = np.concatenate([np.ravel(part) for part in (x.rho, *x.fluxes, *y.means, *y.fluxes, y.end)])
         # The copy misses the mass by less than the residual; a factor 1 + O(residual) makes it exact.
-        return PrimalDualEnd(copy * (mass / copy.sum()), residual, self._kinetic(x, q, c), iterations, flat)
+        masses = best.copy * (mass / best.copy.sum())
+        return PrimalDualEnd(masses, best.residual, self._kinetic(x, q, c), iterations, flat)
+
+    def _advanced(
+        self, x: Fields, y: Dual, q: Array, root: float, c: float, tau: float, sigma: float
+    ) -> tuple[Fields, Dual, Array]:
+        """One iteration: fields, multipliers, and the copy of the density at the end that F sees."""
+        pulled = self._adjoint(y)
+        free = Fields(x.rho - tau * pulled.rho, each(lambda m, d: m - tau * d, x.fluxes, pulled.fluxes))
+        ahead = self._projected(free, q, root)
+        beyond = Fields(2.0 * ahead.rho - x.rho, each(lambda new, old: 2.0 * new - old, ahead.fluxes, x.fluxes))
+        seen = self._seen(beyond, q)
+        pairs = [
+            projected_pair(a + sigma * mean, b + sigma * m, c)
+            for a, b, mean, m in zip(y.means, y.fluxes, seen.means, seen.fluxes, strict=True)
+        ]
+        goal = y.end / sigma + seen.end
+        copy = self.energy.proximal(goal, 1.0 / sigma)
+        return ahead, Dual(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), sigma * (goal - copy)), copy
 
     def _unpacked(self, iterate: Array) -> tuple[Fields, Dual]:
         """Fields and multipliers of a flat iterate."""
@@ -188,9 +192,9 @@ class PrimalDual:
         variation = np.zeros_like(before)
         variation[filled] = self.energy.potential[filled] + self.energy.slope(before[filled] / self.energy.volume)
         for axis, spacing in enumerate(self.spacings):
-            both = _mean(filled.astype(float), axis) == 1.0
+            both = at_faces(filled.astype(float), axis) == 1.0
             slopes = np.where(both, np.diff(variation, axis=axis), 0.0) / spacing
-            total += float((_mean(before, axis) * slopes**2).sum()) / mass
+            total += float((at_faces(before, axis) * slopes**2).sum()) / mass
         return max(dt**2 * total, (SHORTEST_WAY * max(self.spacings)) ** 2)
 
     def _tau(self, q: Array, squared: float, dt: float) -> float:
@@ -202,7 +206,7 @@ class PrimalDual:
         between = self.implicit * x.rho
         between[1:] += (1.0 - self.implicit) * x.rho[:-1]
         between[0] += (1.0 - self.implicit) * q
-        return Dual(tuple(_mean(between, axis) for axis in self._axes), x.fluxes, x.rho[-1])
+        return Dual(tuple(at_faces(between, axis) for axis in self._axes), x.fluxes, x.rho[-1])
 
     def _adjoint(self, y: Dual) -> Fields:
         """``L' y``, of the part of L that is linear."""
@@ -247,7 +251,7 @@ class PrimalDual:
             misses += [np.abs(after - before - (b - a) / sigma).sum() / self.levels for before, after, a, b in rows]
         primal = self.energy.volume * float(max(misses)) / mass
         change = self._adjoint(
-            Dual(_each(np.subtract, new.means, y.means), _each(np.subtract, new.fluxes, y.fluxes), new.end - y.end)
+            Dual(each(np.subtract, new.means, y.means), each(np.subtract, new.fluxes, y.fluxes), new.end - y.end)
         )
         # A constant in the multiplier of the end does nothing, as the mass is fixed: it is no part of the size.
         pulled, squared, size = self._adjoint(new._replace(end=new.end - new.end.mean())), 0.0, 0.0
@@ -268,30 +272,3 @@ class PrimalDual:
         for mean, flux in zip(seen.means, seen.fluxes, strict=True):
             total += float(np.divide(flux**2, 2.0 * mean, out=np.zeros_like(flux), where=mean > 0.0).sum())
         return self.energy.volume * c * total
-
-
-def _each(function: Callable[..., Array], *groups: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Tuple of a function of the arrays of groups, one of each at a time."""
-    return tuple(function(*arrays) for arrays in zip(*groups, strict=True))
-
-
-def _mean(values: Array, axis: int) -> Array:
-    """Means over neighbours along an axis, one shorter."""
-    moved = np.moveaxis(values, axis, 0)
-    return np.moveaxis(0.5 * (moved[1:] + moved[:-1]), 0, axis)
-
-
-def _projected_pair(a: Array, b: Array, c: float) -> tuple[Array, Array]:
-    """Nearest pairs to (a, b), of one shape, with ``a + b^2 / (2 c) <= 0``: (a - s, b c / (c + s)), t = c + s the root."""
-    outside = a + b**2 / (2.0 * c) > 0.0
-    lead, last = a[outside] + c, 0.5 * c * b[outside] ** 2
-    t = np.maximum(lead, 0.0) + np.cbrt(last)
-    for _ in range(ROOT_STEPS):
-        fall = ((t - lead) * t**2 - last) / (t * (3.0 * t - 2.0 * lead))
-        t = t - fall
-        if not np.abs(fall).max(initial=0.0) > ROOT_DIGITS * np.abs(t).max(initial=0.0):
-            break
-    first, second = a.copy(), b.copy()
-    first[outside] -= t - c
-    second[outside] *= c / t
-    return first, second

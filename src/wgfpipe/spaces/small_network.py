@@ -6,7 +6,8 @@ constant last feature is left out, so W is (H, d) for d inputs and theta has H (
 With ``c = slope m'(s)`` and active units a = [<w_h, x> > 0], ``grad_alpha V = sum_j c_j relu(<w_h, x_j>)`` and
 ``grad_w V = sum_j c_j alpha_h a_jh x_j``: one matrix product each way. The tangent kernel is ``(X X') o (B B') + C C'`` with
 ``B = m' alpha a`` and ``C = m' relu``, weighted by the masses: products alone, and no pass backward for each sample.
-Cost of an explicit step: 4 (sample x d x H atom) operations, and an exponential for each sample and atom.
+Cost of an explicit step: 4 (sample x d x H atom) operations, and an exponential for each sample and atom; between the products
+every number is read once (:mod:`wgfpipe.spaces._networks`).
 Memory: samples are taken in blocks of BLOCK_BYTES, atoms of the kernel in blocks of KERNEL_BYTES; what the next pass can use
 of a pass is carried to it where it fits into CARRIED_BYTES.
 
@@ -25,8 +26,9 @@ from pydantic import Field
 from wgfpipe.measure import Array, Sign
 from wgfpipe.spaces.base import NOTHING, Carried, Parametrization, ParticleState, Samples
 
-BLOCK_BYTES = 4 * 2**20
-"""Memory of a block of samples: it stays in the cache between the products and the functions of their entries."""
+BLOCK_BYTES = 8 * 2**20
+"""Memory of a block of samples: 200 of them and 1000 atoms are one block, as products want to be long. Half of it took 1.1 to
+1.5 times as long, less took more, as each product copies all weights once; twice as much gained nothing."""
 
 KERNEL_BYTES = 32 * 2**20
 """Memory of a block of atoms in the tangent kernel, whose products are fast where they are long."""
@@ -36,9 +38,9 @@ CARRIED_BYTES = 128 * 2**20
 
 
 class _Layers(NamedTuple):
-    """Inner weights, (hidden, atom, d), and outer ones, (hidden, atom), unit after unit."""
+    """Inner weights, (atom, d) for each unit, and outer ones, (hidden, atom)."""
 
-    inner: Array
+    inner: tuple[Array, ...]
     alpha: Array
 
 
@@ -61,23 +63,22 @@ class SmallNetwork(Parametrization):
         return (*inner, *(f"alpha{unit}" for unit in units))
 
     def activations(self, points: Array, sign: Sign, x: Array) -> Array:
-        layers, inputs = self._layers(points), _inputs(x)
-        outputs = np.empty((len(x), len(points)))
+        layers, inputs, outputs = self._layers(points), _inputs(x), np.empty((len(x), len(points)))
         for rows in self._blocks(len(x), len(points)):
-            outputs[rows] = _forward(layers, inputs[rows], self._planes(inputs[rows], len(points)))
+            _forward(layers, inputs[rows], self._planes(inputs[rows], len(points)), outputs[rows])
         return outputs
 
     def gradient(self, points: Array, sign: Sign, x: Array, slope: Array) -> Array:
         return self._backward(points, x, slope, NOTHING)
 
     def forward(self, points: Array, carried: Carried, x: Array) -> ParticleState:
-        layers, inputs, outputs = self._layers(points), _inputs(x), np.empty(len(x))
+        layers, inputs, prediction = self._layers(points), _inputs(x), np.empty(len(x))
         fits = (self.hidden + 1) * len(x) * len(points) * 8 <= CARRIED_BYTES
         kept = self._planes(inputs, len(points)) if fits else NOTHING
         for rows in self._blocks(len(x), len(points)):
             planes = kept[:, rows] if fits else self._planes(inputs[rows], len(points))
-            outputs[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
-        return ParticleState(points, outputs, kept)
+            prediction[rows] = _forward(layers, inputs[rows], planes) @ carried.weights
+        return ParticleState(points, prediction, kept)
 
     def advance(
         self, state: ParticleState, base: Array, dt: float, carried: Carried, samples: Samples
@@ -103,27 +104,35 @@ class SmallNetwork(Parametrization):
 
     def _backward(self, points: Array, x: Array, slope: Array, kept: Array) -> Array:
         """Gradient of V, (atom, param); ``kept`` is what the pass that ended at these points left, or NOTHING."""
+        from wgfpipe.spaces._networks import pulled
+
         layers, inputs, n_atoms = self._layers(points), _inputs(x), len(points)
-        of_inner, of_alpha = np.zeros_like(layers.inner), np.zeros_like(layers.alpha)
+        gradient, of_alpha = np.empty(points.shape), np.zeros_like(layers.alpha)
         for rows in self._blocks(len(x), n_atoms):
             if kept.size:
                 planes = kept[:, rows]
             else:
-                planes = self._planes(inputs[rows], len(points))
+                planes = self._planes(inputs[rows], n_atoms)
                 _forward(layers, inputs[rows], planes)
-            force = planes[-1] * slope[rows, None]  # (block, atom)
-            for unit, plane in enumerate(planes[:-1]):
-                back = (plane > 0.0) * force
-                of_alpha[unit] += np.einsum("ji,ji->i", back, plane)
-                of_inner[unit] += back.T @ inputs[rows]
-        of_inner *= layers.alpha[:, :, None]
-        return np.concatenate([of_inner.transpose(1, 0, 2).reshape(n_atoms, -1), of_alpha.T], axis=1)
+            back = np.empty((self.hidden, *planes.shape[1:]))
+            pulled(planes[:-1], planes[-1], slope[rows], layers.alpha, back, of_alpha)
+            for columns, plane in zip(self._columns(points), back, strict=True):
+                if rows.start == 0:
+                    np.matmul(plane.T, inputs[rows], out=gradient[:, columns])
+                else:
+                    gradient[:, columns] += plane.T @ inputs[rows]
+        gradient[:, points.shape[1] - self.hidden :] = of_alpha.T
+        return gradient
 
     def _layers(self, points: Array) -> _Layers:
-        """Weights of networks, (atom, param)."""
-        split = points.shape[1] - self.hidden
-        inner = points[:, :split].reshape(len(points), self.hidden, -1)
-        return _Layers(np.ascontiguousarray(inner.transpose(1, 0, 2)), np.ascontiguousarray(points[:, split:].T))
+        """Weights of networks, (atom, param): the inner ones where they are, which matrix products take as they lie."""
+        inner = tuple(points[:, columns] for columns in self._columns(points))
+        return _Layers(inner, np.ascontiguousarray(points[:, points.shape[1] - self.hidden :].T))
+
+    def _columns(self, points: Array) -> list[slice]:
+        """Parameters that are the inner weights of each unit."""
+        d = points.shape[1] // self.hidden - 1
+        return [slice(unit * d, (unit + 1) * d) for unit in range(self.hidden)]
 
     def _planes(self, inputs: Array, n_atoms: int) -> Array:
         """Room for what a pass leaves, (hidden + 1, sample, atom)."""
@@ -134,20 +143,15 @@ class SmallNetwork(Parametrization):
         return _slices(n_samples, BLOCK_BYTES // ((self.hidden + 1) * n_atoms * 8))
 
 
-def _forward(layers: _Layers, inputs: Array, planes: Array) -> Array:
+def _forward(layers: _Layers, inputs: Array, planes: Array, outputs: Array | None = None) -> Array:
     """Outputs of networks on inputs (sample, d), (sample, atom); preactivations of all units and ``m'(s)`` go to ``planes``."""
-    s, work = planes[-1], np.empty(planes.shape[1:])
-    for unit, (inner, alpha, plane) in enumerate(zip(*layers, planes[:-1], strict=True)):
-        hidden = np.maximum(np.matmul(inputs, inner.T, out=plane), 0.0, out=work if unit else s)
-        hidden *= alpha
-        if unit:
-            s += hidden
-    outputs = np.multiply(s, s, out=work)
-    outputs *= -0.25
-    np.exp(outputs, out=outputs)
-    s *= outputs
-    s *= -0.5
-    return outputs
+    from wgfpipe.spaces._networks import squashed
+
+    result = np.empty(planes.shape[1:]) if outputs is None else outputs
+    for inner, plane in zip(layers.inner, planes[:-1], strict=True):
+        np.matmul(inputs, inner.T, out=plane)
+    squashed(planes[:-1], layers.alpha, result, planes[-1])
+    return result
 
 
 def _inputs(x: Array) -> Array:

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.transport.sparse import PowerCost, SquaredDistance, TransportError, solve
+from wgfpipe.transport.simplex import PowerCost, SquaredDistance, TransportError
+from wgfpipe.transport.sparse import solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,18 +34,13 @@ coarse to fine; Gottschlich and Schuhmacher, PLoS ONE 9 (2014), the short list; 
 simplex.
 """
 
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator
 
 import numpy as np
 
-from wgfpipe.measure import Array, power_of_two
-from wgfpipe.transport.tree import DRIFT, Tree
-
-MAX_PIVOTS = 1_000_000_000
-"""POT's default of 1e5 pivots stops before the optimum from about a thousand atoms on."""
+from wgfpipe.measure import Array
+from wgfpipe.transport.simplex import Cost, SparsePlan, TransportError, merged, network_simplex, solve_dense
+from wgfpipe.transport.tree import Tree
 
 CLUSTER = 4
 """Atoms joined into one of the coarser problem."""
@@ -84,76 +79,6 @@ _BLOCK = 32  # rows priced at once: 32 x 4000 costs are 1 MB
 
 MAX_DENSE_BYTES = 8 * 2**30
 """Memory for a dense problem above which it is not tried; POT takes 60 bytes a pair."""
-
-
-class TransportError(ValueError):
-    """Two measures between which there is no plan, or none that could be found."""
-
-
-class Cost(Protocol):
-    """What transport between two points costs."""
-
-    def between(self, x: Array, y: Array) -> Array:
-        """Costs of all pairs, shape (len(x), len(y)), in memory of their own."""
-        ...
-
-    def along(self, x: Array, y: Array) -> Array:
-        """Costs from x[k] to y[k], shape (len(x),)."""
-        ...
-
-
-SquaredDistance = Callable[[Array, Array], Array]
-"""Squared distance between points: (..., param) and (..., param) are broadcast to (...)."""
-
-
-@dataclass(frozen=True)
-class PowerCost:
-    """``distance(x, y)^power``, Euclidean unless another squared distance is given."""
-
-    power: int = 2
-    squared_distance: SquaredDistance | None = None
-
-    def between(self, x: Array, y: Array) -> Array:
-        """Costs of all pairs, shape (len(x), len(y))."""
-        if self.squared_distance is not None:
-            return self._of_squared(self.squared_distance(x[:, None], y[None]))
-        from scipy.spatial.distance import cdist
-
-        return self._of_squared(np.asarray(cdist(x, y, "sqeuclidean"), float))
-
-    def along(self, x: Array, y: Array) -> Array:
-        """Costs from x[k] to y[k], shape (len(x),)."""
-        return self._of_squared(((x - y) ** 2).sum(axis=-1) if self.squared_distance is None else self.squared_distance(x, y))
-
-    def _of_squared(self, squared: Array) -> Array:
-        if self.power == 2:
-            return squared
-        return np.sqrt(squared, out=squared) if self.power == 1 else squared ** (self.power / 2)
-
-
-@dataclass(frozen=True, eq=False)
-class SparsePlan:
-    """An optimal plan and the potentials that prove it.
-
-    Attributes
-    ----------
-    rows, columns : arrays of int
-        The pairs that exchange mass.
-    mass : Array
-        Mass moved between each pair.
-    u, v : Array
-        Potentials of the two sides: ``u_i + v_j <= c_ij`` for all pairs.
-    cost, gap : float
-        Transport cost, and its distance to the value of the potentials.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    mass: Array
-    u: Array
-    v: Array
-    cost: float
-    gap: float
 
 
 def solve(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan:
@@ -202,30 +127,6 @@ def solve_sparse(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePl
     return SparsePlan(order[plan.rows], other_order[plan.columns], plan.mass, u, v, plan.cost, plan.gap)
 
 
-def solve_dense(a: Array, b: Array, costs: Array) -> SparsePlan:
-    """Optimal plan for a matrix of costs, by POT's network simplex. Its gap tells whether it came to an end.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If a cost is not finite: points that diverged, or whose squares overflow.
-    """
-    if not np.isfinite(costs).all():
-        raise np.linalg.LinAlgError("transport between points that are not finite or too far apart: their costs overflow")
-    plan, log = network_simplex(a, b, costs)
-    cost, u, v = float(log["cost"]), log["u"], log["v"]
-    used = np.flatnonzero(plan)
-    listed = _merged(used, np.flatnonzero(np.abs(costs - u[:, None] - v) <= DRIFT * costs.max()))
-    u, _ = Tree(listed, costs.ravel()[listed], np.searchsorted(listed, used), u, v).potentials()
-    v = (costs - u[:, None]).min(axis=0)
-    missing, wanted = a - plan.sum(axis=1), b - plan.sum(axis=0)
-    if missing.sum() > 1e-12:  # a solver stopped early leaves mass where it is: complete the plan, dear but feasible
-        plan += np.outer(missing, wanted) / missing.sum()
-        cost = float((plan * costs).sum())
-    rows, columns = np.nonzero(plan)
-    return SparsePlan(rows, columns, plan[rows, columns], u, v, cost, cost - float(a @ u + b @ v))
-
-
 def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> SparsePlan | None:
     """Steps 1 to 5. In random order an atom's best pairs so far are soon its best: the scan stores little."""
     from scipy.sparse import coo_array
@@ -235,7 +136,7 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
     x_coarse, y_coarse = x_clusters.centres(x, a), y_clusters.centres(y, b)
     coarse = solve(x_coarse, x_clusters.total(a), y_coarse, y_clusters.total(b), cost)
     u, v = _lowest(y_coarse, x, coarse.v, cost), _lowest(x_coarse, y, coarse.u, cost)
-    listed = _merged(_best_pairs(x, y, u, v, cost), _refined(coarse, x_clusters, y_clusters, m))
+    listed = merged(_best_pairs(x, y, u, v, cost), _refined(coarse, x_clusters, y_clusters, m))
     masses, tied = (a, b), False
     for k in range(MAX_ROUNDS):
         rows, columns = np.divmod(listed, m)  # a pair is one number, row m + column
@@ -265,7 +166,7 @@ def _solve_shuffled(x: Array, a: Array, y: Array, b: Array, cost: Cost) -> Spars
         # Once only, as pairs that came and went would come again where many plans are optimal; and only near the optimum.
         if k == 0 and len(new) < n + m:
             listed = _kept(listed, costs - u[rows] - v[columns], used, KEPT * (n + m))
-        listed = _merged(listed, new)
+        listed = merged(listed, new)
     return None
 
 
@@ -280,17 +181,6 @@ def _untied(masses: Array) -> Array:
     noise = np.random.default_rng(0).uniform(size=len(masses))
     changed = masses + NOISE * masses.min() / len(masses) * noise
     return changed / changed.sum()
-
-
-def network_simplex(a: Array, b: Array, costs: Any) -> tuple[Any, dict[str, Any]]:
-    """POT's plan and log for costs of the size of one: it takes reduced costs below 1e-15 or so for zero."""
-    import ot
-
-    unit = power_of_two(float(costs.max()))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # POT warns when it stops early and goes on; our gap says what that cost
-        plan, log = ot.emd(a, b, costs / unit, numItermax=MAX_PIVOTS, log=True, check_marginals=False)
-    return plan, log | {name: unit * log[name] for name in ("cost", "u", "v")}
 
 
 class _Clusters:
@@ -321,12 +211,6 @@ def _refined(coarse: SparsePlan, x_clusters: _Clusters, y_clusters: _Clusters, m
     down, across = np.divmod(place, widths[pair])
     rows = x_clusters.members[x_clusters.starts[coarse.rows][pair] + down]
     return rows * m + y_clusters.members[y_clusters.starts[coarse.columns][pair] + across]
-
-
-def _merged(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pairs of either list, each once, in order."""
-    pairs = np.sort(np.concatenate([first, second]))  # several times as fast as np.union1d, which hashes
-    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])]
 
 
 def _kept(listed: np.ndarray, reduced: Array, used: np.ndarray, n_kept: int) -> np.ndarray:
