@@ -77,17 +77,17 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "measures": Entry(
         "Measures",
-        "The measure of the neurons' parameters, blurred by half the distance to the fourth place around a neuron that holds "
-        "some, which on a grid is half its spacing, or where noise has moved them estimated by kernels; blue for neurons of "
-        "output sign +, red for -, dark where both lie. Dots are neurons, where they are few. Grey lines: where a sample "
-        "switches a neuron, for many samples 16 quantiles. Right: the density at the last time less the reference's, both "
-        "blurred alike and 1.8 times as much, brown for more, purple for less.",
-        "The measures over flow time, blurred by half the distance to the fourth place around a point that holds some, which "
-        "on a grid is half its spacing. Particles that are drawn or moved by noise are a sample: their density is an estimate "
-        "by Gaussian kernels, of bandwidth s n^(-1/6), s² their variance and n their number, up to twice that in the tails. "
-        "Dots are particles. Orange lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every "
-        "row. Right or below: the density less the reference's, both blurred alike, in pictures 1.8 times as much or by the "
-        "bandwidth of a sample, brown for more and purple for less.",
+        "The measure of the neurons' parameters, blurred by the distance of neighbours, on a grid by half its spacing, or "
+        "where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark where both lie. "
+        "Dots are neurons, where they are few. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. "
+        "Right: the density at the last time less the reference's, both blurred alike and 1.8 times as much, brown for more, "
+        "purple for less.",
+        "The measures over flow time, blurred by the distance of neighbours, on a grid by half its spacing. Particles that are "
+        "drawn or moved by noise are a sample: their density is an estimate by Gaussian kernels, of bandwidth s n^(-1/6), s² "
+        "their variance and n their number, up to twice that in the tails. Dots are particles. Orange lines, where the "
+        "reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or below: the density less the "
+        "reference's, both blurred alike, in pictures 1.8 times as much or by the bandwidth of a sample, brown for more and "
+        "purple for less.",
     ),
     "fit": Entry(
         "Fit",

@@ -94,6 +94,8 @@ def draw_certificate(
         log_scale(axes, share=0.0, zeros=True)
     else:
         axes.set_ylim(-0.06 * (highest or 1.0), 1.1 * (highest or 1.0))
+    if highest == 0.0:
+        axes.set_yticks([0.0], ["0"])
     axes.set_xlabel("flow time $t$")
     return axes
 

@@ -17,7 +17,7 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, MaxNLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 from wgfpipe.report.style import STYLE, WIDTHS, log_scale, one_scale, power_text
 
@@ -26,6 +26,9 @@ EM = STYLE["font.size"] / 72.0
 
 LINE, FORMULA = 1.4 * EM, 0.6 * EM
 """Height of a line of a legend, and what formulas add to all lines of one."""
+
+BETWEEN = 0.06
+"""Least space between the texts of ticks, in inches."""
 
 LEGEND = {"handlelength": 3.6, "handletextpad": 0.8, "columnspacing": 1.4, "labelspacing": 0.35, "borderaxespad": 0.2}
 """Spaces of a legend, in units of its letters."""
@@ -166,7 +169,7 @@ def grow(figure: Figure, top: float = 0.0, bottom: float = 0.0) -> None:
 
 def legend_below(figure: Figure, *blocks: Sequence[Artist]) -> None:
     """Put legends below all panels, one a block of handles: all in one row where they fit, else in as few rows as do."""
-    room = figure.get_figwidth()
+    room = figure.get_figwidth() - 0.2
     together = [handle for block in blocks for handle in block]
     parts = [together] if _wide(together, 1) <= room else [list(block) for block in blocks if block]
     rows = [next(n for n in range(1, len(part) + 1) if n == len(part) or _wide(part, n) <= room) for part in parts if part]
@@ -201,15 +204,22 @@ def _has_formula(handles: Sequence[Artist]) -> bool:
 
 
 def round_ticks(low: float, high: float, length: float) -> dict[float, str]:
-    """Round values of an axis and their texts: as many as stand apart on a length in inches, and off the ends of the axis."""
-    for most in (5, 4, 3, 2, 1):
-        values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        texts = {float(value): _plain(float(value)) for value in values}
-        half = max(map(width_of, texts.values())) / 2.0 * (high - low) / length  # in units of the axis
-        inside = {value: text for value, text in texts.items() if low + half <= value <= high - half}
-        if len(inside) < 2 or min(np.diff(sorted(inside))) > 2.6 * half:
-            break
-    return inside
+    """Round values of an axis and their texts: at most six, which stand apart on a length in inches and off its ends.
+
+    One that stands alone is all where no two fit.
+    """
+    scale, power = length / (high - low), math.floor(math.log10((high - low) / 6.0))
+    alone: dict[float, str] = {}
+    for step in [digit * 10.0**k for k in (power, power + 1) for digit in (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)]:
+        values = [round(k * step, 12) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        texts = {value: _plain(value) for value in values}
+        half = {value: width_of(text) / 2.0 for value, text in texts.items()}
+        inside = [value for value in values if half[value] <= min(value - low, high - value) * scale]
+        alone = alone or {value: texts[value] for value in inside if len(inside) == 1}
+        apart = all((b - a) * scale - half[a] - half[b] > BETWEEN for a, b in pairwise(inside))
+        if apart and 2 <= len(inside) <= 6:
+            return {value: texts[value] for value in inside}
+    return alone
 
 
 def say_powers(figure: Figure) -> None:

@@ -1,8 +1,12 @@
 """Where measures are pictured: a square of the plane of two coordinates, or an interval of one, and the colours on it.
 
-Atoms are blurred by half the distance to their fourth neighbour of the same species. On a lattice that is half its spacing, of
-the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians is 2 exp(-pi^2 / 2) = 1.4 %. Where a
-flow has drawn atoms apart the blur has grown with their distances, up to a multiple of the least blur.
+Atoms are blurred by the distance to the eighth place around them that holds atoms of the same species, over 2 sqrt(2). On a
+lattice that is half its spacing, of the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians
+is 2 exp(-pi^2 / 2) = 1.4 %. Atoms at one place, as of a lattice of more coordinates, count once. Where a flow has drawn atoms
+apart the blur has grown with their distances, up to a multiple of the least blur.
+
+Of a difference colours show what is small, so both measures are blurred more: by .9 of a spacing, which leaves a ripple of
+2 exp(-1.62 pi^2) = 2e-7, or both by the bandwidth of the sample where one of them is a sample.
 
 Particles that noise has moved are a sample of a density, which is estimated: Gaussian kernels of the bandwidth
 ``s n^(-1/6) sqrt(g / f)`` at each, s^2 the mean variance of both coordinates, ``n = (sum w)^2 / sum w^2``, f the estimate with
@@ -10,6 +14,7 @@ the bandwidth ``s n^(-1/6)`` and g its geometric mean over the particles; at lea
 Source: Scott, Multivariate Density Estimation (1992), section 6.3; Abramson, Annals of Statistics 10 (1982).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +41,8 @@ DECADES, PIXELS = 3.0, 144
 OCTAVES, PER_OCTAVE = 2, 2
 """The blur of an atom is at most 2^OCTAVES times the least, in steps of PER_OCTAVE to a factor of two."""
 
-NEIGHBOUR, SAME = 4, 1e-3
-"""Places of a lattice have as many nearest neighbours; atoms are at one place within that share of the least blur."""
+NEIGHBOUR, SAME = 8, 1e-3
+"""Places around one on a lattice, as far as its diagonal; atoms are at one place within that share of the least blur."""
 
 WIDER = 1.8
 """Blur of measures that are subtracted, in units of that of measures that are shown."""
@@ -143,14 +148,14 @@ class Plane:
         return density
 
     def _octaves(self, places: Array, sign: NDArray[np.int_]) -> NDArray[np.int_]:
-        """Blur of each atom, (atom,), as steps above the least: half the distance to the fourth place around it of its sign."""
+        """Blur of each atom, (atom,), as steps above the least: by the distance to the eighth place around it of its sign."""
         steps = np.zeros(len(places), int)
         for one in (0, 1):
             chosen = np.flatnonzero(sign == one)
             near, of_atom = np.unique(np.round(places[chosen] / (SAME * self.blur)), axis=0, return_inverse=True)
             if len(near) > NEIGHBOUR:
-                apart = SAME * self.blur * KDTree(near).query(near, NEIGHBOUR + 1)[0][:, -1]
-                relative = np.maximum(0.5 * apart / self.blur, 1.0)
+                diagonal = SAME * self.blur * KDTree(near).query(near, NEIGHBOUR + 1)[0][:, -1]
+                relative = np.maximum(0.5 * diagonal / (math.sqrt(2.0) * self.blur), 1.0)
                 steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)[of_atom.ravel()]
         return steps
 
