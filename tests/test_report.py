@@ -22,6 +22,7 @@ from PIL import Image
 from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
+from wgfpipe.methods import sliced
 from wgfpipe.pipeline import budget, stages
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, catalogue, cell_page, interactive, page, site, stills
@@ -444,6 +445,11 @@ def test_the_pages_of_points_speak_of_no_network(tmp_path):
     for text in (own.told, first.told):
         text = text.replace("fixed sign, theta = (w, b)", "")  # the title of the space, which stands for one without neurons
         assert not re.search("neuron|gradient descent|(?<!of )networks?(?! by)", text)
+
+
+def test_caveats_of_methods_for_points_speak_of_no_neurons():
+    """A caveat stands on the page of every cell with the method, and the sliced methods take points and neurons alike."""
+    assert "neuron" not in sliced.SEES
 
 
 # Budgets

@@ -51,7 +51,7 @@ def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) 
         axes.xaxis.set_label_coords(0.5, -0.3 / shape["height"])
         low, high = axes.get_xlim()
         if max(abs(low), abs(high)) > 1e-2:  # else the name of the axis tells a power of ten
-            ticks = round_ticks(low, high, axes.get_position().width * figure.get_figwidth())
+            ticks = round_ticks(low, high, axes.get_position().width * figure.get_figwidth(), rim=0.12)
             axes.set_xticks(list(ticks), list(ticks.values()))
     clock.set(title="clock $s$", xlabel="flow time of $F$ / time of the scheme")
     diffusion.set(title="diffusion $D$, theory a stroke", xlabel="strength of the entropy")

@@ -24,7 +24,7 @@ from wgfpipe.report.style import STYLE, WIDTHS, log_scale, one_scale, power_text
 EM = STYLE["font.size"] / 72.0
 """Size of letters, in inches."""
 
-LINE, FORMULA = 1.4 * EM, 0.6 * EM
+LINE, FORMULA = 1.4 * EM, 0.4 * EM
 """Height of a line of a legend, and what formulas add to all lines of one."""
 
 BETWEEN = 0.06
@@ -203,18 +203,19 @@ def _has_formula(handles: Sequence[Artist]) -> bool:
     return any("$" in str(handle.get_label()) for handle in handles)
 
 
-def round_ticks(low: float, high: float, length: float) -> dict[float, str]:
-    """Round values of an axis and their texts: at most six, which stand apart on a length in inches and off its ends.
+def round_ticks(low: float, high: float, length: float, rim: float = 0.0) -> dict[float, str]:
+    """Round values of an axis and their texts: at most six, which stand apart on a length in inches and in it but for a rim.
 
     One that stands alone is all where no two fit.
     """
     scale, power = length / (high - low), math.floor(math.log10((high - low) / 6.0))
     alone: dict[float, str] = {}
-    for step in [digit * 10.0**k for k in (power, power + 1) for digit in (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)]:
+    digits = (1.0, 2.0, 2.5, 5.0), (3.0, 4.0, 6.0, 8.0)  # first those that are read at once
+    for step in [digit * 10.0**k for some in digits for k in (power, power + 1) for digit in some]:
         values = [round(k * step, 12) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
         texts = {value: _plain(value) for value in values}
         half = {value: width_of(text) / 2.0 for value, text in texts.items()}
-        inside = [value for value in values if half[value] <= min(value - low, high - value) * scale]
+        inside = [value for value in values if half[value] <= min(value - low, high - value) * scale + rim]
         alone = alone or {value: texts[value] for value in inside if len(inside) == 1}
         apart = all((b - a) * scale - half[a] - half[b] > BETWEEN for a, b in pairwise(inside))
         if apart and 2 <= len(inside) <= 6:
