@@ -240,12 +240,13 @@ def test_round_ticks_stand_apart_and_off_the_ends():
 
 def test_texts_are_as_wide_as_they_are_drawn():
     with style.styled():
-        made = Figure()
+        made = Figure(dpi=600)  # letters are drawn on whole pixels
         for text in ("finite_volume from its start", "theory: $\\int|v|^2d\\mu$ of measures", "two\nlines"):
             drawn = made.text(0.5, 0.5, text)
             box = drawn.get_window_extent(FigureCanvasAgg(made).get_renderer())
-            assert layout.width_of(text) == pytest.approx(box.width / made.dpi, abs=0.02)  # letters are drawn on whole pixels
+            assert layout.width_of(text) == pytest.approx(box.width / made.dpi, abs=0.02)
     assert layout.wrapped("one two three", layout.width_of("one two")) == "one two\nthree"
+    assert layout.wrapped("$a_b c$ long_name", 0.1) == "$a_b c$\nlong_\nname"  # a formula is whole
 
 
 def test_differences_have_colours_of_their_own():

@@ -326,7 +326,7 @@ def test_a_network_without_a_wasserstein_scheme_is_pictured_beside_another(base)
 
 
 def test_signs_that_do_not_occur_have_no_colour_key(base):
-    runs = {k: run.assign(sign=abs(run["sign"])) for k, run in base["trajectories"].items()}
+    runs = {k: run.assign(species=abs(run["species"])) for k, run in base["trajectories"].items()}
     told = []
     for trajectories in (base["trajectories"], runs):
         with style.styled():

@@ -17,6 +17,7 @@ import flat
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from PIL import Image
 
 from wgfpipe import bibliography
@@ -556,6 +557,22 @@ def test_curves_are_the_shares_of_the_files(run):
     jko = made.chart["looks"]["jko"]
     assert jko["color"] != made.chart["looks"]["prox"]["color"]
     assert made.chart["looks"]["gd"]["color"] is None  # the ink of the page
+
+
+def test_curves_of_several_runs_are_the_medians_of_the_figures(run, tmp_path):
+    """Also of differences, which are medians of differences; a reference that is not random counts in every run."""
+    source = Path(run["folders"]["base"]) / "trajectory"
+    runs = {label: trajectory.read(source / f"{label}.nc", "trajectory") for label in ("gd", "jko")}
+    factors = xr.DataArray([1.5, 1.0, 1.1], dims=trajectory.REPETITION)
+    paths = {label: tmp_path / f"{label}.nc" for label in runs}
+    runs["gd"][["energy"]].to_netcdf(paths["gd"], engine="netcdf4")
+    (runs["jko"][["energy"]] * factors).to_netcdf(paths["jko"], engine="netcdf4")
+    made = interactive.energy_curves(paths, {"gd": "gd", "jko": "jko_entropic"}, True)
+    rtol = 0.5 * 10.0 ** (1 - interactive.DIGITS)
+    jko, gd = (runs[label]["energy"].values for label in ("jko", "gd"))
+    np.testing.assert_allclose(made.chart["panels"][0]["lines"]["jko"], 1.1 * jko, rtol=rtol)
+    apart = np.median([abs(factor * jko / gd - 1.0) for factor in factors.values], axis=0)
+    np.testing.assert_allclose(made.chart["panels"][1]["lines"]["jko"], apart, rtol=rtol)
 
 
 def test_pages_say_how_much_was_trained_as_the_library_does(run):

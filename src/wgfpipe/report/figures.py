@@ -23,7 +23,7 @@ from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.certificates import draw_certificates
 from wgfpipe.report.descends import draw_descents
 from wgfpipe.report.fits import draw_fit as draw_fit_curves
-from wgfpipe.report.layout import multiples, say_powers, share_rows, wrapped
+from wgfpipe.report.layout import multiples, say_powers, share_rows, wrap_names, wrapped
 from wgfpipe.report.pictures import draw_measures
 from wgfpipe.report.scene import Scene
 from wgfpipe.report.style import (
@@ -177,6 +177,7 @@ def draw(name: str, scene: Scene) -> Figure:
     refusal = CATALOGUE[name].refusal(scene.outputs, scene.variables)
     figure = draw_sentence(refusal) if refusal else FIGURES[name](scene)
     say_powers(figure)
+    wrap_names(figure)
     return figure
 
 

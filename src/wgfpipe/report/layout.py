@@ -45,9 +45,9 @@ def width_of(text: str, size: float = STYLE["font.size"], weight: str = "normal"
 
 
 def wrapped(text: str, width: float, size: float = STYLE["font.size"], weight: str = "normal") -> str:
-    """Text in as few lines as a width in inches takes, broken after spaces and underscores only."""
+    """Text in as few lines as a width in inches takes, broken after spaces and underscores only, and not in formulas."""
     lines = [""]
-    for part in re.split(r"(?<=[ _])", text):
+    for part in filter(None, re.findall(r"(?:\$[^$]*\$|[^ _])*[ _]?", text)):
         if lines[-1] and width_of((lines[-1] + part).rstrip(), size, weight) > width:
             lines.append("")
         lines[-1] += part
@@ -221,6 +221,17 @@ def round_ticks(low: float, high: float, length: float, rim: float = 0.0) -> dic
         if apart and 2 <= len(inside) <= 6:
             return {value: texts[value] for value in inside}
     return alone
+
+
+def wrap_names(figure: Figure) -> None:
+    """Give names of y axes that are longer than their panels a second line."""
+    for axes in figure.axes:
+        box, name = axes.get_position(), axes.get_ylabel()
+        told = wrapped(name, box.height * figure.get_figheight() + 0.16)
+        if "\n" not in name and "\n" in told:
+            at, middle = axes.yaxis.label.get_position()
+            axes.yaxis.set_label_coords(at + 0.1 / (box.width * figure.get_figwidth()), middle)
+            axes.set_ylabel(told)
 
 
 def say_powers(figure: Figure) -> None:
