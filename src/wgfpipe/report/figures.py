@@ -144,6 +144,8 @@ def draw_fit(scene: Scene) -> Figure:
         labels = [scene.reference, *(label for label in members if label in scene.complete)]
         shown: dict[str, Any] = {"labels": labels, "looks": scene.looks, "difference": quantity == 1}
         draw_fit_curves(scene.data, scene.distances, scene.trajectories, axes=axes, **shown)
+        if quantity == 1:
+            axes.set_ylabel("output $-$ reference")  # its name, however long, is in the legend
     drawn = {str(line.get_label()): line for axes, _, _ in places for line in axes.get_lines()}
     if len(scene.groups) > 1:
         for axes in [axes for row in table for axes in row[1:]]:

@@ -213,7 +213,7 @@ def _draw_densities(scene: Scene) -> Figure:
             axes.set(ylim=(-limit, limit) if row else axes.get_ylim(), title="" if row else f"$t = {scene.time[k]:.4g}$")
             axes.tick_params(labelleft=k == indices[0], labelbottom=row == rows - 1)
             axes.set_xlabel(axes.get_xlabel() if row == rows - 1 else "")
-        panels_of_row[0].set_ylabel(f"density $-$ that of\n{scene.reference}" if row else "density")
+        panels_of_row[0].set_ylabel("density\n$-$ reference" if row else "density")
     scene.legend(figure, scene.shown, [], looks, grouped=False)
     return figure
 
