@@ -8,13 +8,14 @@ import flat
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import wgfpipe
 from wgfpipe import figures
 from wgfpipe.measure import Measure
 from wgfpipe.plugins import FAMILIES, kind_of
-from wgfpipe.report import certificates, plane, style, sweeps
+from wgfpipe.report import certificates, layout, plane, style, sweeps
 from wgfpipe.report.scene import MOST_KINKS, kinks_of
 from wgfpipe.results.compare import compare
 
@@ -53,7 +54,7 @@ def test_labels_of_one_method_never_look_alike():
 
 def drawn() -> Figure:
     with style.styled():
-        figure, [[axes]] = style.panels(1, 1, width=style.WIDTHS["column"])
+        figure, [[axes]] = layout.panels(1, 1, width=style.WIDTHS["column"])
         axes.plot([0.0, 1.0], [0.0, 1.0])
         axes.set_xlabel("flow time of a test")
         return figure
@@ -151,6 +152,40 @@ def test_no_lattice_shows_where_blocks_are_of_different_spacing():
         assert (inside.max() - inside.min()) / inside.mean() < 8 * 2 * math.exp(-(math.pi**2) / 2)
 
 
+def test_no_lattice_shows_where_a_lattice_of_more_coordinates_is_pictured():
+    """As of pairs: every place of the plane holds as many atoms as the other coordinates have nodes, and counts once."""
+    places = lattice(0.5, 4)
+    pairs = np.array([[*one, *other] for one in places for other in places[::9]])
+    cloud = Measure(pairs, np.full(len(pairs), 1 / len(pairs)))
+    square = plane.Plane.around([cloud])  # no lattice of this plane: the least blur is that of two pixels
+    density = square.densities(cloud)[0]
+    middle = density[plane.PIXELS // 3 : -plane.PIXELS // 3, plane.PIXELS // 3 : -plane.PIXELS // 3]
+    # octaves are rounded to half of one: the blur is at least .42 of the spacing, with ripples of 2 exp(-2 pi^2 .42^2) = 6 %
+    assert (middle.max() - middle.min()) / middle.mean() < 8 * 0.06
+
+
+def test_a_difference_shows_no_lattice_and_no_bandwidth():
+    """Of a Gaussian on a lattice and a fine one of the same law; and of a sample, whose estimate alone would be wider."""
+
+    def gaussian(spacing: float) -> Measure:
+        points = lattice(spacing, round(4.0 / spacing))
+        weights = np.exp(-0.5 * (points**2).sum(axis=1))
+        return Measure(points, weights / weights.sum())
+
+    coarse, fine = gaussian(0.25), gaussian(0.0625)
+    square = plane.Plane.around([coarse, fine], 0.25)
+    largest = square.densities(coarse).sum(axis=0).max()
+    # blurred alike but for rounding of octaves, by at most .225 and at least .9 of a fine spacing: .225^2 of a variance of 1
+    assert np.abs(square.difference(coarse, fine)).max() < 0.06 * largest
+    sample = Measure(np.random.default_rng(0).normal(size=(4000, 2)), np.full(4000, 1 / 4000))
+    apart = square.difference(sample, coarse, sampled=True)
+    wider = (square.densities(sample, sampled=True) - square.densities(coarse)).sum(axis=0)
+    middle = plane.PIXELS // 2
+    assert wider[middle, middle] < -0.05 * largest  # what a difference of pictures would show
+    # of 4000 draws about n b^2 = 4000^(2/3) = 250 lie within a kernel: three standard deviations are 10 % of the estimate
+    assert np.abs(apart).max() < 0.1 * largest
+
+
 def test_a_sample_is_drawn_as_the_density_it_is_of():
     """2000 draws of a Gaussian, where its density is above a hundredth of the largest: no holes, and its logarithm is near.
 
@@ -189,6 +224,29 @@ def test_a_difference_of_pictures_has_no_mass():
     square = plane.Plane.around([one, other])
     apart = (square.densities(one) - square.densities(other)).sum()
     assert abs(apart) < 0.01  # a thousandth may lie beyond either side of either axis
+
+
+def test_round_ticks_stand_apart_and_off_the_ends():
+    with style.styled():
+        for low, high in ((-5.7, 5.2), (-0.13, 0.71), (-11.0, 13.0), (0.0, 1.0), (-2500.0, 900.0)):
+            ticks = layout.round_ticks(low, high, 1.0)
+            assert len(ticks) >= 2
+            at = [(tick - low) / (high - low) for tick in ticks]
+            half = [layout.width_of(text) / 2 for text in ticks.values()]
+            assert at[0] - half[0] >= 0
+            assert at[-1] + half[-1] <= 1
+            assert all(at[k + 1] - half[k + 1] > at[k] + half[k] for k in range(len(at) - 1))
+
+
+def test_texts_are_as_wide_as_they_are_drawn():
+    with style.styled():
+        made = Figure(dpi=600)  # letters are drawn on whole pixels
+        for text in ("finite_volume from its start", "theory: $\\int|v|^2d\\mu$ of measures", "two\nlines"):
+            drawn = made.text(0.5, 0.5, text)
+            box = drawn.get_window_extent(FigureCanvasAgg(made).get_renderer())
+            assert layout.width_of(text) == pytest.approx(box.width / made.dpi, abs=0.02)
+    assert layout.wrapped("one two three", layout.width_of("one two")) == "one two\nthree"
+    assert layout.wrapped("$a_b c$ long_name", 0.1) == "$a_b c$\nlong_\nname"  # a formula is whole
 
 
 def test_differences_have_colours_of_their_own():

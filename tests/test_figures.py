@@ -10,13 +10,14 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from wgfpipe.config.experiment import load
 from wgfpipe.energies.base import HeldOut
 from wgfpipe.pipeline import dependence, stages
-from wgfpipe.report import animation, catalogue, certificates, figures, plane, question, style, sweeps, words
+from wgfpipe.report import animation, catalogue, certificates, figures, layout, plane, question, style, sweeps, words
 from wgfpipe.report import scene as scene_module
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
@@ -218,26 +219,140 @@ def test_thinned_curves_keep_their_peaks():
     assert time[kept.argmax()] == 4321.0
 
 
-def test_the_label_of_one_row_of_panels_is_whole(base):
-    """One row is the lowest figure, and the label names the reference twice."""
-    labels = ["a_long_name" if label == "gd" else label for label in base["trajectories"]]
-    runs = dict(zip(labels, base["trajectories"].values(), strict=True))
-    distances = base["distances"].assign_coords(label=labels).assign_attrs(reference="a_long_name")
+def crowded(made: Figure, monkeypatch) -> list[tuple[str, ...]]:
+    """Texts that are cut by the edge of a figure, or that lie on another text or on a panel that is not theirs.
+
+    Boxes of letters are a little larger than their ink: less than a pixel of 1/150 inch does not count.
+    """
+    drawn: list[Text] = []
+    original, slack = Text.draw, 0.8
+    with monkeypatch.context() as patch, style.styled():
+        patch.setattr(Text, "draw", lambda self, renderer: (drawn.append(self), original(self, renderer))[1])
+        made.set_dpi(style.DPI["png"])
+        canvas = FigureCanvasAgg(made)
+        canvas.draw()
+    boxes = [(t, t.get_window_extent(canvas.get_renderer())) for t in drawn if t.get_visible() and t.get_text().strip()]
+
+    def meet(one, other):
+        return all(min(b, d) - max(a, c) > slack for (a, b), (c, d) in zip((one.intervalx, one.intervaly), other, strict=True))
+
+    found = []
+    for k, (text, box) in enumerate(boxes):
+        if box.x0 < -slack or box.y0 < -slack or box.x1 > made.bbox.x1 + slack or box.y1 > made.bbox.y1 + slack:
+            found.append(("cut", text.get_text()))
+        found += [("on", text.get_text(), o.get_text()) for o, b in boxes[:k] if meet(box, (b.intervalx, b.intervaly))]
+        panels = [axes for axes in made.axes if axes is not text.axes]
+        found += [("in", text.get_text()) for axes in panels if meet(box, (axes.bbox.intervalx, axes.bbox.intervaly))]
+    return found
+
+
+def many(cell: dict) -> dict:
+    """The same cell with fifteen labels of three groups; the reference has a long name, and W1 has no shares."""
+    kinds = ["flow", "langevin", "prox", "emd_prox", "jko_lagrangian", "jko_sliced", "jko_sliced_generator", "jko_entropic"]
+    kinds += ["jko_dykstra", "jko_exact", "jko_emd", "jko_sliced_grid", "matched", "wfr"]
+    source = {"a_rather_long_name_of_a_reference": cell["trajectories"]["gd"]}
+    for k, kind in enumerate(kinds):
+        source[kind] = cell["trajectories"]["prox" if k % 2 else "jko"].assign_attrs(method_kind=kind)
+    names = [*(["gd"] * 1), *("prox" if k % 2 else "jko" for k in range(len(kinds)))]
+    distances = cell["distances"].sel({"label": names}).assign_coords(label=list(source)).copy(deep=True)
+    distances["travelled"].loc[{"distance": "w1"}] = np.inf
+    return cell | {
+        "distances": distances.assign_attrs(reference="a_rather_long_name_of_a_reference"),
+        "trajectories": source,
+    }
+
+
+@pytest.mark.parametrize("name", ["energy", "distances", "measures", "fit", "certificates", "rate", "held_out"])
+@pytest.mark.parametrize("change", [dict, with_failures, many])
+def test_no_text_is_cut_or_lies_on_another(base, name, change, monkeypatch):
     with style.styled():
-        made = figures.draw_distances(scene_module.Scene(**base | {"distances": distances, "trajectories": runs}))
+        made = figures.draw(name, scene_module.Scene(**change(base)))
+    assert crowded(made, monkeypatch) == []
+
+
+def test_a_title_that_is_long_takes_more_lines_and_is_whole(base, monkeypatch):
+    said = "what a method of many words says of how far it is from the solution of its step, in units of its energy"
+    runs = {label: run.copy() for label, run in base["trajectories"].items()}
+    for label in ("jko", "prox"):
+        runs[label]["residual"] = runs[label]["residual"].assign_attrs(long_name=f"certificate of the step: {said}, {label}")
+    with style.styled():
+        made = figures.draw("certificates", scene_module.Scene(**base | {"trajectories": runs}))
+    titles = [axes.get_title().replace("\n", " ") for axes in made.axes]
+    assert {f"{said}, jko", f"{said}, prox"} <= set(titles)  # two certificates are two panels
+    assert crowded(made, monkeypatch) == []
+
+
+def test_powers_of_ten_stand_in_the_names_of_axes(monkeypatch):
+    """Where matplotlib would write 1e-5 beside an axis, on top of other texts."""
+    with style.styled():
+        made, [[axes]] = layout.panels(1, 1)
+        axes.plot([0.0, 5e-5], [0.0, 3e6])
+        axes.set(xlabel="strength", ylabel="count")
+        layout.say_powers(made)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("strength / 10⁻⁵", "count / 10⁶")
         made.draw_without_rendering()
-        boxes = [axes.yaxis.label.get_window_extent() for axes in made.axes]
-    assert all(box.y0 >= 0.0 and box.y1 <= made.bbox.y1 for box in boxes)
+    assert [text.get_text() for text in axes.get_xticklabels()][1:3] == ["0", "1"]
+    assert axes.xaxis.get_offset_text().get_text() == axes.yaxis.get_offset_text().get_text() == ""
+    assert crowded(made, monkeypatch) == []
 
 
-def test_log_axes_leave_rounding_out_and_hold_two_powers_of_ten():
+def test_many_labels_have_a_column_a_group_in_every_figure_of_curves(base):
+    """No panel has more lines than the eye tells apart."""
+    scene = scene_module.Scene(**many(base))
+    assert len(scene.groups) == 3
+    for name in ("energy", "distances", "fit", "rate"):
+        with style.styled():
+            made = figures.FIGURES[name](scene)
+        for axes in made.axes:
+            told = [line for line in axes.get_lines() if str(line.get_label()) in scene.looks]
+            assert len(told) <= style.MOST_LINES + 1, name
+
+
+def test_a_panel_without_anything_to_draw_is_not_there(base):
+    """The reference has no energy, so that there are no differences either."""
+    runs = {label: run.copy() for label, run in base["trajectories"].items()}
+    runs["gd"]["energy"] = runs["gd"]["energy"] * np.nan
+    distances = base["distances"].drop_vars("least_dissipation", errors="ignore")
+    with style.styled():
+        made = figures.draw("energy", scene_module.Scene(**base | {"trajectories": runs, "distances": distances}))
+    assert len(made.axes) == 1
+
+
+def test_a_network_without_a_wasserstein_scheme_is_pictured_beside_another(base):
+    alone = {label: base["trajectories"][label] for label in ("gd", "prox")}
+    alone["prox"] = alone["prox"].assign_attrs(method_family="gradient descent")
+    distances = base["distances"].sel({"label": list(alone)})
+    assert scene_module.Scene(**base | {"trajectories": alone, "distances": distances}).representatives() == ["gd", "prox"]
+
+
+def test_signs_that_do_not_occur_have_no_colour_key(base):
+    runs = {k: run.assign(species=abs(run["species"])) for k, run in base["trajectories"].items()}
+    told = []
+    for trajectories in (base["trajectories"], runs):
+        with style.styled():
+            made = figures.draw("measures", scene_module.Scene(**base | {"trajectories": trajectories}))
+        told.append({text.get_text() for text in made.findobj(Text)})
+    assert "density by sign\n/ largest" in told[0]
+    assert "density\n/ largest" in told[1]
+    assert "±" not in told[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([1e-17, 0.2, 0.3], ["0.1", "0.2"]),
+        ([0.9e-12, 0.9e-12, 0.9e-12], ["5·10⁻¹³", "10⁻¹²"]),
+        ([1e-4, 0.2, 0.3], ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]),
+    ],
+)
+def test_log_axes_leave_rounding_out_and_have_two_ticks(values, texts):
     axes = Figure().add_subplot()
-    axes.plot([0.0, 1.0, 2.0], [1e-17, 0.2, 0.3])
+    axes.plot([0.0, 1.0, 2.0], values)
     style.log_scale(axes)
     low, high = axes.get_ylim()
-    assert 1e-3 < low <= 0.1
-    assert 1.0 <= high < 10.0
-    assert np.isnan(axes.get_lines()[0].get_ydata()[0])
+    assert all(low <= tick <= high for tick in axes.get_yticks())
+    assert [axes.yaxis.get_major_formatter()(tick, k) for k, tick in enumerate(axes.get_yticks())] == texts
+    assert np.isnan(axes.get_lines()[0].get_ydata()[0]) == (values[0] == 1e-17)
 
 
 # Points that are no neurons
@@ -328,7 +443,7 @@ def test_an_energy_that_is_not_known_is_left_out(points):
         with style.styled():
             made = figures.draw_energy(scene_module.Scene(**points | {"trajectories": runs}))
             style.render_figure(made, "svg", "")
-        told = {text.get_text() for text in made.legends[0].get_texts()}
+        told = {text.get_text() for legend in made.legends for text in legend.get_texts()}
         assert told == {f"{label}: no energy" if label in unknown else label for label in runs}
 
 

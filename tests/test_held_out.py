@@ -159,9 +159,9 @@ def test_the_floor_is_drawn_on_both_sides(made):
     floor = float(made["cloud"]["trajectories"]["gd"]["held_out_floor"])
     for axes in drawn.axes:
         assert any(np.all(line.get_ydata() == floor) for line in axes.get_lines())
-    assert any("floor" in text.get_text() for text in drawn.legends[0].get_texts())
+    assert any("floor" in text.get_text() for legend in drawn.legends for text in legend.get_texts())
     without = bounds.draw_held_out(Scene(**made["students"]))
-    assert not any("floor" in text.get_text() for text in without.legends[0].get_texts())
+    assert not any("floor" in text.get_text() for legend in without.legends for text in legend.get_texts())
 
 
 def test_the_bound_is_that_of_a_flow_in_w2(made):

@@ -199,7 +199,7 @@ def test_the_energy_figure_has_the_predicted_plateaus_and_rates():
     assert set(rates) == {"predicted rate flow", "predicted rate gd"}
     drawn_ones = np.asarray(rates["predicted rate gd"].get_ydata(), float)
     np.testing.assert_array_equal(drawn_ones, distances["least_dissipation"].sel(label="gd"))
-    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    told = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert any(text.startswith("theory: small start") and "1.342" in text for text in told)
 
 

@@ -17,12 +17,14 @@ import flat
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from PIL import Image
 
 from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
-from wgfpipe.pipeline import dependence, gathering, stages
+from wgfpipe.methods import sliced
+from wgfpipe.pipeline import budget, dependence, gathering, stages
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, brief, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.results import schema as trajectory
@@ -78,6 +80,7 @@ BUDGET = {
     "answer": "follows",
     "sentence": "jko differs by 3.0% of the distance travelled.",
 }
+WHY = "a lattice rounds the way of every step, and finer ones show no limit"
 FRAMES, SIZE = 5, (30, 20)
 
 
@@ -115,6 +118,18 @@ class Page(HTMLParser):
     @property
     def told(self) -> str:
         return " ".join(" ".join(self.text).split())
+
+
+def budget_file(folder: Path) -> None:
+    """File of the values of a budget that leaves a method out, with the spec that a run would give it."""
+    said = {"methods": ["jko"], "hops": ["entropy"], "left_out": {"prox": WHY}}
+    planned = load({"defaults": CONFIG["defaults"], "cells": {"base": {"budget": said}}}, Path())
+    specs = {name: stages.specs(cell.resolved()) for name, cell in planned.trained.items()}
+    runs = {"base/jko": trajectory.read(str(folder / "trajectory" / "jko.nc"), "trajectory")}
+    made = budget.observed(runs, lambda measure: measure.weights[:1])
+    made.attrs.update(title="Values for the error budget: a mass", observable="a mass", kinks=1)
+    stamp = stages.stamped(made, budget.budget_spec(planned, specs, "base"), "code", {})
+    trajectory.write(stamp, str(folder / "budget.nc"), "budget")
 
 
 def stand_ins(folder: Path, outputs: bool = True) -> None:
@@ -161,6 +176,7 @@ def run(tmp_path_factory) -> dict:
         for method in cell["methods"]:
             method["budget"] = BUDGET if (cell["cell"], method["method"]) == ("base", "jko") else None
     Path(paths["verdict"]).write_text(json.dumps(answers), encoding="utf-8")
+    budget_file(root / "base")
     benchmark = root / "benchmarks" / "base" / "trajectory" / "jko.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\n12.34\t0:00:12\n", encoding="utf-8")
@@ -256,6 +272,24 @@ def test_a_cell_without_a_budget_is_called_so(run):
     answers[0]["verdict"] = verdict.FOLLOWS
     del answers[0]["methods"][0]["budget"]  # as an earlier version wrote it
     assert page.called_of(answers[0]) == "within tolerance, not budgeted"
+
+
+def test_the_page_says_why_a_method_has_no_budget(run):
+    """From ``budget.left_out`` in the config, by way of the file of the budget's values; also where no budget came about."""
+    told = {path.stem: made.told for path, made in pages_of(run).items()}
+    assert f"prox has no budget: {WHY}." in told["base"]
+    assert "has no budget" not in told["plane"]
+    answers = json.loads(Path(run["paths"]["verdict"]).read_text(encoding="utf-8"))
+    for cell in answers["cells"]:
+        for method in cell["methods"]:
+            method["budget"] = None
+    alone = run["root"] / "without" / "verdict.json"
+    alone.parent.mkdir()
+    alone.write_text(json.dumps(answers), encoding="utf-8")
+    site.write_site(run["spec"], run["paths"] | {"verdict": str(alone)}, run["folders"], {}, alone.parent / "report.html")
+    page_of = Page((alone.parent / "report" / "cells" / "base.html").read_text(encoding="utf-8"))
+    assert f"prox has no budget: {WHY}." in page_of.told
+    shutil.rmtree(alone.parent)
 
 
 def test_pages_hold_what_the_results_say(run):
@@ -444,6 +478,11 @@ def test_the_pages_of_points_speak_of_no_network(tmp_path):
         assert not re.search("neuron|gradient descent|(?<!of )networks?(?! by)", text)
 
 
+def test_caveats_of_methods_for_points_speak_of_no_neurons():
+    """A caveat stands on the page of every cell with the method, and the sliced methods take points and neurons alike."""
+    assert "neuron" not in sliced.SEES
+
+
 # Budgets
 
 
@@ -548,6 +587,22 @@ def test_curves_are_the_shares_of_the_files(run):
     jko = made.chart["looks"]["jko"]
     assert jko["color"] != made.chart["looks"]["prox"]["color"]
     assert made.chart["looks"]["gd"]["color"] is None  # the ink of the page
+
+
+def test_curves_of_several_runs_are_the_medians_of_the_figures(run, tmp_path):
+    """Also of differences, which are medians of differences; a reference that is not random counts in every run."""
+    source = Path(run["folders"]["base"]) / "trajectory"
+    runs = {label: trajectory.read(source / f"{label}.nc", "trajectory") for label in ("gd", "jko")}
+    factors = xr.DataArray([1.5, 1.0, 1.1], dims=trajectory.REPETITION)
+    paths = {label: tmp_path / f"{label}.nc" for label in runs}
+    runs["gd"][["energy"]].to_netcdf(paths["gd"], engine="netcdf4")
+    (runs["jko"][["energy"]] * factors).to_netcdf(paths["jko"], engine="netcdf4")
+    made = interactive.energy_curves(paths, {"gd": "gd", "jko": "jko_entropic"}, True)
+    rtol = 0.5 * 10.0 ** (1 - interactive.DIGITS)
+    jko, gd = (runs[label]["energy"].values for label in ("jko", "gd"))
+    np.testing.assert_allclose(made.chart["panels"][0]["lines"]["jko"], 1.1 * jko, rtol=rtol)
+    apart = np.median([abs(factor * jko / gd - 1.0) for factor in factors.values], axis=0)
+    np.testing.assert_allclose(made.chart["panels"][1]["lines"]["jko"], apart, rtol=rtol)
 
 
 def test_pages_say_how_much_was_trained_as_the_library_does(run):

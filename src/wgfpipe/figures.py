@@ -15,8 +15,8 @@ Example::
 from wgfpipe.report.certificates import draw_certificate as draw_certificate
 from wgfpipe.report.curves import draw_distances as draw_distances
 from wgfpipe.report.curves import draw_energy as draw_energy
-from wgfpipe.report.curves import draw_fit as draw_fit
 from wgfpipe.report.figures import draw_cell as draw_cell
+from wgfpipe.report.fits import draw_fit as draw_fit
 from wgfpipe.report.pictures import draw_density as draw_density
 from wgfpipe.report.pictures import draw_measure as draw_measure
 from wgfpipe.report.style import WIDTHS as WIDTHS

@@ -88,7 +88,7 @@ class JKOSlicedGenerator(Method):
 
     def solves(self, problem: Problem, dt: float, n_steps: int) -> Solved:
         return sliced_flow(
-            problem, f"; and of {self.n_neurons} neurons a sign from a network of width {self.width}, fitted to the start"
+            problem, f"; and of {self.n_neurons} points a sign from a network of width {self.width}, fitted to the start"
         )
 
     def init(self, problem: Problem, rng: np.random.Generator) -> GeneratorState:

@@ -9,8 +9,8 @@ from wgfpipe.methods.base import Solved
 from wgfpipe.problems import ROUNDINGS, Problem
 
 SEES = (
-    "sliced: SW2 sees on every line only the mean velocity of the neurons that project to one place, so its flow is that of "
-    "W2 only while steps are short against the gaps between projected neurons"
+    "sliced: SW2 sees on every line only the mean velocity of what projects to one place, so its flow is that of "
+    "W2 only while steps are short against the gaps between projected points"
 )
 
 

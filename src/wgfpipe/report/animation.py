@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
+from wgfpipe.report.layout import panels
 from wgfpipe.report.plane import Line, Plane, blend
 from wgfpipe.report.scene import Scene
-from wgfpipe.report.style import panels
 
 MAX_FRAMES, DPI = 40, 90
 

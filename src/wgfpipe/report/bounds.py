@@ -14,8 +14,9 @@ from matplotlib.lines import Line2D
 from wgfpipe.energies.lojasiewicz import lojasiewicz_bound
 from wgfpipe.measure import Array
 from wgfpipe.report.curves import draw_line
+from wgfpipe.report.layout import Place, multiples, share_rows, wrapped
 from wgfpipe.report.scene import Scene
-from wgfpipe.report.style import GREY, log_scale, panels
+from wgfpipe.report.style import GREY, log_scale, one_scale
 
 BOUND = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
 """Look of a bound, and of a floor."""
@@ -23,20 +24,19 @@ BOUND = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
 PREDICTED = {"color": GREY, "linestyle": (0, (4.0, 2.0)), "linewidth": 1.2, "zorder": 1.2}
 """Look of a line that theory predicts."""
 
-SHAPE = {"height": 1.9, "gaps": (0.75, 0.55), "margins": (0.68, 0.13, 0.28, 0.4), "label_at": 0.52}
-"""Of a row of two panels."""
 
-
-def _beside_energy(scene: Scene, name: str) -> tuple[Figure, Axes, Axes, list[str]]:
-    """Energies on the left and another variable of the trajectories on the right: figure, panels, and who has it."""
-    figure, [[left, right]] = panels(1, 2, **SHAPE)
+def _beside_energy(scene: Scene, name: str, title: str) -> tuple[Figure, list[list[Axes]], list[Place], list[str]]:
+    """Energies, and beside or below them another variable of the trajectories: figure, panels, their places, who has it."""
+    figure, table, places = multiples(scene.groups, 2, 2)
     told = [label for label in scene.shown if name in scene.trajectories[label]]
-    for label in told:
-        run = scene.trajectories[label]
-        n = min(run.sizes["time"], len(scene.time))
-        draw_line(left, scene.time[:n], run["energy"].values[:n], scene.looks[label], label)
-        draw_line(right, scene.time[:n], run[name].values[:n], scene.looks[label], label)
-    return figure, left, right, told
+    for axes, quantity, members in places:
+        for label in [label for label in told if label in (scene.reference, *members)]:
+            run = scene.trajectories[label]
+            n = min(run.sizes["time"], len(scene.time))
+            values = run[name if quantity else "energy"].values
+            draw_line(axes, scene.time[:n], values[:n], scene.looks[label], label)
+        axes.set(xlabel="flow time $t$", ylabel=title if quantity else "energy $F$")
+    return figure, table, places, told
 
 
 def draw_fitting(axes: Axes, distances: xr.Dataset, end: float) -> None:
@@ -70,21 +70,25 @@ def draw_rate(scene: Scene) -> Figure:
 
     C is the largest S^2 at the saved times until t. The bound is one of the flow in W2: other references have none.
     """
-    figure, left, right, told = _beside_energy(scene, "lojasiewicz_ratio")
+    figure, table, places, told = _beside_energy(scene, "lojasiewicz_ratio", "Łojasiewicz ratio")
     extra: list[Artist] = []
     bound = bound_of(scene)
     if bound is not None:
-        left.plot(scene.time, bound, zorder=1, **BOUND)
         extra.append(Line2D([], [], label=f"bound of {scene.reference}", **BOUND))
-    right.axhline(1.0, color=GREY, linewidth=0.8, zorder=1)
-    log_scale(left, share=0.0)
-    log_scale(right, share=0.0)
     missing = {scene.trajectories[label]["lojasiewicz_ratio"].attrs.get("missing", "") for label in told} - {""}
+    for axes, quantity, _ in places:
+        if quantity == 0 and bound is not None:
+            axes.plot(scene.time, bound, zorder=1, **BOUND)
+        if quantity == 1:
+            axes.axhline(1.0, color=GREY, linewidth=0.8, zorder=1)
+        one_scale(axes)
     if missing:
-        right.text(0.5, 0.5, "\n".join(sorted(missing)), ha="center", color=GREY, transform=right.transAxes, wrap=True)
-    left.set(title="energy $F$", xlabel="flow time $t$")
-    right.set(title="$\\mathrm{MMD}^4 / (S^2 \\int |\\nabla V|^2 d\\mu)$", xlabel="flow time $t$")
-    scene.legend(figure, told, extra, grouped=False)
+        room = 0.95 * places[-1][0].get_position().width * figure.get_figwidth()
+        why, last = "\n".join(wrapped(text, room) for text in sorted(missing)), places[-1][0]
+        last.text(0.5, 0.5, why, ha="center", va="center", color=GREY, transform=last.transAxes)
+    if len(scene.groups) > 1:
+        share_rows(table)
+    scene.legend(figure, told, extra)
     return figure
 
 
@@ -101,15 +105,15 @@ def bound_of(scene: Scene) -> Array | None:
 
 def draw_held_out(scene: Scene) -> Figure:
     """Energy on the data, or to the target, and on what is held out of them, with the floor of the latter."""
-    figure, left, right, told = _beside_energy(scene, "held_out_energy")
-    extra: list[Artist] = []
+    figure, table, places, told = _beside_energy(scene, "held_out_energy", "energy held out")
     floors = {float(scene.trajectories[label]["held_out_floor"]) for label in told}
-    for floor in sorted(floor for floor in floors if math.isfinite(floor) and floor > 0.0):
-        for axes in (left, right):
+    floors = sorted(floor for floor in floors if math.isfinite(floor) and floor > 0.0)
+    for floor in floors:
+        for axes, _, _ in places:
             axes.plot(scene.time, np.full(len(scene.time), floor), zorder=1, **BOUND)
-        extra = [Line2D([], [], label="floor: the target that the flow sees", **BOUND)]
-    log_scale(left, right, share=0.0)
-    left.set(title="energy on what the flow sees", xlabel="flow time $t$")
-    right.set(title="energy on what is held out", xlabel="flow time $t$")
-    scene.legend(figure, told, extra, grouped=False)
+    if len(scene.groups) > 1:
+        share_rows(table)
+    log_scale(*(axes for axes, _, _ in places), share=0.0)
+    extra: list[Artist] = [Line2D([], [], label="floor: the target that the flow sees", **BOUND)] if floors else []
+    scene.legend(figure, told, extra)
     return figure

@@ -59,7 +59,8 @@ _PREDICTED = (
 CATALOGUE: dict[str, Entry] = {
     "energy": Entry(
         "Energy",
-        "Energy over flow time, and its relative difference to the reference. " + _PREDICTED + " Grey dashes: the times "
+        "Energy over flow time, and its relative difference to the reference; lines are medians over repetitions, shaded in "
+        "their colour the range. " + _PREDICTED + " Grey dashes: the times "
         "ln(1/λ) / |D| at which orthogonal inputs are fitted and the plateaus between, for both layers trained by the squared "
         "loss from a balanced start of size λ. Times are asymptotic, 1.5 / |D| off.",
         "Energy over flow time, and its difference to the reference's as a share of the energy that the reference released. "
@@ -67,32 +68,37 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "distances": Entry(
         "Distances",
-        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled. "
-        "The black line is the reference's own way from its start. Dotted in black, where a verdict asks: the tolerance. "
+        "Distance to the reference over flow time, as a share of the largest distance that the reference travelled; "
+        "what is not divided says so. The black line is the reference's own way from its start. Dotted in black, where a "
+        "verdict asks: the tolerance. "
         "Lines are medians over repetitions, shaded in their colour the range. Shaded grey, for grid methods: the distance of "
         "the reference to the nearest measure on the grid, below which none of them can come. "
         "Dotted in a colour, where it can be told from the distance: the plan that keeps labels, an upper bound.",
     ),
     "measures": Entry(
         "Measures",
-        "The measure of the neurons' parameters, blurred by half the distance to the fourth neighbour, which on a grid is half "
-        "its spacing, or where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark "
-        "where both lie. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. Right: the "
-        "density at the last time less the reference's, brown for more, purple for less.",
-        "The measures over flow time, blurred by half the distance to the fourth neighbour, which on a grid is half its "
-        "spacing. Particles that noise has moved are a sample: their density is an estimate by Gaussian kernels, of bandwidth "
-        "s n^(-1/6), s² their variance and n their number, and up to twice that in the tails. Dots are particles. Orange "
-        "lines, where the reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or "
-        "below: the density less the reference's, in pictures brown for more and purple for less.",
+        "The measure of the neurons' parameters, blurred by the distance of neighbours, on a grid by half its spacing, or "
+        "where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark where both lie. "
+        "Dots are neurons, where they are few. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. "
+        "Right: the density at the last time less the reference's, both blurred alike and 1.8 times as much, brown for more, "
+        "purple for less.",
+        "The measures over flow time, blurred by the distance of neighbours, on a grid by half its spacing. Particles that are "
+        "drawn or moved by noise are a sample: their density is an estimate by Gaussian kernels, of bandwidth s n^(-1/6), s² "
+        "their variance and n their number, up to twice that in the tails. Dots are particles. Orange lines, where the "
+        "reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or below: the density less the "
+        "reference's, both blurred alike, in pictures 1.8 times as much or by the bandwidth of a sample, brown for more and "
+        "purple for less.",
     ),
     "fit": Entry(
         "Fit",
-        "The network at the end, and its difference to the reference's.",
+        "The network at the end, and its difference to the reference's; with several features, outputs against labels. Ticks "
+        "at the bottom: inputs of the samples, of many 16 quantiles.",
         why_outputs="points of this space have no outputs, so there is no fit to draw",
     ),
     "certificates": Entry(
         "Certificates",
-        "What the solvers say of every step, a panel each kind of certificate; exact zeros stand on a level of their own. "
+        "What the solvers say of every step: a panel for all methods that certify the same, then one a quantity; exact zeros "
+        "stand on a level of their own. Of the first repetition. "
         "Methods without an equation to solve have none. "
         "Steps whose status is not ok are marked at the bottom.",
     ),
@@ -108,15 +114,15 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "rate": Entry(
         "Rate",
-        "Left: the energy, and dashed the bound 1 / (1 / F(0) + 4 t / C) of the reference, where that is a flow in W2. C is "
-        "the largest squared negative Sobolev norm S² at its saved times until t. Right: the Łojasiewicz ratio "
-        "MMD⁴ / (S² ∫ |∇V|² dμ), at most 1, the grey line. The nearer to 1, the nearer the flow is to its bound.",
+        "Left or above: the energy, and dashed the bound 1 / (1 / F(0) + 4 t / C) of the reference, where that is a flow in "
+        "W2. C is the largest squared negative Sobolev norm S² at its saved times until t. Right or below: the Łojasiewicz "
+        "ratio MMD⁴ / (S² ∫ |∇V|² dμ), at most 1, the grey line. The nearer to 1, the nearer the flow is to its bound.",
         variable="lojasiewicz_ratio",
         why_variable="the energy is no squared discrepancy, so there is no Lojasiewicz ratio to draw",
     ),
     "held_out": Entry(
         "Held out",
-        "The energy on what the flow sees, left, and on what is held out from it, right, on one scale. Dashed, where it is "
+        "The energy on what the flow sees, and right or below on what is held out from it, on one scale. Dashed, where it is "
         "known: the held-out energy of the target that the flow sees. Below it a flow learns the sample and no more. Labels "
         "without noise have the floor 0.",
         variable="held_out_energy",

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wgfpipe.measure import Array
+from wgfpipe.report.layout import wrapped
 from wgfpipe.report.scene import over_repetitions
 from wgfpipe.report.style import (
-    FAINT,
     FLOOR_GREY,
     GREY,
     ROUNDING,
@@ -25,9 +25,10 @@ from wgfpipe.report.style import (
     WIDTHS,
     log_scale,
     looks_of,
+    one_scale,
 )
 from wgfpipe.results.measured import asked_of, facts_of
-from wgfpipe.results.schema import REPETITION, repetitions
+from wgfpipe.results.schema import repetitions
 
 RANGE, BOUND, FLOOR, TOLERANCE = (
     "range over repetitions",
@@ -60,6 +61,16 @@ def draw_line(axes: Axes, x: Array, y: Array, look: Mapping[str, Any], label: st
     """Draw the line of a label, with few enough markers."""
     keywords: dict[str, Any] = {"markevery": max(1, len(x) // 10), **look, **others}
     axes.plot(x, y, label=label, **keywords)
+
+
+def draw_repeated(axes: Axes, x: Array, ends: tuple[Array, Array, Array], look: Mapping[str, Any], label: str) -> None:
+    """Draw the median of a label and shade the range over repetitions, where there is one."""
+    middle, least, largest = ends
+    draw_line(axes, x, middle, look, label)
+    if np.any(largest > least):
+        positive = np.nanmin(least) >= 0  # a shade reaches below a logarithmic axis
+        low, there = (np.maximum(least, np.finfo(float).tiny), largest > ROUNDING) if positive else (least, largest > -np.inf)
+        axes.fill_between(x, low, largest, where=there, color=look["color"], alpha=0.2, linewidth=0, label=RANGE)
 
 
 def handle_of(line: Line2D) -> Line2D:
@@ -119,11 +130,11 @@ def draw_energy(
             with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
                 ends = over_repetitions(abs(values) / (target.isel(time=slice(0, n)) if network else released), n)
         if np.isfinite(ends[0]).any():
-            draw_line(axes, time[:n], ends[0], looks[label], label)
-            _band(axes, time[:n], ends, looks[label])
-    every = [value for line in axes.get_lines() for value in np.asarray(line.get_ydata(), float) if np.isfinite(value)]
-    if difference or (every and max(every) > 10 * min(every) > 0):
+            draw_repeated(axes, time[:n], ends, looks[label], label)
+    if difference:
         log_scale(axes)
+    else:
+        one_scale(axes)
     named = "$|F / F_{\\mathrm{ref}} - 1|$" if network else "$|F - F_{\\mathrm{ref}}|$ / released"
     axes.set(xlabel="flow time $t$", ylabel=named if difference else "energy $F$")
     return axes
@@ -174,21 +185,20 @@ def draw_distances(
     every = [str(label) for label in distances["label"].values]
     axes, looks = new_axes(axes), looks or looks_of({label: label for label in every}, reference)
     time, measured = distances["time"].values, distances.sel(distance=name)
-    farthest, n = float(measured["travelled"].max()), distances.sizes["time"]
-    scale = measured["travelled"].max("time")
-    scale = xr.ones_like(scale) if math.isinf(farthest) else scale.where(scale > 0)
+    scale, n = measured["travelled"].max("time"), distances.sizes["time"]
+    moves, absolute = bool((scale > 0).any()), is_absolute(distances, name)
+    scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
     shares = measured[["value", "labelled", "floor", "travelled"]] / scale
     tiny, infinite = np.finfo(float).tiny, []  # shades reach below the axis, wherever that ends
     draw_line(axes, time, over_repetitions(shares["travelled"], n)[0], looks[reference], reference)
     for label in [label for label in labels or every if label != reference]:
         ends = over_repetitions(shares["value"].sel({"label": label}), n)
         bound = over_repetitions(shares["labelled"].sel({"label": label}), n)[0]
-        draw_line(axes, time, ends[0], looks[label], label)
+        draw_repeated(axes, time, ends, looks[label], label)
         if (far := np.isinf(ends[0])).any():
             first, last = time[far][[0, -1]]
             when = "" if far.all() else f" at {first:.3g}" if first == last else f" from {first:.3g} to {last:.3g}"
             infinite.append(f"{label}{when}")
-        _band(axes, time, ends, looks[label])
         if np.any(bound > 1.05 * ends[0]):  # else it cannot be told from the distance
             axes.plot(time, bound, ":", color=looks[label]["color"], label=BOUND)
     lowest = over_repetitions(shares["floor"], n)[0]
@@ -198,13 +208,14 @@ def draw_distances(
     if tolerance is not None:
         axes.axhline(tolerance, color="black", linestyle=(0, (1.5, 2.0)), linewidth=0.9, zorder=1.5, label=TOLERANCE)
     if infinite:
-        told = f"infinite: {', '.join(infinite)}"
+        room = 0.95 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        told = wrapped(f"infinite: {', '.join(infinite)}", room, 6.5)
         axes.text(0.5, 0.03, told, ha="center", va="bottom", fontsize=6.5, color=GREY, transform=axes.transAxes)
-    if not farthest > 0:
+    if not moves:
         axes.text(0.5, 0.5, f"{reference} does not move", ha="center", color=GREY, transform=axes.transAxes)
     log_scale(axes)
-    axes.set_title(panel_title(distances, name) + (", not divided" if math.isinf(farthest) else ""))
-    axes.set(xlabel="flow time $t$", ylabel=f"distance / travel of {reference}")
+    axes.set_title(panel_title(distances, name))
+    axes.set(xlabel="flow time $t$", ylabel="distance" if absolute else f"distance / travel of {reference}")
     return axes
 
 
@@ -213,86 +224,10 @@ def panel_title(distances: xr.Dataset, name: str) -> str:
     title = facts_of(distances)[name]["symbol"]
     by = json.loads(distances.attrs.get("compared_by", "{}")).get(name, {})
     ways = {by[str(label)] for label in distances["label"].values if str(label) in by and label != distances.attrs["reference"]}
-    return f"{title} ({' or '.join(sorted(ways))})" if ways else title
+    title = f"{title} ({' or '.join(sorted(ways))})" if ways else title
+    return title + ", not divided" * is_absolute(distances, name)
 
 
-def _band(axes: Axes, time: Array, ends: tuple[Array, Array, Array], look: Mapping[str, Any]) -> None:
-    """Shade the range over repetitions, where there is one."""
-    _, least, largest = ends
-    if np.any(largest > least):
-        low = np.maximum(least, np.finfo(float).tiny) if np.nanmin(least) >= 0 else least
-        shade = {"color": look["color"], "alpha": 0.2, "linewidth": 0, "label": RANGE}
-        axes.fill_between(time, low, largest, where=largest > (ROUNDING if np.nanmin(least) >= 0 else -np.inf), **shade)
-
-
-def draw_fit(
-    data: xr.Dataset,
-    distances: xr.Dataset,
-    trajectories: Mapping[str, xr.Dataset],
-    *,
-    difference: bool = False,
-    labels: Iterable[str] | None = None,
-    looks: Looks | None = None,
-    axes: Axes | None = None,
-) -> Axes:
-    """Fitted functions at the end, or outputs against labels of the data where inputs have several features.
-
-    Parameters
-    ----------
-    data, distances : Dataset
-        The files of a cell.
-    trajectories : mapping of str to Dataset
-        Trajectories by label, the reference among them; those that ended early are left out.
-    difference : bool
-        Differences to the reference instead.
-    labels : iterable of str, optional
-        Which ones; all unless given.
-    looks : mapping, optional
-        Label -> keywords of its line.
-    axes : Axes, optional
-        Where to draw; a new figure unless given.
-
-    Returns
-    -------
-    Axes
-    """
-    reference = str(distances.attrs["reference"])
-    axes, looks = new_axes(axes), looks or looks_for(trajectories, reference)
-    runs = {label: repetitions(trajectories[label])[0] for label in {reference: 0} | dict.fromkeys(labels or trajectories)}
-    n_times = runs[reference].sizes["time"]
-    runs = {label: run for label, run in runs.items() if run.sizes["time"] >= n_times}
-    y, time = data["y"].values, runs[reference]["time"].values
-    if data.sizes["feature"] == 2:
-        x, samples, xlabel = distances["inputs"].values[:, 0], data["x"].values[:, 0], "input $x$"
-        functions = distances["function"].isel({REPETITION: 0}, missing_dims="ignore")
-        outputs = {label: functions.sel({"label": label}).values for label in runs}
-        lines: dict[str, Mapping[str, Any]] = {label: {**looks[label], "marker": None} for label in runs}
-    else:
-        x, samples, xlabel = y, y, "label $y$"
-        outputs = {label: run["prediction"].values for label, run in runs.items()}
-        size = 2.0 if len(y) > 60 else 3.4
-        dot = {"linestyle": "none", "markersize": size, "rasterized": len(y) > 200}
-        lines = {label: {**looks[label], **dot} for label in runs}
-        lines[reference] = {"color": "black", "marker": "+", **dot, "markersize": size + 1.5}
-    end = n_times - 1
-    if difference:
-        for label in [label for label in runs if label != reference]:
-            draw_line(axes, x, outputs[label][end] - outputs[reference][end], lines[label], label, markevery=1)
-        axes.axhline(0.0, color="black", linewidth=0.8, zorder=1, label="_")
-        if data.sizes["feature"] == 2:
-            axes.plot(samples, np.zeros_like(y), "|", color="black", markersize=6, label="_")
-        axes.set(xlabel=xlabel, ylabel=f"output $-$ that of {reference}")
-        return axes
-    start = f"{reference} at $t = 0$"
-    if data.sizes["feature"] == 2:
-        axes.plot(x, outputs[reference][0], color=FAINT, zorder=1, label=start)
-        ring: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "zorder": 5 if len(y) <= 60 else 1.5}
-        size = 4.0 if len(y) <= 60 else 2.2  # a cloud of samples lies below the lines
-        axes.plot(samples, y, "o", markersize=size, label="data", rasterized=len(y) > 200, **ring)
-    else:
-        axes.plot(y, outputs[reference][0], "o", color=FAINT, markersize=2, zorder=1, label=start, rasterized=len(y) > 200)
-        axes.plot([y.min(), y.max()], [y.min(), y.max()], color=FAINT, zorder=1, label="perfect fit")
-    for label in runs:
-        draw_line(axes, x, outputs[label][end], lines[label], label, markevery=1)
-    axes.set(title=f"$t = {time[end]:.4g}$", xlabel=xlabel, ylabel="network output $f$")
-    return axes
+def is_absolute(distances: xr.Dataset, name: str) -> bool:
+    """Whether a distance is drawn as it is: where the reference travels infinitely far there are no shares."""
+    return math.isinf(float(distances["travelled"].sel(distance=name).max()))

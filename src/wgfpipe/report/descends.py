@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from wgfpipe.report.style import GREY, WIDTHS, panels
+from wgfpipe.report.layout import panels, round_ticks, width_of
+from wgfpipe.report.style import GREY, WIDTHS
 
 
 def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -27,7 +28,7 @@ def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) 
             0.5, 0.5, "no scheme of this cell has a clock: none moved, or theory has no equation", ha="center", color=GREY
         )
         return figure
-    left = 0.25 + 0.062 * max(map(len, known))
+    left = 0.2 + max(map(width_of, known))
     shape: dict[str, Any] = {"height": 0.1 + 0.19 * len(known), "gaps": (0.3, 0.5), "margins": (left, 0.13, 0.28, 0.45)}
     figure, [[clock, diffusion, share]] = panels(1, 3, **shape)
     rows = np.arange(len(known))
@@ -48,6 +49,10 @@ def draw_descents(descents: xr.Dataset, looks: Mapping[str, Mapping[str, Any]]) 
         axes.set_yticks(rows, known if axes is clock else [""] * len(known))
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.xaxis.set_label_coords(0.5, -0.3 / shape["height"])
+        low, high = axes.get_xlim()
+        if max(abs(low), abs(high)) > 1e-2:  # else the name of the axis tells a power of ten
+            ticks = round_ticks(low, high, axes.get_position().width * figure.get_figwidth(), rim=0.12)
+            axes.set_xticks(list(ticks), list(ticks.values()))
     clock.set(title="clock $s$", xlabel="flow time of $F$ / time of the scheme")
     diffusion.set(title="diffusion $D$, theory a stroke", xlabel="strength of the entropy")
     share.set(title="unexplained", xlabel="% of the motion")

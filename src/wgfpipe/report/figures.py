@@ -4,7 +4,6 @@ The reference is black. Where labels are too many for a panel each group of meth
 is drawn as far as it goes; the legend says so, and names those that never started. The same Datasets give the same bytes.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -24,16 +22,18 @@ from wgfpipe.report.bounds import PREDICTED, draw_dissipation, draw_fitting, dra
 from wgfpipe.report.catalogue import CATALOGUE
 from wgfpipe.report.certificates import draw_certificates
 from wgfpipe.report.descends import draw_descents
+from wgfpipe.report.fits import draw_fit as draw_fit_curves
+from wgfpipe.report.layout import multiples, say_powers, share_rows, wrap_names, wrapped
 from wgfpipe.report.pictures import draw_measures
 from wgfpipe.report.scene import Scene
 from wgfpipe.report.style import (
     FAINT,
     FLOOR_GREY,
     GREY,
+    STYLE,
     WIDTHS,
     add_page,
     log_scale,
-    panels,
     pdf_pages,
     render_figure,
     styled,
@@ -53,65 +53,34 @@ BESIDE: dict[str, Callable[[], Artist]] = {
 """What stands in a legend for what is drawn beside the lines."""
 
 
+_ENERGY, _DIFFERENCE, _RATE = range(3)
+
+
 def _beside(figure: Figure) -> list[Artist]:
     """Handles of what is drawn beside lines, where it is."""
     there = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
     return [make() for label, make in BESIDE.items() if label in there]
 
 
-def _outer(table: list[list[Axes]], in_rows: bool) -> None:
-    """Keep names of axes where panels of a column share them, and of a row where these share theirs too."""
-    for r, row in enumerate(table):
-        for c, axes in enumerate(row):
-            if r < len(table) - 1:
-                axes.set_xlabel("")
-                axes.tick_params(labelbottom=not in_rows)
-            if c > 0 and in_rows:
-                axes.set_ylabel("")
-                axes.tick_params(labelleft=False)
-
-
-def _table(scene: Scene, quantities: int, columns: int) -> tuple[Figure, list[list[Axes]], list[tuple[Axes, int, list[str]]]]:
-    """Panels of some quantities: all labels in one each, or a row a quantity and a column a group of labels.
-
-    Returns the figure, its panels by row, and of every panel used its quantity and its labels.
-    """
-    if len(scene.groups) > 1:
-        look: dict[str, Any] = {"height": 1.0, "gaps": (0.12, 0.16), "margins": (0.75, 0.08, 0.12, 0.4), "label_at": 0.5}
-        figure, table = panels(quantities, len(scene.groups), **look)
-        members = list(scene.groups.values())
-        return figure, table, [(axes, k, members[c]) for k, row in enumerate(table) for c, axes in enumerate(row)]
-    columns = min(columns, quantities)
-    width = min(WIDTHS["page"], 0.6 + 3.2 * columns)
-    shape: dict[str, Any] = {"height": 1.35} if columns > 2 else {"height": 1.9, "gaps": (0.75, 0.55), "label_at": 0.52}
-    margins = (0.55 if columns > 2 else 0.68, 0.13, 0.28, 0.4)
-    figure, table = panels(math.ceil(quantities / columns), columns, width=width, margins=margins, **shape)
-    flat = [axes for row in table for axes in row]
-    for axes in flat[quantities:]:
-        axes.remove()
-    others = next(iter(scene.groups.values()))
-    return figure, table, [(axes, k, others) for k, axes in enumerate(flat[:quantities])]
-
-
 def draw_energy(scene: Scene) -> Figure:
     """Energy over time, its difference to the reference's, and where theory has one the rate at which it falls."""
     falling = _falling(scene)
-    figure, table, places = _table(scene, 2 + bool(falling), 2 + bool(falling))
     known = [label for label in scene.shown if np.isfinite(scene.trajectories[label]["energy"].values).any()]
-    for axes, quantity, members in places:
+    asked = [_ENERGY, *[_DIFFERENCE] * (scene.reference in known and len(known) > 1), *[_RATE] * bool(falling)]
+    figure, table, places = multiples(scene.groups, len(asked), 3)
+    for axes, k, members in places:
         labels = [label for label in (scene.reference, *members) if label in known]
-        if quantity == 2:
-            draw_dissipation(axes, scene.distances, [k for k in labels if k in falling], scene.looks, scene.time)
+        if asked[k] == _RATE:
+            draw_dissipation(axes, scene.distances, [label for label in labels if label in falling], scene.looks, scene.time)
             log_scale(axes, share=0.0)
             continue
-        shown: dict[str, Any] = {"labels": labels or ["nothing"], "looks": scene.looks, "difference": quantity == 1}
-        if quantity == 0 and "fitting_time" in scene.distances:
+        if asked[k] == _ENERGY and "fitting_time" in scene.distances:
             draw_fitting(axes, scene.distances, float(scene.time[-1]))
         if labels:
+            shown: dict[str, Any] = {"labels": labels, "looks": scene.looks, "difference": asked[k] == _DIFFERENCE}
             curves.draw_energy(scene.runs, scene.reference, axes=axes, **shown)
-        axes.set_visible(quantity == 0 or (scene.reference in known and len(known) > 1))
     if len(scene.groups) > 1:
-        _share_rows(table)
+        share_rows(table)
     unknown = [label for label in scene.shown if label not in known]  # atoms have no density, and so no entropy
     none: list[Artist] = [Line2D([], [], label=f"{label}: no energy", **scene.looks[label]) for label in unknown]
     told: list[Artist] = []
@@ -131,18 +100,6 @@ def _falling(scene: Scene) -> list[str]:
     return [k for k in scene.shown if np.isfinite(scene.distances["least_dissipation"].sel({"label": k}).values).any()]
 
 
-def _share_rows(table: list[list[Axes]]) -> None:
-    """Give the panels of a row one scale."""
-    for row in table:
-        if any(axes.get_yscale() == "log" for axes in row):
-            log_scale(*row)
-        else:
-            ends = np.array([axes.get_ylim() for axes in row])
-            for axes in row:
-                axes.set_ylim(ends[:, 0].min(), ends[:, 1].max())
-    _outer(table, in_rows=True)
-
-
 def draw_distances(scene: Scene) -> Figure:
     """Distances over time as shares of the largest distance that the reference travelled, one panel a distance.
 
@@ -152,7 +109,11 @@ def draw_distances(scene: Scene) -> Figure:
     distances = scene.distances
     names = [str(name) for name in distances["distance"].values]
     facts, asked = facts_of(distances), asked_of(distances)
-    figure, table, places = _table(scene, len(names), 3)
+    apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
+    side = (WIDTHS["page"] - 1.6) / 3
+    titles = {name: wrapped(curves.panel_title(distances, name), side, STYLE["axes.titlesize"]) for name in names}
+    lines = max(title.count("\n") + 1 for title in titles.values())
+    figure, table, places = multiples(scene.groups, len(names), 3, named=False, lines=lines)
     for axes, k, members in places:
         curves.draw_distances(
             distances,
@@ -163,41 +124,33 @@ def draw_distances(scene: Scene) -> Figure:
             floor=any(scene.on_grid(label) for label in members),
             axes=axes,
         )
+        if len(scene.groups) > 1:
+            unit = "as it is" if curves.is_absolute(distances, names[k]) else "/ travel"
+            axes.set(title="", ylabel=f"{facts[names[k]]['symbol']}\n{unit}")
+        else:
+            axes.set(title=titles[names[k]], ylabel="" if k % len(table[0]) else "distance / travel")
     if len(scene.groups) > 1:
-        for row in table:
-            title = row[0].get_title().partition(" (")[0]
-            for axes in row:
-                axes.set_title("")
-            row[0].set_ylabel(f"{title}\n/ travel")
-        _share_rows(table)
+        share_rows(table)
     else:
-        apart = [name for name in names if facts[name]["role"] == "measure" and not facts[name]["carries"]]
         log_scale(*(axes for axes, k, _ in places if names[k] not in apart))
-        for axes, k, _ in places:
-            if k % len(table[0]):
-                axes.set_ylabel("")
-            if k < len(names) - len(table[0]):
-                axes.set_xlabel("")
-    extra = _beside(figure)
-    scene.legend(figure, [label for label in scene.shown], extra)
-    way = next(text for drawn in figure.legends for text in drawn.get_texts() if text.get_text() == scene.told(scene.reference))
-    way.set_text(f"{way.get_text()} from its start")
+    scene.legend(figure, scene.shown, _beside(figure), own=" from its start")
     return figure
 
 
 def draw_fit(scene: Scene) -> Figure:
     """Fitted functions at the end, or outputs against labels where there are several features; differences to the reference."""
-    figure, table, places = _table(scene, 2, 2)
+    figure, table, places = multiples(scene.groups, 1 + (len(scene.complete) > 1), 2)
     for axes, quantity, members in places:
         labels = [scene.reference, *(label for label in members if label in scene.complete)]
         shown: dict[str, Any] = {"labels": labels, "looks": scene.looks, "difference": quantity == 1}
-        curves.draw_fit(scene.data, scene.distances, scene.trajectories, axes=axes, **shown)
-        axes.set_visible(quantity == 0 or len(scene.complete) > 1)
+        draw_fit_curves(scene.data, scene.distances, scene.trajectories, axes=axes, **shown)
+        if quantity == 1:
+            axes.set_ylabel("output $-$ reference")  # its name, however long, is in the legend
     drawn = {str(line.get_label()): line for axes, _, _ in places for line in axes.get_lines()}
     if len(scene.groups) > 1:
         for axes in [axes for row in table for axes in row[1:]]:
             axes.set_title("")
-        _share_rows(table)
+        share_rows(table)
     looks = {label: scene.looks[label] | curves.look_of_line(drawn[label]) for label in scene.complete}
     others = [line for label, line in drawn.items() if label not in scene.looks and not label.startswith("_")]
     scene.legend(figure, scene.complete, [curves.handle_of(line) for line in others], looks)
@@ -219,6 +172,15 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
     "rate": draw_rate,
     "held_out": draw_held_out,
 }
+
+
+def draw(name: str, scene: Scene) -> Figure:
+    """Figure of a cell by its name in the catalogue; of one that does not apply, the sentence that says why."""
+    refusal = CATALOGUE[name].refusal(scene.outputs, scene.variables)
+    figure = draw_sentence(refusal) if refusal else FIGURES[name](scene)
+    say_powers(figure)
+    wrap_names(figure)
+    return figure
 
 
 def draw_sentence(text: str) -> Figure:
@@ -263,13 +225,12 @@ def draw_cell(
     """
     scene = Scene(data, grid, distances, trajectories, as_signed, tolerance)
     with styled(), atomic(folder / "figures.pdf") as book, pdf_pages(book, cell) as pages:
-        for done, (name, draw) in enumerate(FIGURES.items()):
-            refusal = CATALOGUE[name].refusal(scene.outputs, scene.variables)
-            figure = draw_sentence(refusal) if refusal else draw(scene)
+        for done, name in enumerate(FIGURES):
+            figure = draw(name, scene)
             for kind in KINDS:
                 with atomic(folder / f"{name}.{kind}") as part:
                     part.write_bytes(render_figure(figure, kind, f"{cell}: {name}"))
-            if not refusal:
+            if CATALOGUE[name].applies(scene.outputs, scene.variables):
                 add_page(pages, figure)
             if progress is not None:
                 progress(done + 1, len(FIGURES) + 1)

@@ -68,7 +68,7 @@ def script() -> Path:
 
 
 def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: float) -> Curves:
-    """Distances to the reference over time, as shares of the largest distance that the reference travelled: means over runs.
+    """Distances to the reference over time, as shares of the largest distance that the reference travelled: medians over runs.
 
     Parameters
     ----------
@@ -88,11 +88,11 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
         scale = measured["travelled"].max("time")
         absolute = not bool(np.isfinite(scale).all())
         scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
-        lines = {label: _mean((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
-        own = {f"{reference} from its start": _mean(measured["travelled"] / scale)}
+        lines = {label: _middle((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
+        own = {f"{reference} from its start": _middle(measured["travelled"] / scale)}
         unit = "distance to the reference" if absolute else "share of the distance travelled"
         panel = _panel(facts[name]["in_words"], unit, own | lines, share=not absolute, log=True)
-        floor = _mean(measured["floor"] / scale)
+        floor = _middle(measured["floor"] / scale)
         panel |= {"floor": _plain(floor) if np.any(floor > 0) else None, "tolerance": None if absolute else tolerance}
         panels.append(panel)
         ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
@@ -103,21 +103,24 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
 
 
 def energy_curves(trajectories: Mapping[str, Path], kinds: Mapping[str, str], outputs: bool) -> Curves:
-    """Energies over time, of the first of several runs, and their differences to the reference's.
+    """Energies over time and their differences to the reference's: medians over runs, as in the figure.
 
     Differences are relative where points have outputs and the energy is a loss, which falls towards zero. Elsewhere energies
     have no zero, and differences are shares of the energy that the reference released.
     """
     labels = list(kinds)
-    runs = {label: first_run(trajectories[label], "time", "energy") for label in labels}
-    energies = {label: run["energy"].values for label, run in runs.items()}
-    time, target = max((run["time"].values for run in runs.values()), key=len), energies[labels[0]]
-    apart = {}
+    time, runs = np.zeros(0), {}
+    for label in labels:
+        with xr.open_dataset(trajectories[label], engine="netcdf4") as dataset:
+            runs[label] = dataset["energy"].drop_vars("time", errors="ignore").load()
+            time = max(time, dataset["time"].values, key=len)
+    energies, target, apart = {label: _middle(run) for label, run in runs.items()}, runs[labels[0]], {}
+    released = abs(target.isel(time=0) - target.isel(time=-1))
     for label in labels[1:]:
-        n = min(len(energies[label]), len(target))
-        difference = np.abs(energies[label][:n] - target[:n])
+        both = slice(0, min(runs[label].sizes["time"], target.sizes["time"]))
+        own, other = runs[label].isel(time=both), target.isel(time=both)
         with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
-            apart[label] = difference / (np.abs(target[:n]) if outputs else abs(target[0] - target[-1]))
+            apart[label] = _middle(abs(own - other) / (abs(other) if outputs else released))
     said = []
     for label, energy in energies.items():
         known = energy[np.isfinite(energy)]
@@ -128,12 +131,6 @@ def energy_curves(trajectories: Mapping[str, Path], kinds: Mapping[str, str], ou
         panels.append(_panel(f"difference to {labels[0]}", unit, apart, share=True, log=True))
     alt = f"Energy over flow time {_span(time)}, from first to last: {', '.join(said)}."
     return Curves({"time": _plain(time), "panels": panels, "looks": _looks(kinds), "reference": labels[0]}, alt)
-
-
-def first_run(path: Path, *names: str) -> xr.Dataset:
-    """Some variables of a trajectory, of the first of several runs, without its measures; NaN after an early end."""
-    with xr.open_dataset(path, engine="netcdf4") as dataset:
-        return dataset[list(names)].isel({REPETITION: 0}, missing_dims="ignore").load()
 
 
 def as_json(curves: Mapping[str, Curves]) -> str:
@@ -165,8 +162,9 @@ def _looks(kinds: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def _mean(values: xr.DataArray) -> Array:
-    return (values.mean(REPETITION) if REPETITION in values.dims else values).values
+def _middle(values: xr.DataArray) -> Array:
+    """Median over repetitions, if there are any; NaN where one has ended."""
+    return (values.median(REPETITION, skipna=False) if REPETITION in values.dims else values).values
 
 
 def _plain(values: Array) -> list[float | None]:

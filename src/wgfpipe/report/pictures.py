@@ -1,6 +1,5 @@
 """Pictures of measures at their times: in the plane of two coordinates, or as densities of one."""
 
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +11,10 @@ from matplotlib.figure import Figure
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.report.curves import new_axes
+from wgfpipe.report.layout import panels, wrapped
 from wgfpipe.report.plane import Line, Plane, color_key, difference_key
 from wgfpipe.report.scene import Scene, kinks_of
-from wgfpipe.report.style import GREY, WIDTHS, panels, words
+from wgfpipe.report.style import GREY, WIDTHS, words
 from wgfpipe.results.schema import measure_at, repetitions
 
 MOST_NEURONS = 300
@@ -67,12 +67,12 @@ def draw_measure(
     if as_signed is not None:
         measures, names = [as_signed(measure) for measure in measures], ["w", "b"] if len(names) == 2 else ["w1", "w2"]
     axes, plane = new_axes(axes, height=WIDTHS["column"]), Plane.around(measures, spacing)
-    pictures = [plane.densities(measure) for measure in measures]
     plane.frame(axes, names, np.zeros(0))
     if reference is None:
-        plane.show(axes, pictures[0] / pictures[0].max())
+        picture = plane.densities(measures[0])
+        plane.show(axes, picture / picture.max())
     else:
-        apart = (pictures[0] - pictures[1]).sum(axis=0)
+        apart = plane.difference(*measures)
         plane.show_difference(axes, apart / (np.abs(apart).max() or 1.0))
     axes.set_title(f"$t = {float(runs[0]['time'][index]):.4g}$")
     return axes
@@ -122,7 +122,10 @@ def draw_measures(scene: Scene) -> Figure:
     peak = max(densities.max() for densities in pictures.values())
     last = int(indices[-1])
     apart = {
-        label: (pictures[label, last] - pictures[scene.reference, last]).sum(axis=0)
+        label: plane.difference(
+            *(scene.measure(one, last) for one in (label, scene.reference)),
+            any(scene.is_sample(one, last) for one in (label, scene.reference)),
+        )
         for label in labels[1:]
         if {(label, last), (scene.reference, last)} <= set(pictures)
     }
@@ -149,31 +152,40 @@ def draw_measures(scene: Scene) -> Figure:
         if label in apart:
             plane.frame(row[-1], scene.coordinates, np.zeros(0))
             plane.show_difference(row[-1], apart[label] / (largest or 1.0))
-            name = textwrap.fill(f"$-$ {scene.reference}", 18)
+            name = wrapped(f"\N{MINUS SIGN} {scene.reference}", 0.92 * side, weight="bold")
             row[-1].text(0.04, 0.95, name, fontweight="bold", va="top", transform=row[-1].transAxes)
         elif apart:
-            row[-1].set_axis_off()
+            row[-1].remove()
         paper: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0}
-        row[0].text(0.04, 0.95, label, fontweight="bold", va="top", transform=row[0].transAxes, bbox=paper)
+        row[0].text(
+            0.04,
+            0.95,
+            wrapped(label, 0.92 * side, weight="bold"),
+            fontweight="bold",
+            va="top",
+            transform=row[0].transAxes,
+            bbox=paper,
+        )
     for r, row in enumerate(table):
         for c, axes in enumerate(row):
             axes.tick_params(left=True, bottom=True, labelleft=c == 0, labelbottom=r == len(table) - 1)
             axes.set(xlabel=axes.get_xlabel() if r == len(table) - 1 else "", ylabel=axes.get_ylabel() if c == 0 else "")
     for axes, k in zip(table[0], indices, strict=False):
         axes.set_title(f"$t = {scene.time[k]:.4g}$")
-    _keys(figure, scene, table, largest / densest if apart and densest > 0 else None)
+    signs = all(any(densities[k].any() for densities in pictures.values()) for k in (0, 1))
+    _keys(figure, signs, table, largest / densest if apart and densest > 0 else None)
     if note:
         figure.suptitle(note, fontsize=8.0, y=1.0 - 0.08 / figure.get_figheight())
     return figure
 
 
-def _keys(figure: Figure, scene: Scene, table: list[list[Axes]], largest: float | None) -> None:
-    """Draw the keys of colours: of densities at the right, of differences in the reference's row, which has none."""
+def _keys(figure: Figure, signs: bool, table: list[list[Axes]], largest: float | None) -> None:
+    """Draw the keys of colours: of densities, of both signs where there are both, and below those of differences."""
     width = figure.get_figwidth()
     box = table[0][-1].get_position()
     left = box.x1 + 0.12 / width if largest is None else box.x0 + 0.1 / width
-    low, tall = box.y0 + 0.16 * box.height * scene.outputs, box.height * (1.0 - 0.16 * scene.outputs)
-    color_key(figure.add_axes((left, low, (0.36 if scene.outputs else 0.14) / width, tall)), scene.outputs)
+    low, tall = box.y0 + 0.16 * box.height * signs, box.height * (1.0 - 0.16 * signs)
+    color_key(figure.add_axes((left, low, (0.36 if signs else 0.14) / width, tall)), signs)
     if largest is not None:
         box = table[1][-1].get_position()
         difference_key(figure.add_axes((box.x1 + 0.12 / width, box.y0, 0.14 / width, box.height)), largest)
@@ -201,7 +213,7 @@ def _draw_densities(scene: Scene) -> Figure:
             axes.set(ylim=(-limit, limit) if row else axes.get_ylim(), title="" if row else f"$t = {scene.time[k]:.4g}$")
             axes.tick_params(labelleft=k == indices[0], labelbottom=row == rows - 1)
             axes.set_xlabel(axes.get_xlabel() if row == rows - 1 else "")
-        panels_of_row[0].set_ylabel(f"density $-$ that of\n{scene.reference}" if row else "density")
+        panels_of_row[0].set_ylabel("density\n$-$ reference" if row else "density")
     scene.legend(figure, scene.shown, [], looks, grouped=False)
     return figure
 

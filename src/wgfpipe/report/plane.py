@@ -1,8 +1,12 @@
 """Where measures are pictured: a square of the plane of two coordinates, or an interval of one, and the colours on it.
 
-Atoms are blurred by half the distance to their fourth neighbour of the same species. On a lattice that is half its spacing, of
-the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians is 2 exp(-pi^2 / 2) = 1.4 %. Where a
-flow has drawn atoms apart the blur has grown with their distances, up to a multiple of the least blur.
+Atoms are blurred by the distance to the eighth place around them that holds atoms of the same species, over 2 sqrt(2). On a
+lattice that is half its spacing, of the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians
+is 2 exp(-pi^2 / 2) = 1.4 %. Atoms at one place, as of a lattice of more coordinates, count once. Where a flow has drawn atoms
+apart the blur has grown with their distances, up to a multiple of the least blur.
+
+Of a difference colours show what is small, so both measures are blurred more: by .9 of a spacing, which leaves a ripple of
+2 exp(-1.62 pi^2) = 2e-7, or both by the bandwidth of the sample where one of them is a sample.
 
 Particles that noise has moved are a sample of a density, which is estimated: Gaussian kernels of the bandwidth
 ``s n^(-1/6) sqrt(g / f)`` at each, s^2 the mean variance of both coordinates, ``n = (sum w)^2 / sum w^2``, f the estimate with
@@ -10,18 +14,19 @@ the bandwidth ``s n^(-1/6)`` and g its geometric mean over the particles; at lea
 Source: Scott, Multivariate Density Estimation (1992), section 6.3; Abramson, Annals of Statistics 10 (1982).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import KDTree
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.report.layout import round_ticks
 from wgfpipe.report.style import power_text, symbol
 
 SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
@@ -36,8 +41,11 @@ DECADES, PIXELS = 3.0, 144
 OCTAVES, PER_OCTAVE = 2, 2
 """The blur of an atom is at most 2^OCTAVES times the least, in steps of PER_OCTAVE to a factor of two."""
 
-NEIGHBOUR = 4
-"""Atoms on a lattice of the plane have as many nearest neighbours."""
+NEIGHBOUR, SAME = 8, 1e-3
+"""Places around one on a lattice, as far as its diagonal; atoms are at one place within that share of the least blur."""
+
+WIDER = 1.8
+"""Blur of measures that are subtracted, in units of that of measures that are shown."""
 
 LEVELS = (0.05, 0.25, 0.75)
 """Shares of the largest density at which level lines are drawn."""
@@ -80,10 +88,10 @@ class Plane:
         width = (1.1 if spacing else 1.25) * float((high - low).max()) + 2 * spacing or 1.0  # one atom is a dot in 1 x 1
         return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
 
-    def densities(self, measure: Measure, sampled: bool = False) -> Array:
+    def densities(self, measure: Measure, sampled: bool = False, wider: float = 1.0) -> Array:
         """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards.
 
-        ``sampled`` says that atoms are a sample of a density, which is estimated.
+        ``sampled`` says that atoms are a sample of a density, which is estimated; ``wider`` multiplies the blur of others.
         """
         if sampled:
             return np.stack([self._estimated(measure.of_sign(sign)) for sign in (1, -1)])
@@ -94,10 +102,25 @@ class Plane:
         blur, density = self.blur / self.width * PIXELS, np.zeros((2, PIXELS, PIXELS))
         for level in np.unique(octave):
             chosen = octave == level
-            wide = blur * 2.0 ** (level / PER_OCTAVE)
+            wide = wider * blur * 2.0 ** (level / PER_OCTAVE)
             image = _shared(place[chosen], sign[chosen], weights[chosen])
             density += gaussian_filter(image, (0, wide, wide), mode="constant", truncate=3.0)
         return density
+
+    def difference(self, measure: Measure, other: Measure, sampled: bool = False) -> Array:
+        """Density of a measure less that of another, both signs together, (PIXELS, PIXELS): both are blurred alike.
+
+        ``sampled`` says that the atoms of either are a sample of a density.
+        """
+        if not sampled:
+            first, second = (self.densities(one, wider=WIDER).sum(axis=0) for one in (measure, other))
+            return first - second
+        blur = max(self.bandwidth(one) for one in (measure, other)) / self.width * PIXELS
+        images = []
+        for one in (measure, other):
+            place = (one.points[:, :2] - self.low) / self.width * PIXELS - 0.5
+            images.append(_shared(place, np.zeros(len(place), int), one.weights)[0])
+        return gaussian_filter(images[0] - images[1], blur, mode="constant")
 
     def bandwidth(self, measure: Measure) -> float:
         """Scott's bandwidth of a sample of one sign, not less than the least blur."""
@@ -125,14 +148,15 @@ class Plane:
         return density
 
     def _octaves(self, places: Array, sign: NDArray[np.int_]) -> NDArray[np.int_]:
-        """Blur of each atom, (atom,), as steps above the least: half the distance to its fourth neighbour of its sign."""
+        """Blur of each atom, (atom,), as steps above the least: by the distance to the eighth place around it of its sign."""
         steps = np.zeros(len(places), int)
         for one in (0, 1):
             chosen = np.flatnonzero(sign == one)
-            if len(chosen) > NEIGHBOUR:
-                apart = KDTree(places[chosen]).query(places[chosen], NEIGHBOUR + 1)[0][:, -1]
-                relative = np.maximum(0.5 * apart / self.blur, 1.0)
-                steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)
+            near, of_atom = np.unique(np.round(places[chosen] / (SAME * self.blur)), axis=0, return_inverse=True)
+            if len(near) > NEIGHBOUR:
+                diagonal = SAME * self.blur * KDTree(near).query(near, NEIGHBOUR + 1)[0][:, -1]
+                relative = np.maximum(0.5 * diagonal / (math.sqrt(2.0) * self.blur), 1.0)
+                steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)[of_atom.ravel()]
         return steps
 
     def frame(self, axes: Axes, names: Sequence[str], kinks: Array) -> None:
@@ -140,8 +164,10 @@ class Plane:
         high = self.low + self.width
         axes.set(xlim=(self.low[0], high[0]), ylim=(self.low[1], high[1]), aspect="equal")
         axes.set(xlabel=symbol(names[0]), ylabel=symbol(names[1]))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(4, prune="both"))  # labels at the ends would run into the next panel's
+        side = axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        for axis, low in ((axes.xaxis, self.low[0]), (axes.yaxis, self.low[1])):
+            ticks = round_ticks(float(low), float(low + self.width), side)
+            axis.set_ticks(list(ticks), list(ticks.values()))
         axes.grid(False)
         for x in kinks:
             axes.axline((0.0, 0.0), (1.0, -x), color="black", alpha=0.16, linewidth=0.5)
@@ -217,6 +243,9 @@ class Line:
     def frame(self, axes: Axes, name: str, highest: float) -> None:
         """Set up a panel: limits and names."""
         axes.set(xlim=(self.places[0], self.places[-1]), ylim=(0.0, 1.08 * highest), xlabel=symbol(name))
+        side = axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        ticks = round_ticks(float(self.places[0]), float(self.places[-1]), side)
+        axes.set_xticks(list(ticks), list(ticks.values()))
 
 
 def color_key(axes: Axes, signs: bool = True) -> None:
@@ -231,18 +260,19 @@ def color_key(axes: Axes, signs: bool = True) -> None:
     axes.set_yticks(np.arange(-DECADES, 1), [power_text(10.0**k) for k in np.arange(-DECADES, 1)])
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
-    axes.set_ylabel("density by sign\n/ largest" if signs else "density / largest")
+    axes.set_ylabel("density by sign\n/ largest" if signs else "density\n/ largest")
 
 
 def difference_key(axes: Axes, largest: float) -> None:
-    """Draw the colours of differences to the reference, as shares of its largest density."""
+    """Draw the colours of differences to the reference, in percent of its largest density."""
     axes.imshow(tint(np.linspace(-1.0, 1.0, 65)[:, None]), extent=(0, 1, -1, 1), origin="lower", aspect="auto")
     axes.grid(False)
     axes.set_xticks([])
-    axes.set_yticks([-1, 0, 1], [f"\N{MINUS SIGN}{largest:.2g}", "0", f"{largest:.2g}"])
+    text = f"{100.0 * largest:.2g}" if largest > 1e-4 else f"{100.0 * largest:.0e}"
+    axes.set_yticks([-1, 0, 1], [f"\N{MINUS SIGN}{text}", "0", text])
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
-    axes.set_ylabel("difference / largest")
+    axes.set_ylabel("difference\n/ largest, %")
 
 
 def quantiles(measure: Measure) -> Array:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.report.style import GREY, MOST_LINES, group_of, grow, legend_below, looks_of, symbol, words
-from wgfpipe.report.style import LINE as LINE_HEIGHT
+from wgfpipe.report.layout import legend_below, legends_above
+from wgfpipe.report.style import GREY, MOST_LINES, group_of, looks_of, symbol, words
 from wgfpipe.results.measured import has_functions
 from wgfpipe.results.schema import REPETITION, measure_at, repetitions
 from wgfpipe.status import Status
@@ -74,16 +74,19 @@ class Scene:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of what the reference's trajectory and the distances say."""
-        return tuple(str(name) for said in (self.trajectories[self.reference], self.distances) for name in said.variables)
+        return (*map(str, self.trajectories[self.reference].variables), *known_variables(self.distances))
 
     def has_density(self, label: str) -> bool:
         """Whether a label's measures are masses on a grid of points without outputs, and so a density."""
         return not self.outputs and "time" not in self.trajectories[label]["points"].dims
 
     def is_sample(self, label: str, index: int) -> bool:
-        """Whether a label's atoms are a sample of a density at a saved time: particles that noise has moved."""
+        """Whether a label's atoms are a sample of a density at a saved time: particles that are drawn, or that noise moved."""
         run = self.trajectories[label]
-        return not self.on_grid(label) and run.attrs["entropy_most"] > 0.0 and run["time"].values[index] > 0.0
+        if self.on_grid(label) or not run.attrs["entropy_most"] > 0.0:
+            return False
+        first = measure_at(run, index).points[:, 0]
+        return bool(run["time"].values[index] > 0.0) or len(np.unique(first)) > len(first) / 2  # a lattice has few columns
 
     def measure(self, label: str, index: int) -> Measure:
         """Measure of a trajectory at a saved time, as it is pictured."""
@@ -142,14 +145,14 @@ class Scene:
         return self.trajectories[label].attrs["method_support"] == "grid"
 
     def representatives(self) -> list[str]:
-        """Return the reference and the first Wasserstein gradient flow on the grid and on particles, where there are such.
+        """Return the reference and the first scheme on the grid and on particles, where there are such.
 
-        Where points have no outputs every method is one, those of that family first.
+        Of networks that is the first Wasserstein gradient flow, unless the cell has none; elsewhere any, those flows first.
         """
         family = "Wasserstein gradient flow"
         others = [label for label in self.shown if label != self.reference]
         flows = [label for label in others if self.trajectories[label].attrs["method_family"] == family]
-        if not self.outputs:
+        if not self.outputs or not flows:
             flows += [label for label in others if label not in flows]
         firsts = [[label for label in flows if self.on_grid(label) is on_grid][:1] for on_grid in (True, False)]
         return [self.reference, *firsts[0], *firsts[1]]
@@ -161,25 +164,28 @@ class Scene:
         extra: list[Artist],
         looks: Mapping[str, dict[str, Any]] | None = None,
         grouped: bool = True,
+        own: str = "",
     ) -> None:
-        """Put one legend below all panels, or those of the groups above their columns; a status that is not ok is told."""
+        """Put one legend below all panels, or those of the groups above their columns; a status that is not ok is told.
+
+        ``own`` says what the line of the reference is, where that is not what the others are.
+        """
         looks = looks or self.looks
-        lines = {label: Line2D([], [], label=self.told(label), **looks[label]) for label in self.labels if label in labels}
+        lines: dict[str, Artist] = {}
+        for label in [label for label in self.labels if label in labels]:
+            told = self.told(label) + own * (label == self.reference)
+            lines[label] = Line2D([], [], label=told, **looks[label])
         absent: list[Artist] = [
             Line2D([], [], color=GREY, marker="x", linestyle="none", label=f"{self.told(label)}: not drawn")
             for label in self.labels
             if label not in labels and label not in self.complete
         ]
         if len(self.groups) == 1 or not grouped:
-            legend_below(figure, [*lines.values(), *absent, *extra])
+            legend_below(figure, [*lines.values(), *absent], extra)
             return
-        legend_below(figure, [line for label, line in lines.items() if label == self.reference] + absent + extra)
-        shown = [[lines[label] for label in members if label in lines] for members in self.groups.values()]
-        grow(figure, top=(max(map(len, shown)) + 1) * LINE_HEIGHT)
-        for axes, name, handles in zip(figure.axes, self.groups, shown, strict=False):
-            left = axes.get_position().x0
-            look = {"handlelength": 3.6, "borderaxespad": 0.1, "labelspacing": 0.3, "alignment": "left"}
-            figure.legend(handles=handles, title=name, loc="upper left", bbox_to_anchor=(left, 1.0), **look)
+        legend_below(figure, [line for label, line in lines.items() if label == self.reference] + absent, extra)
+        members = {name: [lines[label] for label in group if label in lines] for name, group in self.groups.items()}
+        legends_above(figure, members)
 
     def told(self, label: str) -> str:
         """Label in a legend, with its status unless that is ok."""
@@ -193,6 +199,12 @@ class Scene:
         for label in others:
             groups.setdefault(group_of(kinds[label]), []).append(label)
         return groups
+
+
+def known_variables(measured: xr.Dataset) -> tuple[str, ...]:
+    """Names of the variables of a Dataset that say something: not NaN alone."""
+    numbers = {name: values for name, values in measured.variables.items() if values.dtype.kind == "f"}
+    return tuple(str(name) for name in measured.variables if name not in numbers or np.isfinite(numbers[name].values).any())
 
 
 def kinks_of(data: xr.Dataset) -> Array:

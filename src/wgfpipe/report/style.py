@@ -7,14 +7,13 @@ in dash and filling. Text stays text in SVG and PDF, and the same figure gives t
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
 
 import matplotlib
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
@@ -22,6 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from wgfpipe.measure import Array
 from wgfpipe.status import Status
 
 WIDTHS = {"column": 3.35, "page": 6.9}
@@ -53,9 +53,6 @@ ROUNDING = 1e-6
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MAX_CURVE_POINTS, DPI = 300, {"svg": 80, "pdf": 150, "png": 150}
-LINE, LETTER = 0.165, 0.062
-"""Height of a line of a legend and width of a letter, in inches; a bit too wide."""
-
 STYLE: dict[Any, Any] = {
     "font.size": 7.5,
     "axes.titlesize": 8.0,
@@ -144,107 +141,74 @@ def _place(kind: str) -> tuple[str, str, str]:
     return name, markers[rank // len(COLORS) % len(markers)], COLORS[(start + rank) % len(COLORS)]
 
 
-def panels(
-    rows: int,
-    columns: int,
-    *,
-    height: float = 1.25,
-    width: float = WIDTHS["page"],
-    gaps: tuple[float, float] = (0.52, 0.55),
-    margins: tuple[float, float, float, float] = (0.55, 0.13, 0.28, 0.4),
-    label_at: float = 0.37,
-) -> tuple[Figure, list[list[Axes]]]:
-    """Make a figure of panels that are laid out in inches, which is exact and takes no time.
-
-    Parameters
-    ----------
-    rows, columns : int
-    height, width : float
-        Of a panel, and of the figure.
-    gaps : (float, float)
-        Between panels, sideways and downwards.
-    margins : (float, float, float, float)
-        Left, right, top and bottom.
-    label_at : float
-        How far left of a panel the name of its y axis stands.
-
-    Returns
-    -------
-    Figure and list of list of Axes
-        Axes by row and column.
-    """
-    left, right, top, bottom = margins
-    side = (width - left - right - (columns - 1) * gaps[0]) / columns
-    tall = top + bottom + rows * height + (rows - 1) * gaps[1]
-    figure = Figure(figsize=(width, tall))
-    table = []
-    for row in range(rows):
-        low = (bottom + (rows - 1 - row) * (height + gaps[1])) / tall
-        lefts = [(left + column * (side + gaps[0])) / width for column in range(columns)]
-        table.append([figure.add_axes((x, low, side / width, height / tall)) for x in lefts])
-        for axes in table[-1]:  # at known places: looking for the widest label takes as long as drawing
-            axes.xaxis.set_label_coords(0.5, -0.24 / height)
-            axes.yaxis.set_label_coords(-label_at / side, 0.5)
-    return figure, table
-
-
-def grow(figure: Figure, top: float = 0.0, bottom: float = 0.0) -> None:
-    """Add room above and below all panels, in inches."""
-    width, tall = figure.get_size_inches()
-    figure.set_size_inches(width, tall + top + bottom)
-    for axes in figure.axes:
-        box = axes.get_position(original=True)
-        low, high = ((edge * tall + bottom) / (tall + top + bottom) for edge in (box.y0, box.y1))
-        axes.set_position((box.x0, low, box.width, high - low))
-
-
-def legend_below(figure: Figure, handles: list[Artist]) -> None:
-    """Put one legend below all panels, in as few rows as fit."""
-    widths = [0.62 + LETTER * len(str(handle.get_label())) for handle in handles]
-    for rows in range(1, len(handles) + 1):
-        columns = [widths[k : k + rows] for k in range(0, len(widths), rows)]
-        if rows == len(handles) or sum(map(max, columns)) < figure.get_figwidth():
-            grow(figure, bottom=LINE * rows + 0.05)
-            look = {"handlelength": 3.6, "borderaxespad": 0.2, "labelspacing": 0.35, "columnspacing": 1.4}
-            figure.legend(handles=handles, loc="lower center", ncols=len(columns), **look)
-            break
+def one_scale(*of_panels: Axes) -> None:
+    """Scale y alike in all panels given: logarithmically where their positive lines differ by more than a factor of ten."""
+    drawn = _drawn(of_panels)
+    known = drawn[np.isfinite(drawn)]
+    if len(known) and known.max() > 10.0 * known.min() > 0.0:
+        log_scale(*of_panels)
+        return
+    for axes in of_panels:
+        axes.set_yscale("linear")
+    ends = np.array([axes.get_ylim() for axes in of_panels])
+    for axes in of_panels:
+        axes.set_ylim(ends[:, 0].min(), ends[:, 1].max())
 
 
 def log_scale(*of_panels: Axes, share: float = ROUNDING, zeros: bool = False) -> None:
     """Scale y logarithmically, the same in all panels given, without what is less than a share of the largest.
 
-    That share is rounding, or the common start. The limits hold at least two powers of ten, which alone are labelled. With
-    ``zeros`` exact zeros stand on a level of their own, which is labelled 0.
+    That share is rounding, or the common start. Powers of ten are labelled, and where there are fewer than two of them their
+    twofold and fivefold. With ``zeros`` exact zeros stand on a level of their own, which is labelled 0.
     """
-    lines = [line for axes in of_panels for line in axes.get_lines()]
-    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines] or [np.array([])])
+    lines, drawn = [line for axes in of_panels for line in axes.get_lines()], _drawn(of_panels)
     above = drawn[np.isfinite(drawn) & (drawn > 0)]
     if len(above) == 0:
         return
     least = above[above >= share * above.max()].min()
-    low, high = math.log10(least / 1.5), math.log10(above.max() * 1.5)
-    low = low if math.floor(high) > math.ceil(low) else math.floor(low)
-    high = high if math.floor(high) > math.ceil(low) else math.ceil(high) + 0.1
+    low, high = math.log10(least / 1.3), math.log10(above.max() * 1.3)
+    ticks = [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+    ticks = ticks[:: math.ceil(len(ticks) / 5) or 1]
+    names = [power_text(tick) for tick in ticks]
+    if len(ticks) < 2:
+        steps = [m * 10.0**k for k in range(math.floor(low) - 1, math.ceil(high) + 1) for m in (1, 2, 5)]
+        steps = [step for step in steps if step <= 10.0**high]
+        low = min(low, math.log10(steps[-2]) - 0.01)
+        ticks = [step for step in steps if step >= 10.0**low]
+        names = value_texts(ticks)
     nought = low - 0.12 * (high - low) if zeros and (drawn == 0.0).any() else None
     for line in lines:
         values = np.asarray(line.get_ydata(), float)
         shown = np.where((values >= least) & np.isfinite(values), values, np.nan)
         line.set_ydata(shown if nought is None else np.where(values == 0.0, 10.0**nought, shown))
-    powers = np.arange(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
-    powers = powers[:: math.ceil(len(powers) / 5)]
-    names = [power_text(10.0 ** float(power)) for power in powers]
-    ticks = [*(10.0 ** powers.astype(float)), *([] if nought is None else [10.0**nought])]
+    names.append("0")
+    ticks += [] if nought is None else [10.0**nought]
     for axes in of_panels:
         axes.set(yscale="log", ylim=(10.0 ** (low if nought is None else nought - 0.06 * (high - low)), 10.0**high))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(FixedLocator(ticks))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda _, k: [*names, "0"][k or 0]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda _, k: names[k or 0]))
+
+
+def _drawn(of_panels: tuple[Axes, ...]) -> Array:
+    """Values of all lines of panels."""
+    lines = [np.asarray(line.get_ydata(), float) for axes in of_panels for line in axes.get_lines()]
+    return np.concatenate(lines or [np.zeros(0)])
 
 
 def power_text(value: float, position: int = 0) -> str:
     """Power of ten in plain text, which is drawn ten times faster than a formula."""
     exponent = round(math.log10(value))
     return "10" + str(exponent).translate(SUPERSCRIPTS) if exponent else "1"
+
+
+def value_texts(values: Sequence[float]) -> list[str]:
+    """Digits times powers of ten: as decimal numbers where all are short."""
+    exponents = [math.floor(math.log10(value) + 1e-9) for value in values]
+    if min(exponents) >= -4 and max(exponents) <= 2:
+        return [f"{value:.3g}" for value in values]
+    digits = [round(value / 10.0**exponent) for value, exponent in zip(values, exponents, strict=True)]
+    return [f"{m}\N{MIDDLE DOT}" * (m > 1) + power_text(10.0**k) for m, k in zip(digits, exponents, strict=True)]
 
 
 def symbol(name: str) -> str:

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from wgfpipe.measure import Array
-from wgfpipe.report.style import GREY, WIDTHS, grow, log_scale, looks_of, panels, render_figure, styled
+from wgfpipe.report.layout import grow, panels
+from wgfpipe.report.style import GREY, WIDTHS, log_scale, looks_of, render_figure, styled
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""

@@ -46,6 +46,7 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     mantissa, _, exponent = (f"{value:#.3g}" if abs(value) >= 1e-3 else f"{value:.2e}" if value else "0").partition("e")
+    mantissa = mantissa.replace("-", MINUS)
     if not exponent:
         return mantissa.rstrip(".")
     return f"{mantissa} \N{MULTIPLICATION SIGN} 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
