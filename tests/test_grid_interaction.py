@@ -319,22 +319,6 @@ def test_the_ring_on_a_grid():
     assert energies[-1] == pytest.approx(-1.0 / 12.0, abs=5e-4)
 
 
-@pytest.mark.slow
-def test_the_ring_on_a_fine_grid():
-    """128^2 nodes: mean radius 1 / sqrt(3) = .57735 within 2e-4 and the energy -1/12 to 1.3e-4, a quarter of that at 64^2."""
-    problem = wgfpipe.problem(
-        space="plane",
-        energy={"kind": "interaction", "shape": "quartic_quadratic"},
-        initial={"kind": "ring", "radius": 0.55, "width": 0.09},
-        grid={"half_width": 1.05, "points_per_axis": 128},
-    )
-    run = wgfpipe.solve(problem, wgfpipe.JKOEntropic(dt=0.1, epsilon="2*h^2"), 10.0, 2)
-    assert run.attrs["status"] == "ok"
-    end = measure_at(run, -1)
-    assert float(end.weights @ np.linalg.norm(end.points, axis=1)) == pytest.approx(1.0 / np.sqrt(3.0), abs=2e-4)
-    assert float(run["energy"][-1]) == pytest.approx(-1.0 / 12.0, abs=1.3e-4)
-
-
 def test_neurons_beside_one_another_on_a_grid():
     """A loss and a repulsion of neurons of both signs: two unknown things at once, the outputs and the field."""
     shy = {"loss": {"kind": "squared_loss"}, "shy": {"kind": "interaction", "shape": "gaussian", "strength": -0.1}}
