@@ -24,7 +24,7 @@ from wgfpipe import bibliography
 from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
 from wgfpipe.methods import sliced
-from wgfpipe.pipeline import budget, dependence, gathering, stages
+from wgfpipe.pipeline import budget, dependence, gathering, origin, stages
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, brief, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.results import schema as trajectory
@@ -124,11 +124,11 @@ def budget_file(folder: Path) -> None:
     """File of the values of a budget that leaves a method out, with the spec that a run would give it."""
     said = {"methods": ["jko"], "hops": ["entropy"], "left_out": {"prox": WHY}}
     planned = load({"defaults": CONFIG["defaults"], "cells": {"base": {"budget": said}}}, Path())
-    specs = {name: stages.specs(cell.resolved()) for name, cell in planned.trained.items()}
+    specs = {name: dependence.specs(cell.resolved()) for name, cell in planned.trained.items()}
     runs = {"base/jko": trajectory.read(str(folder / "trajectory" / "jko.nc"), "trajectory")}
     made = budget.observed(runs, lambda measure: measure.weights[:1])
     made.attrs.update(title="Values for the error budget: a mass", observable="a mass", kinks=1)
-    stamp = stages.stamped(made, budget.budget_spec(planned, specs, "base"), "code", {})
+    stamp = origin.stamped(made, budget.budget_spec(planned, specs, "base"), "code", {})
     trajectory.write(stamp, str(folder / "budget.nc"), "budget")
 
 

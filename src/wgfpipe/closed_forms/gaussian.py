@@ -104,11 +104,15 @@ def _stretch(form: GaussianFlow, time: float) -> Array:
     before, after = form.start.covariance, form.law_at(time).covariance
     if not np.isfinite(after).all():
         return np.full((size, size), math.nan)
-    values, axes = np.linalg.eigh(before)
-    turned = axes.T @ around @ axes
-    if np.abs(turned - np.diag(np.diag(turned))).max() <= COMMUTE * np.abs(turned).max():  # every axis moves alone
-        return (axes * np.sqrt(np.diag(axes.T @ after @ axes) / values)) @ axes.T
+    for first, other in ((before, around), (around, before)):  # a round start has every axis for its own, and so may A
+        values, axes = np.linalg.eigh(first)
+        turned = axes.T @ other @ axes
+        if np.abs(turned - np.diag(np.diag(turned))).max() <= COMMUTE * np.abs(turned).max():  # every axis moves alone
+            variances = values if first is before else np.diag(turned)
+            return (axes * np.sqrt(np.diag(axes.T @ after @ axes) / variances)) @ axes.T
     if time * np.abs(rates).max() > LONG:
         return np.full((size, size), math.nan)
-    run = solve_ivp(slope, (0.0, time), np.eye(size).ravel(), method="DOP853", rtol=DIGITS, atol=DIGITS * math.exp(-50.0))
+    least = math.sqrt(max(np.linalg.eigvalsh(after)[0], 0.0) / np.linalg.eigvalsh(before)[-1])  # T before T' = after
+    absolute = DIGITS * min(1.0, max(least, math.exp(-50.0)))  # entries that pass through zero have no relative error
+    run = solve_ivp(slope, (0.0, time), np.eye(size).ravel(), method="DOP853", rtol=DIGITS, atol=absolute)
     return run.y[:, -1].reshape(size, size)
