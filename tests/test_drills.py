@@ -16,21 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import SMALL
 from test_workflow import Checkout
 
 pytestmark = pytest.mark.workflow
 
-CONFIG = """
-defaults:
-  data: {kind: sinus, n: 6}
-  grid: {half_width: 3.0, points_per_axis: 20}
-  horizon: 1.0
-  save_at: 5
-  reference: gd
-  methods:
-    gd: {kind: gd, dt: 0.0002}
-    jko: {kind: jko_entropic, dt: 0.0625, epsilon: h^2}
-cells: {base: {}}
+CONFIG = SMALL + """\
+    jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
+cells: {base: {horizon: 1.0, methods: {gd: {dt: 0.0002}, prox: null}}}
 """
 GRID, RUN, LAST = (f"results/base/{name}.nc" for name in ("grid", "trajectory/gd", "distances"))
 
