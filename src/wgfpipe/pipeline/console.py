@@ -116,7 +116,7 @@ class Brief(logging.Formatter):
         left, whole = self.pace.left(now)
         line = f"{time.strftime('%H:%M:%S')} {self.pace.done}/{len(self.tasks)} {self.tasks[job].name}"
         line += "" if took is None else f", {in_words(took)}"
-        if self.pace.done < len(self.tasks):
+        if self.pace.done < len(self.tasks) and (whole or left > 0.0):
             line += f"; {'about' if whole else 'more than'} {in_words(left)} left"
         return line
 
