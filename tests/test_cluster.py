@@ -39,7 +39,10 @@ def reason_to_skip() -> str:
 REASON = reason_to_skip()
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]
 
-CONFIG = "batch: none\n" + SMALL + """\
+CONFIG = (
+    "batch: none\n"
+    + SMALL
+    + """\
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
   base: {}
@@ -48,6 +51,7 @@ sweeps:
 comparisons:
   models: {cells: [base, width-points_per_axis=20]}
 """
+)
 
 
 def slurm(*arguments: str) -> None:

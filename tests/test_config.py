@@ -871,7 +871,9 @@ def test_cells_are_judged_as_if_they_were_alone(folder):
         else:
             right[name] = made.resolved()
     assert refusal({"cells": cells}, folder).mistakes == wrong
-    assert {name: cell.resolved() for name, cell in load({"cells": {n: cells[n] for n in right}}, folder).cells.items()} == right
+    assert {
+        name: cell.resolved() for name, cell in load({"cells": {n: cells[n] for n in right}}, folder).cells.items()
+    } == right
     assert len(right) >= 4
 
 

@@ -102,7 +102,9 @@ LEAVES = NUMBERS | st.just("h")
 POWERS = st.tuples(LEAVES, st.sampled_from(["-1", "2", "3"])).map(lambda pair: f"{pair[0]}^{pair[1]}")
 TREES = st.recursive(
     LEAVES | POWERS,
-    lambda inner: st.tuples(inner, st.sampled_from("+-*/"), inner) | st.tuples(inner, st.just("^"), st.sampled_from(["2", "3"])),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from("+-*/"), inner) | st.tuples(inner, st.just("^"), st.sampled_from(["2", "3"]))
+    ),
     max_leaves=6,
 )
 """Expressions as texts and triples."""

@@ -13,7 +13,9 @@ from wgfpipe.pipeline.planning import expected_files
 from wgfpipe.pipeline.sizes import Size, estimated, in_words, told
 
 ROOT = Path(__file__).parent.parent
-CONFIG = SMALL + """\
+CONFIG = (
+    SMALL
+    + """\
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
   fine: {grid: {points_per_axis: 32}, save_at: 5}
@@ -23,6 +25,7 @@ cells:
     energy: {kind: potential, shape: quadratic, stiffness: 1.0}
     methods: {jko: null}
 """
+)
 
 
 @pytest.fixture(scope="module")

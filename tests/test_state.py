@@ -28,11 +28,15 @@ from wgfpipe.pipeline.state import STATES, State
 from wgfpipe.pipeline.timeleft import TimeLeft
 
 ROOT = Path(__file__).parent.parent
-CONFIG = "batch: none\n" + SMALL + """\
+CONFIG = (
+    "batch: none\n"
+    + SMALL
+    + """\
 cells:
   base: {}
   other: {data: {n: 6}}
 """
+)
 AFTER_A_RUN = {"figures base", "distances base", "summary", "report"}
 """What follows a trajectory of the cell base."""
 

@@ -194,7 +194,9 @@ def _text(terms: dict[Factors, Fraction]) -> str:
         factors, coefficient = term
         return coefficient < 0, -dict(factors).get("h", Fraction(0)), factors
 
-    text = "".join(f"{'-' if of < 0 else '+'}{_text_of_term(factors, abs(of))}" for factors, of in sorted(terms.items(), key=order))
+    text = "".join(
+        f"{'-' if of < 0 else '+'}{_text_of_term(factors, abs(of))}" for factors, of in sorted(terms.items(), key=order)
+    )
     return text.removeprefix("+") or "0"
 
 
@@ -223,7 +225,7 @@ def _quotient(number: Fraction) -> tuple[str, str]:
 
 
 def _coerce(value: Any) -> Any:
-    """Numbers that YAML or the command line hand over as text ("1e-3", "0.1") become numbers; expressions are written one way."""
+    """Numbers that YAML or the command line hand over as text ("1e-3", "0.1") become numbers; expressions, the one way."""
     if isinstance(value, str):
         try:
             return float(value)

@@ -41,8 +41,8 @@ def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
 def canonical_times(horizon: float, save_at: int | Sequence[float]) -> int | tuple[float, ...]:
     """The one way of saying which times are saved: how many, where they are equally spaced, else all of them, 0 put first.
 
-    Listed times count as equally spaced where they are to rounding: that of the horizon, of the spacing, of its multiple, and of
-    the number that is listed, half an epsilon each. What is wrong is left as it is.
+    Listed times count as equally spaced where they are to rounding: that of the horizon, the spacing, its multiple, and the
+    number that is listed, half an epsilon each. What is wrong is left as it is.
     """
     if isinstance(save_at, int):
         return save_at

@@ -1,7 +1,7 @@
 """What was found out about sections, so that cells which share them do not find it out again: swept cells differ in few.
 
-A memo lives as long as one load. It knows sections by what they are written as, and functions of them by the very objects, which
-it keeps; so it cannot go stale.
+A memo lives as long as one load. It knows sections by what they are written as, and functions by the very objects they are of,
+which it keeps and which never change.
 """
 
 from collections.abc import Callable, Mapping
