@@ -44,7 +44,7 @@ class Installed:
 def call(command: list[str], folder: Path, check: bool = True) -> str:
     """Run a command without this checkout in sight; return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -87,6 +87,8 @@ def test_an_installed_wheel_runs_an_experiment_in_an_empty_folder_to_its_end(whe
     said = installed.run(folder, "snakemake", "--cores", "2")
     jobs = [line for line in said.partition("Job stats:")[2].splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     assert [re.sub(r"^\S+ |, .*$", "", line) for line in jobs] == ["1/3 batch base", "2/3 summary", "3/3 page"]
+    assert "jobid" not in said  # what else there is to say of a job is in Snakemake's log
+    assert "jobid" in Path(re.search(r"Complete log\(s\): (.*)", said)[1]).read_text()
     assert installed.run(folder, "wgfpipe", "check") == "all results are current\n"
     assert (folder / "results/report.html").stat().st_size > 0
     assert "a trajectory file of wgfpipe" in installed.run(folder, "wgfpipe", "show", "results/base/trajectory/prox.nc")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from wgfpipe.pipeline.estimates import Estimates, in_words
-from wgfpipe.pipeline.plan import Plan
+from wgfpipe.pipeline.plan import Plan, record_of
 
 KEPT = ("Complete log", "Trying to restart", "Will exit", "Shutting down", "Terminating")
 """Beginnings of what Snakemake says beside warnings and errors that matters to whoever watches."""
@@ -150,7 +150,8 @@ def tasks(jobs: Iterable[Any], plan: Plan, forced: Iterable[Any]) -> dict[Any, T
     made: dict[str, list[float | None]] = defaultdict(list)
     whole: dict[str, list[float | None]] = defaultdict(list)
     for path, file in plan.files.items():
-        by, seconds = plan.made_by(path), estimates.seconds(file)
+        by = record_of(plan.batch_of[file.cell]) if file.cell in plan.batch_of else plan.made_by(path)
+        seconds = estimates.seconds(file)
         whole[by].append(seconds)
         if path in stale or not stale.isdisjoint(map(str, file.inputs.values())):
             stale.add(path)
