@@ -29,6 +29,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
+SMALL = """
+defaults:
+  data: {kind: sinus, n: 4}
+  grid: {half_width: 3.0, points_per_axis: 16}
+  horizon: 0.5
+  save_at: 3
+  reference: gd
+  methods:
+    gd: {kind: gd, dt: 0.02}
+    prox: {kind: prox, dt: 0.125}
+"""
+"""The beginning of a config of cells that take no time: methods may follow, then cells."""
+
 RING = {"kind": "interaction", "shape": "quartic_quadratic"}
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import SMALL
 from test_workflow import ROOT, Checkout
 
 SCRIPT = ROOT / "tests/cluster/slurm"
@@ -38,16 +39,10 @@ def reason_to_skip() -> str:
 REASON = reason_to_skip()
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]
 
-CONFIG = """
-batch: none
-defaults:
-  data: {kind: sinus, n: 6}
-  grid: {half_width: 3.0, points_per_axis: 16}
-  horizon: 0.5
-  save_at: 3
-  reference: gd
-  methods:
-    gd: {kind: gd, dt: 0.02}
+CONFIG = (
+    "batch: none\n"
+    + SMALL
+    + """\
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
   base: {}
@@ -56,6 +51,7 @@ sweeps:
 comparisons:
   models: {cells: [base, width-points_per_axis=20]}
 """
+)
 
 
 def slurm(*arguments: str) -> None:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgfpipe.config.experiment import ConfigError, load, load_file
+from wgfpipe.config.grid import GridSpec
 from wgfpipe.config.names import NAME
 from wgfpipe.config.schema import json_schema
 from wgfpipe.expression import evaluate
@@ -478,7 +479,15 @@ MISTAKES = {
     "sweep key": (with_sweep(step=1), ["sweep 'width': step"]),
     "swept key": (
         with_sweep(over={"grid.points": [1, 2]}),
-        ["cell 'width-points=1': grid.points", "cell 'width-points=2': grid.points"],
+        ["in 2 cells of sweep 'width', such as 'width-points=1': grid.points"],
+    ),
+    "key of all swept cells": (
+        with_sweep(base="wrong", over={"seed": [1, 2, 3, 4]}) | {"cells": {"base": BASE, "wrong": BASE | {"horizn": 2}}},
+        ["cell 'wrong': horizn", "in 4 cells of sweep 'width', such as 'width-seed=1': horizn"],
+    ),
+    "many swept values": (
+        with_sweep(over={"grid.points_per_axis": ["a", "b", "c", "d", "e"]}),
+        ["in 5 cells of sweep 'width', such as 'width-points_per_axis=a': grid.points_per_axis"],
     ),
     # what is missing
     "no cells": ({"defaults": BASE}, ["config: cells"]),
@@ -760,10 +769,10 @@ def refusal(config, root):
     return caught.value
 
 
-def loaded(config, root):
-    """Load the cell of a config; return it and no keys, or None and the keys of the errors."""
+def loaded(config, root, cell="base"):
+    """Load a cell of a config; return it and no keys, or None and the keys of the errors."""
     try:
-        return load(config, root).cells["base"], []
+        return load(config, root).cells[cell], []
     except ConfigError as error:
         return None, [mistake.key for mistake in error.mistakes]
 
@@ -836,6 +845,47 @@ def test_every_error_of_a_cell_is_told_at_once(folder):
     error = refusal(config_of(horizon=-1, reference="gdd", methods={"gd": GD, "my method": GD}), folder)
     keys = {mistake.key for mistake in error.mistakes}
     assert {"horizon", "reference", "the name of a label"} <= keys
+
+
+def test_cells_are_judged_as_if_they_were_alone(folder):
+    """Sections that cells share are looked at once, and none is taken for another that is written otherwise, or nearly so."""
+    changes = (
+        {"grid": BASE["grid"] | {"half_width": 1.0}},
+        {"grid": BASE["grid"] | {"half_width": True}},
+        {"energy": {"kind": "squared_loss", "weight_decay": -1}},
+        {"energy": {1: NOISE}},
+        {"energy": {"1": NOISE}},
+        {"methods": {"gd": GD, "jko": JKO | {"epsilon": "0.2-h"}}},
+        {"methods": {"gd": GD, "other": JKO | {"epsilon": "0.2-h"}}},
+        {"data": {"kind": "csv", "path": "good.csv", "x": ["c"], "y": "target"}},
+        {"parametrization": SPHERE, "energy": {"kind": "squared_loss", "weight_decay": 0.1}},
+        {"data": None, "space": POINTS["space"], "energy": {"kind": "quadratic"}},
+        {},
+    )
+    cells = {f"c{k}": copy.deepcopy(BASE) | changed for k, changed in enumerate(changes * 2)}
+    wrong, right = [], {}
+    for name, cell in cells.items():
+        made, _ = loaded({"cells": {name: cell}}, folder, name)
+        if made is None:
+            wrong += refusal({"cells": {name: cell}}, folder).mistakes
+        else:
+            right[name] = made.resolved()
+    assert refusal({"cells": cells}, folder).mistakes == wrong
+    assert {
+        name: cell.resolved() for name, cell in load({"cells": {n: cells[n] for n in right}}, folder).cells.items()
+    } == right
+    assert len(right) >= 4
+
+
+def test_what_swept_cells_share_is_worked_out_once(monkeypatch):
+    """One grid, one look at the law on it, whatever the seeds are: a cell of a sweep takes a fifth of what one alone takes."""
+    made = []
+    build = GridSpec.build
+    monkeypatch.setattr(GridSpec, "build", lambda self, *given: made.append(1) or build(self, *given))
+    cells = load(with_sweep(over={"seed": list(range(50))}), ROOT).cells
+    assert len(cells) == 51
+    assert len(made) == 1
+    assert len({id(cell.methods["jko"]) for cell in cells.values()}) == 1
 
 
 @pytest.mark.parametrize("label", ["float", "int", "str", "gd[2]"])
@@ -981,7 +1031,6 @@ def test_the_configs_of_the_repository_are_valid(name, monkeypatch):
     """All files load, with paths from their own folder, and by ``python -m wgfpipe validate``."""
     from wgfpipe.__main__ import main
 
-    assert load_file(ROOT / name).cells
     monkeypatch.chdir(ROOT)
     assert main(["validate", name]) == 0
 

@@ -16,22 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import SMALL
 from test_workflow import Checkout
 
 pytestmark = pytest.mark.workflow
 
-CONFIG = """
-defaults:
-  data: {kind: sinus, n: 6}
-  grid: {half_width: 3.0, points_per_axis: 20}
-  horizon: 1.0
-  save_at: 5
-  reference: gd
-  methods:
-    gd: {kind: gd, dt: 0.0002}
-    jko: {kind: jko_entropic, dt: 0.0625, epsilon: h^2}
-cells: {base: {}}
-"""
+CONFIG = SMALL + "cells: {base: {horizon: 1.0, methods: {gd: {dt: 0.0002}}}}\n"
 GRID, RUN, LAST = (f"results/base/{name}.nc" for name in ("grid", "trajectory/gd", "distances"))
 
 
@@ -133,20 +123,30 @@ def kill_main(process: subprocess.Popen) -> None:
     process.kill()
 
 
-@pytest.mark.parametrize("end", [interrupt_main, terminate_main, kill_group, kill_main])
-def test_a_run_that_is_ended_in_the_middle_is_completed_by_the_next(checkout, whole, folder, end: Callable, tmp_path):
-    """Ended while a trajectory is at work, and started again at once, whatever is still at work; no process stays."""
-    with (tmp_path / "terminal.txt").open("w") as out:
+def ended(checkout: Checkout, folder: Path, end: Callable, terminal: Path) -> None:
+    """Start a run, and end it while the trajectory of its own is at work, whatever is still at work of runs before."""
+    log, start = folder / "results/logs/base/trajectory/gd.log", time.time()
+    with terminal.open("w") as out:
         environment = checkout.environment() | {"WGFPIPE_DRILL": str(folder)}
         process = subprocess.Popen(command(checkout, folder), env=environment, stdout=out, stderr=out, start_new_session=True)
         deadline = time.monotonic() + 120
-        while not any((folder / "results/checkpoints").rglob("*.json")) and process.poll() is None:
+        while not (log.exists() and log.stat().st_mtime > start and any((folder / "results/checkpoints").rglob("*.json"))):
+            assert process.poll() is None, terminal.read_text()[-3000:]
             assert time.monotonic() < deadline
             time.sleep(0.01)
         end(process)
         process.wait(timeout=120)
-    assert process.returncode != 0, (tmp_path / "terminal.txt").read_text()[-3000:]
+    assert process.returncode != 0, terminal.read_text()[-3000:]
     assert not (folder / LAST).exists()
+
+
+@pytest.mark.parametrize(
+    "ends", [(terminate_main,), (interrupt_main, kill_group, kill_main)], ids=["terminated", "interrupted and killed, twice"]
+)
+def test_runs_that_are_ended_in_the_middle_are_completed_by_the_next(checkout, whole, folder, ends, tmp_path):
+    """Ended while a trajectory is at work, and started again at once, whatever is still at work; no process stays."""
+    for end in ends:
+        ended(checkout, folder, end, tmp_path / "terminal.txt")
     finish(checkout, folder)
     assert digests(folder) == digests(whole)
     deadline = time.monotonic() + 60

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import SMALL
 
 from wgfpipe.__main__ import main
 from wgfpipe.config.experiment import load
@@ -12,15 +13,9 @@ from wgfpipe.pipeline.planning import expected_files
 from wgfpipe.pipeline.sizes import Size, estimated, in_words, told
 
 ROOT = Path(__file__).parent.parent
-CONFIG = """
-defaults:
-  data: {kind: sinus, n: 4}
-  grid: {half_width: 3.0, points_per_axis: 16}
-  horizon: 0.5
-  save_at: 3
-  reference: gd
-  methods:
-    gd: {kind: gd, dt: 0.02}
+CONFIG = (
+    SMALL
+    + """\
     jko: {kind: jko_entropic, dt: 0.125, epsilon: h^2}
 cells:
   fine: {grid: {points_per_axis: 32}, save_at: 5}
@@ -30,6 +25,7 @@ cells:
     energy: {kind: potential, shape: quadratic, stiffness: 1.0}
     methods: {jko: null}
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import SMALL
 from netCDF4 import Dataset
 
 from wgfpipe.__main__ import main
@@ -24,24 +25,18 @@ from wgfpipe.pipeline.origin import written_beside
 from wgfpipe.pipeline.plan import companions
 from wgfpipe.pipeline.planning import expected_files
 from wgfpipe.pipeline.state import STATES, State
-from wgfpipe.pipeline.timeleft import Estimates
+from wgfpipe.pipeline.timeleft import TimeLeft
 
 ROOT = Path(__file__).parent.parent
-CONFIG = """
-batch: none
-defaults:
-  data: {kind: sinus, n: 4}
-  grid: {half_width: 3.0, points_per_axis: 16}
-  horizon: 0.5
-  save_at: 3
-  reference: gd
-  methods:
-    gd: {kind: gd, dt: 0.02}
-    prox: {kind: prox, dt: 0.125}
+CONFIG = (
+    "batch: none\n"
+    + SMALL
+    + """\
 cells:
   base: {}
   other: {data: {n: 6}}
 """
+)
 AFTER_A_RUN = {"figures base", "distances base", "summary", "report"}
 """What follows a trajectory of the cell base."""
 
@@ -251,7 +246,7 @@ def test_the_time_left_is_that_of_like_jobs_scaled_by_their_size(results):
         benchmark(results, name, seconds)
     experiment = edited("other: {data: {n: 6}}", "other: {data: {n: 6}, grid: {points_per_axis: 32}}")
     state = State(experiment, results)
-    estimates = Estimates(state)
+    estimates = TimeLeft(state)
     by_name = {f"{job.stage} {job.name}": job for job in state.jobs}
     assert estimates.seconds(by_name["trajectory other/gd"]) == pytest.approx(1.0 + 4 * 2.0)
     assert estimates.seconds(by_name["trajectory other/prox"]) == pytest.approx(1.0 + 4 * 10.0)
@@ -267,7 +262,7 @@ def test_a_kind_that_never_ran_takes_what_its_stage_took(results):
     (results / "base/trajectory/prox.nc").unlink()
     state = State(experiment_of(), results)
     prox = next(job for job in state.jobs if job.name == "base/prox")
-    assert Estimates(state).seconds(prox) == pytest.approx(1.0 + 4.0 * 0.02 / 0.125)  # as many atoms, and fewer steps
+    assert TimeLeft(state).seconds(prox) == pytest.approx(1.0 + 4.0 * 0.02 / 0.125)  # as many atoms, and fewer steps
 
 
 def test_the_commands_print_text_and_json_and_name_what_is_wrong(results, capsys, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import SMALL
 
 from wgfpipe.config.experiment import load_file
 from wgfpipe.pipeline.starting import shipped, start
@@ -43,7 +44,7 @@ class Installed:
 def call(command: list[str], folder: Path, check: bool = True) -> str:
     """Run a command without this checkout in sight; return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -73,24 +74,24 @@ def test_the_wheel_has_the_workflow_and_what_it_reads(wheel):
 
 
 @pytest.mark.workflow
-def test_an_installed_wheel_starts_and_runs_an_experiment_in_an_empty_folder(wheel, tmp_path):
-    """`wgfpipe init; snakemake`: a plan of everything, then the particles of one cell, by the code that is installed."""
+def test_an_installed_wheel_runs_an_experiment_in_an_empty_folder_to_its_end(wheel, tmp_path):
+    """`wgfpipe init; snakemake`, with the particles of a small cell: every file of it, and the report, by what is installed."""
     installed, folder = Installed(tmp_path / "venv", wheel), tmp_path / "mine"
     folder.mkdir()
     told = installed.run(folder, "wgfpipe", "init")
     assert "next: edit config.yaml" in told
     made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert made == {"Snakefile", "config.yaml", "profiles/default/profile.yaml", "profiles/slurm/profile.yaml"}
+    (folder / "config.yaml").write_text(SMALL + "cells: {base: {}}\n")
 
-    plan = installed.run(folder, "snakemake", "--cores", "2", "--dry-run", "--quiet", "host")
-    for rule in ("batch", "summary", "page"):
-        assert f"rule {rule}:" in plan
-    runs = [f"results/base/trajectory/{label}.nc" for label in ("gd", "prox")]
-    installed.run(folder, "snakemake", "--cores", "2", *runs)
-    checked = installed.run(folder, "wgfpipe", "check", check=False)
-    assert "results/base/distances.nc" in checked  # nobody asked for it
-    assert not [name for name in (*runs, "results/base/data.nc", "results/base/grid.nc") if name in checked]  # current
-    assert "a trajectory file of wgfpipe" in installed.run(folder, "wgfpipe", "show", runs[1])
+    said = installed.run(folder, "snakemake", "--cores", "2")
+    jobs = [line for line in said.partition("Job stats:")[2].splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    assert [re.sub(r"^\S+ |, .*$", "", line) for line in jobs] == ["1/3 batch base", "2/3 summary", "3/3 page"]
+    assert "jobid" not in said  # what else there is to say of a job is in Snakemake's log
+    assert "jobid" in Path(re.search(r"Complete log\(s\): (.*)", said)[1]).read_text()
+    assert installed.run(folder, "wgfpipe", "check") == "all results are current\n"
+    assert (folder / "results/report.html").stat().st_size > 0
+    assert "a trajectory file of wgfpipe" in installed.run(folder, "wgfpipe", "show", "results/base/trajectory/prox.nc")
 
     (folder / "profiles/default/profile.yaml").unlink()
     refused = installed.run(folder, "wgfpipe", "init", check=False)

@@ -253,6 +253,8 @@ def test_the_same_config_gives_the_same_bytes(finished, tmp_path):
     done = other.snakemake(check=False)
     assert done.returncode != 0
     assert "the report is of 4 of 5 cells; it names the others" in done.stderr
+    assert "Error in rule batch:" in done.stderr  # whole, where a job that is done has a line
+    assert "log: results/logs/batches/base.log (check log file(s) for error details)" in done.stderr
     page = (tmp_path / "results/report/index.html").read_text()
     assert "base: results/base/trajectory/dykstra.nc is missing; its log is results/logs/base/trajectory/dykstra.log" in page
     assert not (tmp_path / "results/base/distances.nc").exists()

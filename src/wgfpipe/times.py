@@ -38,6 +38,23 @@ def save_times(horizon: float, save_at: int | Sequence[float]) -> Array:
     return times
 
 
+def canonical_times(horizon: float, save_at: int | Sequence[float]) -> int | tuple[float, ...]:
+    """The one way of saying which times are saved: how many, where they are equally spaced, else all of them, 0 put first.
+
+    Listed times count as equally spaced where they are to rounding: that of the horizon, the spacing, its multiple, and the
+    number that is listed, half an epsilon each. What is wrong is left as it is.
+    """
+    if isinstance(save_at, int):
+        return save_at
+    try:
+        times = save_times(horizon, save_at)
+    except ValueError:
+        return tuple(save_at)
+    if np.all(np.abs(times - np.linspace(0.0, horizon, len(times))) <= 2.0 * np.finfo(float).eps * horizon):
+        return len(times)
+    return tuple(times.tolist())
+
+
 def step_counts(times: Array, longest: float) -> list[int]:
     """Steps between saved times (time,): equal ones, no longer than ``longest``, that end at every saved time."""
     return [math.ceil((after - before) / longest * (1 - 1e-12)) for before, after in pairwise(times)]

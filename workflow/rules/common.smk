@@ -48,7 +48,7 @@ from wgfpipe.report.catalogue import CATALOGUE
 
 if not PLANNED:
     from wgfpipe.config.errors import ConfigError
-    from wgfpipe.pipeline import batches, cached, locking, orphans, snapshot, staleness
+    from wgfpipe.pipeline import batches, cached, console, locking, orphans, snapshot, staleness
 
     if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
         raise WorkflowError(
@@ -85,6 +85,7 @@ onstart:
     sweep_up()
     keep_plan()
     lift_rate_limit()
+    console.speak_briefly(workflow, PLAN)
 
 
 onerror:

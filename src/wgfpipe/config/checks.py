@@ -1,22 +1,24 @@
 """What is wrong with a cell that no single field can know: data, grid, initial measure, geometry and expressions together."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wgfpipe.config import files
 from wgfpipe.config.errors import Mistake, mistake
+from wgfpipe.config.grid import GridSpec
+from wgfpipe.config.memo import Memo
 from wgfpipe.datasets.base import DataError
 from wgfpipe.distances import DISTANCES, Place
 from wgfpipe.energies.terms import Terms
 from wgfpipe.expression import evaluate
 from wgfpipe.grid.grid import Grid
-from wgfpipe.laws.base import CUTOFF_RADIUS, Box, LawError
+from wgfpipe.laws.base import CUTOFF_RADIUS, Box, Law, LawError
 from wgfpipe.measure import Array
 from wgfpipe.methods.base import Method
 from wgfpipe.seeds import seed_of
-from wgfpipe.spaces.base import Parametrization
+from wgfpipe.spaces.base import Parametrization, Space
 from wgfpipe.times import save_times, step_counts
 
 if TYPE_CHECKING:
@@ -47,24 +49,25 @@ NO_SAMPLES = np.zeros((0, 0)), np.zeros(0)
 
 
 def check_cell(
-    where: str, cell: "Cell", root: Path, samples: tuple[Array, Array] | None = None
+    where: str, cell: "Cell", root: Path, samples: tuple[Array, Array] | None = None, memo: Memo | None = None
 ) -> tuple[list[Mistake], dict[str, Steps]]:
     """Check what no single field can know, and say which steps every method will take if nothing is wrong.
 
-    ``samples`` are inputs (sample, dimension) and labels (sample,) that are there already, in the place of the cell's data.
+    ``samples`` are inputs (sample, dimension) and labels (sample,) that are there already, in the place of the cell's data;
+    ``memo`` knows what was found of sections in other cells of the load.
     """
-    cell = files.located(cell, root)
+    memo = Memo() if memo is None else memo
+    cell = files.located(cell, root, memo)
     mistakes: list[Mistake] = []
     times = np.zeros(0)
     distances = cell.distances or ()
     if len(set(distances)) < len(distances):
         mistakes.append(mistake(where, "distances", list(distances), "every distance once"))
-    place = Place(cell.state_space, isinstance(cell.state_space, Parametrization))
     for name in distances:
-        if (reason := DISTANCES[name].unsupported(place)) is not None:
+        if (reason := memo(_unsupported, name, cell.state_space)) is not None:
             mistakes.append(mistake(where, "distances", name, f"a distance that exists here: {reason}"))
     try:
-        times = save_times(cell.horizon, cell.save_at if isinstance(cell.save_at, int) else list(cell.save_at))
+        times = memo(save_times, cell.horizon, cell.save_at)
     except ValueError as error:
         mistakes.append(mistake(where, "save_at", cell.resolved()["save_at"], str(error)))
     space, n_features = cell.state_space, cell.n_features
@@ -94,11 +97,11 @@ def check_cell(
         expected = f"false, as no measure of {space.kind} has the outputs of neurons (w, b)"
         return [*mistakes, mistake(where, "initial.lifted", True, expected)], {}
     try:
-        cell.initial.check(cell.initial.dimension_in(space.chart, n_features))
+        memo(_check_law, cell.initial, space, n_features)
     except LawError as error:
         return [*mistakes, mistake(where, f"initial.{error.key}", error.value, error.expected)], {}
     try:
-        too_large = cell.grid.too_large(space.chart, n_features, n_samples)
+        too_large = memo(_too_large, cell.grid, space, n_features, n_samples)
     except DataError as error:
         return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)], {}
     if too_large and not cell.initial.drawn:
@@ -106,18 +109,39 @@ def check_cell(
         expected = f"a coarser grid, or {drawn} drawn at random (initial.sampled) for particle methods alone: {too_large}"
         return [*mistakes, mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected)], {}
     try:
-        grid = cell.grid.make(space.chart, n_features, n_samples, cell.initial)
+        grid = memo(_grid, cell.grid, space, n_features, n_samples, cell.initial)
     except DataError as error:
         return [*mistakes, mistake(where, f"grid.{error.key}", error.value, error.expected)], {}
     if isinstance(grid, Grid):
-        mistakes += _check_initial(where, cell, grid, n_features)
+        found = memo(_check_initial, cell.initial, cell.state_space, cell.grid, grid, n_features)
+        mistakes += [mistake(where, *wrong) for wrong in found]
     for label, method in cell.methods.items():
-        mistakes += _check_expressions(where, label, method, grid)
+        mistakes += [mistake(where, f"methods.{label}.{key}", *wrong) for key, *wrong in memo(_check_expressions, method, grid)]
     if mistakes:
         return mistakes, {}
     spacing = grid.spacing if isinstance(grid, Grid) else 1.0  # where there is none, no particle method may ask for it
     longest = {label: evaluate(method.dt, spacing) for label, method in cell.methods.items()}
-    return [], {label: Steps(dt, times, step_counts(times, dt), spacing) for label, dt in longest.items()}
+    return [], {label: Steps(dt, times, memo(step_counts, times, dt), spacing) for label, dt in longest.items()}
+
+
+def _unsupported(distance: str, space: Space) -> str | None:
+    """Why a distance does not exist in a space; None if it does."""
+    return DISTANCES[distance].unsupported(Place(space, isinstance(space, Parametrization)))
+
+
+def _check_law(law: Law, space: Space, n_features: int) -> None:
+    """Raise LawError if a law is none of the space."""
+    law.check(law.dimension_in(space.chart, n_features))
+
+
+def _too_large(grid: GridSpec, space: Space, n_features: int, n_samples: int) -> str | None:
+    """Say why a grid would be too large, if it is."""
+    return grid.too_large(space.chart, n_features, n_samples)
+
+
+def _grid(grid: GridSpec, space: Space, n_features: int, n_samples: int, law: Law) -> Grid | str:
+    """Make the grid of a cell, or say why it has none."""
+    return grid.make(space.chart, n_features, n_samples, law)
 
 
 def _check_energy(where: str, cell: "Cell", x: Array, y: Array) -> list[Mistake]:
@@ -140,15 +164,18 @@ def _check_energy(where: str, cell: "Cell", x: Array, y: Array) -> list[Mistake]
     return mistakes
 
 
-def _check_initial(where: str, cell: "Cell", grid: Grid, n_features: int) -> list[Mistake]:
+Wrong = tuple[str, Any, str]
+"""A key, what it holds, and what was expected."""
+
+
+def _check_initial(law: Law, space: Space, spec: GridSpec, grid: Grid, n_features: int) -> list[Wrong]:
     """Whether the grid holds the initial measure and resolves it."""
-    space, law = cell.state_space.chart, cell.initial
-    parts, axes_of_law = _parts(cell, grid, n_features)
+    parts, axes_of_law = _parts(law, space, grid, n_features)
     blocks = [[axes[k] for k in axes_of_law] for axes in grid.blocks]
-    mistakes = []
+    found: list[Wrong] = []
     low, high = np.min([part.low for part in parts], axis=0), np.max([part.high for part in parts], axis=0)
     if not any(_holds(axes, grid, axes_of_law, low, high) for axes in blocks):
-        mistakes.append(_too_small(where, cell, grid, axes_of_law, low, high))
+        found.append(_too_small(law, spec, grid, axes_of_law, low, high))
     finer = "" if grid.surface is not None else ", or add a fine block under grid.blocks"
     unresolved = [(part.resolution, _finest(blocks, grid, axes_of_law, part)) for part in parts]
     needed, finest = min(unresolved, key=lambda pair: pair[0] / pair[1])
@@ -157,13 +184,13 @@ def _check_initial(where: str, cell: "Cell", grid: Grid, n_features: int) -> lis
             f"a spacing of at most {needed:.3g}, the length on which the initial measure {law.kind!r} varies, "
             f"and this gives {finest:.3g}; take more points{finer}"
         )
-        mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, expected))
-    if not mistakes:
+        found.append(("grid.points_per_axis", spec.points_per_axis, expected))
+    if not found:
         try:
-            law.on_grid(grid, space)
+            law.on_grid(grid, space.chart)
         except ValueError as error:
-            mistakes.append(mistake(where, "grid.points_per_axis", cell.grid.points_per_axis, f"nodes that carry it: {error}"))
-    return mistakes
+            found.append(("grid.points_per_axis", spec.points_per_axis, f"nodes that carry it: {error}"))
+    return found
 
 
 def _without_tails(part: Box) -> Box:
@@ -172,13 +199,13 @@ def _without_tails(part: Box) -> Box:
     return Box(middle - half, middle + half, part.resolution)
 
 
-def _parts(cell: "Cell", grid: Grid, n_features: int) -> tuple[tuple[Box, ...], list[int]]:
+def _parts(law: Law, space: Space, grid: Grid, n_features: int) -> tuple[tuple[Box, ...], list[int]]:
     """Boxes of the initial measure on some axes of the grid, and those axes.
 
     A torus has all of its axes, seen from the centre of the law, about which on_grid takes the images of nodes. A law of
     neurons (w, b) knows nothing of curved or periodic parameters: these are held to how far from zero it reaches.
     """
-    space, law = cell.state_space.chart, cell.initial
+    space = space.chart
     dimension = law.dimension_in(space, n_features)
     parts = law.boxes(dimension)
     if not isinstance(space, Parametrization) and law.gaussian(dimension) is not None:
@@ -205,14 +232,14 @@ def _holds(axes: list[Array], grid: Grid, names: list[int], low: Array, high: Ar
     return True
 
 
-def _too_small(where: str, cell: "Cell", grid: Grid, axes: list[int], low: Array, high: Array) -> Mistake:
+def _too_small(law: Law, spec: GridSpec, grid: Grid, axes: list[int], low: Array, high: Array) -> Wrong:
     """Say that no block of the grid holds the initial measure, and how large one would have to be."""
-    kind = cell.initial.kind
+    kind = law.kind
     for k, below, above in zip(axes, low, high, strict=True):
         if (period := grid.period(k)) is not None and above - below > period:
             expected = f"at least {above - below:.3g}, the width of the initial measure {kind!r}; enlarge it or shrink the law"
-            return mistake(where, "space.period", period, expected)
-    centres = np.broadcast_to(np.asarray(cell.grid.centre, float), grid.n_parameters)[axes]
+            return "space.period", period, expected
+    centres = np.broadcast_to(np.asarray(spec.centre, float), grid.n_parameters)[axes]
     reach = float(np.max(np.maximum(high - centres, centres - low)))
     lines = [[block[k] for k in axes if grid.period(k) is None] for block in grid.blocks]
     widest = max(float(min((axis[-1] - axis[0]) / 2 for axis in block)) for block in lines)
@@ -223,7 +250,7 @@ def _too_small(where: str, cell: "Cell", grid: Grid, axes: list[int], low: Array
             f"at least {reach:.3g}, as the initial measure {kind!r} reaches from {_place(low)} to {_place(high)}; enlarge it, "
             "shrink the law, or give grid.centre"
         )
-    return mistake(where, "grid.half_width", widest, expected)
+    return "grid.half_width", widest, expected
 
 
 def _place(point: Array) -> str:
@@ -253,17 +280,17 @@ def _widest_gap(axis: Array, low: float, high: float) -> float:
     return float(np.diff(axis).max(where=near if near.any() else True, initial=0.0))
 
 
-def _check_expressions(where: str, label: str, method: Method, grid: Grid | str) -> list[Mistake]:
+def _check_expressions(method: Method, grid: Grid | str) -> list[Wrong]:
     """Whether expressions in h have a positive value on this grid; a method of particles may have to do without one."""
-    mistakes = []
-    for key, value in method.model_dump().items():
-        if key not in EXPRESSIONS or not isinstance(value, str):
+    found: list[Wrong] = []
+    for key in EXPRESSIONS:
+        value = getattr(method, key, None)
+        if not isinstance(value, str):
             continue
         if isinstance(grid, Grid):
             if not evaluate(value, grid.spacing) > 0:
                 expected = f"a positive value; at h = {grid.spacing:.4g} it is {evaluate(value, grid.spacing):.4g}"
-                mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
+                found.append((key, value, expected))
         elif method.support == "particles":
-            expected = f"a number: this cell has no grid spacing h, as {grid}"
-            mistakes.append(mistake(where, f"methods.{label}.{key}", value, expected))
-    return mistakes
+            found.append((key, value, f"a number: this cell has no grid spacing h, as {grid}"))
+    return found

@@ -1,7 +1,7 @@
 """What is wrong with a config, said in terms of the file: where, which key, what came, what was expected."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -34,6 +34,39 @@ class ConfigError(ValueError):
         count = "1 error" if len(mistakes) == 1 else f"{len(mistakes)} errors"
         super().__init__("\n".join([f"the config has {count}; nothing was run:", *(f"  - {one}" for one in mistakes)]))
         self.mistakes = mistakes
+
+
+def gathered(mistakes: Sequence[Mistake], sweeps: Mapping[str, Collection[str]]) -> list[Mistake]:
+    """Say once what is wrong with several cells of a sweep alike: with one key, of which the same was expected.
+
+    Parameters
+    ----------
+    mistakes : sequence of Mistake
+        Of equal ones the first is kept.
+    sweeps : mapping
+        Sweep -> its cells.
+    """
+    sweep_of = {f"cell {cell!r}": sweep for sweep, cells in sweeps.items() for cell in cells}
+    alike: dict[tuple[str, ...], list[Mistake]] = {}
+    for one in dict.fromkeys(mistakes):
+        sweep = sweep_of.get(one.where)
+        place = (one.where, one.received) if sweep is None else (f"sweep {sweep!r}", "")
+        alike.setdefault((*place, one.key, one.expected), []).append(one)
+    made = []
+    for (place, *_), found in alike.items():
+        cells = list(dict.fromkeys(one.where for one in found))
+        if len(cells) < 2:
+            made += found
+            continue
+        where = f"in {len(cells):,} cells of {place}, such as {cells[0].removeprefix('cell ')}"
+        received = list(dict.fromkeys(one.received for one in found))
+        told = ", ".join(received[:SHOWN]) + (f" and {len(received) - SHOWN:,} more" if len(received) > SHOWN else "")
+        made.append(found[0].model_copy(update={"where": where, "received": told}))
+    return made
+
+
+SHOWN = 3
+"""Values that a mistake of many cells shows."""
 
 
 class _Place(NamedTuple):

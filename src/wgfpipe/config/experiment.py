@@ -14,7 +14,8 @@ from wgfpipe.config import file as config_file
 from wgfpipe.config import files
 from wgfpipe.config.budget import check_budget
 from wgfpipe.config.checks import Steps, check_cell
-from wgfpipe.config.errors import ConfigError, Mistake, mistake, validated
+from wgfpipe.config.errors import ConfigError, Mistake, gathered, mistake, validated
+from wgfpipe.config.memo import Memo
 from wgfpipe.config.model import Batch, Cell, Comparison
 from wgfpipe.config.names import check_distinct, check_name
 from wgfpipe.config.notes import notes_of
@@ -97,15 +98,16 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
     check_distinct("cell", merged, mistakes)
     cells: dict[str, Cell] = {}
     steps: dict[str, dict[str, Steps]] = {}
+    root, memo = Path(root), Memo()
     for name, values in merged.items():
-        cell, found, steps[name] = checked(f"cell {name!r}", values, Path(root))
+        cell, found, steps[name] = checked(f"cell {name!r}", values, root, memo=memo)
         mistakes += found
         if cell is not None:
-            cells[name] = cell if found else files.pinned(cell, Path(root))
+            cells[name] = cell if found else files.pinned(cell, root, memo)
     comparisons = _comparisons(_mapping(config.get("comparisons"), "comparisons", mistakes), merged, cells, mistakes)
-    refinements, budgets = ({}, {}) if mistakes else refined(cells, steps, Path(root), mistakes)
+    refinements, budgets = ({}, {}) if mistakes else refined(cells, steps, root, mistakes)
     if mistakes:
-        raise ConfigError(list(dict.fromkeys(mistakes)))
+        raise ConfigError(gathered(mistakes, sweeps))
     return Experiment(
         cells=cells,
         sweeps=sweeps,
@@ -115,8 +117,8 @@ def load(config: Mapping[str, Any], root: Path) -> Experiment:
         batch=batch,
         batches={name: batch if sweep.batch is None else sweep.batch for name, sweep in made.items()},
         drawn=_drawn(cells, made),
-        root=Path(root),
-        notes=notes_of({name: cell.resolved() for name, cell in cells.items()}, sweeps, steps),
+        root=root,
+        notes=notes_of(cells, sweeps, steps, memo),
     )
 
 
@@ -141,6 +143,7 @@ def checked(
     root: Path,
     samples: tuple[Array, Array] | None = None,
     energy: Energy | None = None,
+    memo: Memo | None = None,
 ) -> tuple[Cell | None, list[Mistake], dict[str, Steps]]:
     """Validate a cell with everything that can be known before it runs: the cell, its mistakes, and the steps it will take.
 
@@ -156,15 +159,19 @@ def checked(
         Inputs (sample, dimension) and labels (sample,) that are there already, in the place of ``data``.
     energy : Energy, optional
         An energy that is there already, in the place of ``energy``: it need not be a registered one.
+    memo : Memo, optional
+        What is known of the sections of other cells of this load.
     """
+    memo = Memo() if memo is None else memo
     wrong = _check_space(where, values, samples is not None)
     mistakes = _check_labels(where, values) + wrong
-    cell = validated(where, values, Cell, mistakes)
+    cell = validated(where, memo.known(values), Cell, mistakes)
     if cell is None or wrong:
         return cell, mistakes, {}
+    memo.keep(values, cell)
     if energy is not None:
         cell = cell.model_copy(update={"energy": energy})
-    found, steps = check_cell(where, cell, root, samples)
+    found, steps = check_cell(where, cell, root, samples, memo)
     return cell, mistakes + found + check_budget(where, cell) + check_published(where, cell), steps
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from wgfpipe.config.budget import BudgetSpec
 from wgfpipe.config.grid import GridSpec
@@ -16,6 +16,7 @@ from wgfpipe.results.across_cells import FUNCTION_DISTANCES
 from wgfpipe.section import Section
 from wgfpipe.spaces.base import Parametrization, Space
 from wgfpipe.spaces.signed import Signed
+from wgfpipe.times import canonical_times
 
 AnyDataset = any_of("data")
 AnyParametrization = any_of("parametrization")
@@ -28,6 +29,10 @@ DistanceName: Any = Literal[tuple(DISTANCES)]
 
 Batch = Literal["auto", "none"] | Annotated[int, Field(ge=1)]
 """How many cells a job makes in one process: a number, as many as pay, or none, and then there is a job for every stage."""
+
+
+SIGNED = Signed()
+"""What networks are unless they say so."""
 
 
 class VerdictSpec(Section):
@@ -72,8 +77,16 @@ class Cell(Section):
     def _networks_are_signed(cls, values: Any) -> Any:
         """Give a cell without a space the default of networks."""
         if isinstance(values, Mapping) and values.get("space") is None and values.get("parametrization") is None:
-            return {**values, "parametrization": Signed()}
+            return {**values, "parametrization": SIGNED}
         return values
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _times_are_said_one_way(cls, values: Any, handler: ModelWrapValidatorHandler["Cell"]) -> "Cell":
+        """Saved times are those that are listed, however they are: [0, .25, .5] is 3 where the horizon is .5."""
+        cell = handler(values)
+        save_at = canonical_times(cell.horizon, cell.save_at)
+        return cell if save_at == cell.save_at else cell.model_copy(update={"save_at": save_at})
 
     @property
     def state_space(self) -> Space:

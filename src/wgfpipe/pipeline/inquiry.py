@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from wgfpipe.config.experiment import Experiment
+from wgfpipe.pipeline.estimates import in_words
 from wgfpipe.pipeline.state import STAGES, STATES, Found, Job, State
-from wgfpipe.pipeline.timeleft import Estimates
+from wgfpipe.pipeline.timeleft import TimeLeft
 
 SHOWN = 10
 """Jobs of one sort that a text names."""
@@ -26,11 +27,11 @@ def status(experiment: Experiment, results: Path) -> dict[str, Any]:
         ``at_once``, jobs that run now.
     """
     state = State(experiment, results)
-    estimates = Estimates(state)
+    time_left = TimeLeft(state)
     of_stage = {stage: [job for job in state.jobs if job.stage == stage] for stage in STAGES}
     of_cell = {cell: [job for job in state.jobs if job.cell == cell] for cell in experiment.trained}
     singled = {
-        name: [_single(job, state, estimates) for job in state.jobs if state.found[job.path].state == name]
+        name: [_single(job, state, time_left) for job in state.jobs if state.found[job.path].state == name]
         for name in ("running", "queued", "failed")
     }
     return {
@@ -38,26 +39,26 @@ def status(experiment: Experiment, results: Path) -> dict[str, Any]:
         "run": state.holder.alive,
         "host": state.holder.host,
         "at_once": max(1, len(singled["running"])),
-        "jobs": _counted(state.jobs, state, estimates),
-        "stages": {stage: _counted(jobs, state, estimates) for stage, jobs in of_stage.items() if jobs},
-        "cells": {cell: _counted(jobs, state, estimates) for cell, jobs in of_cell.items()},
+        "jobs": _counted(state.jobs, state, time_left),
+        "stages": {stage: _counted(jobs, state, time_left) for stage, jobs in of_stage.items() if jobs},
+        "cells": {cell: _counted(jobs, state, time_left) for cell, jobs in of_cell.items()},
     } | singled
 
 
-def _counted(jobs: list[Job], state: State, estimates: Estimates) -> dict[str, Any]:
+def _counted(jobs: list[Job], state: State, time_left: TimeLeft) -> dict[str, Any]:
     count = Counter(state.found[job.path].state for job in jobs)
-    left = estimates.left(jobs)
+    left = time_left.left(jobs)
     return {name: count[name] for name in STATES} | {"seconds_left": round(left.seconds, 1), "unknown": left.unknown}
 
 
-def _single(job: Job, state: State, estimates: Estimates) -> dict[str, Any]:
+def _single(job: Job, state: State, time_left: TimeLeft) -> dict[str, Any]:
     found: Found = state.found[job.path]
     told: dict[str, Any] = {"job": _name(job), "log": str(state.log(job))}
     if found.why:
         told["why"] = found.why
     if found.since:
         told["seconds"] = round(max(0.0, time.time() - found.since), 1)
-        told["seconds_left"] = round(estimates.left([job]).seconds, 1)
+        told["seconds_left"] = round(time_left.left([job]).seconds, 1)
     return told
 
 
@@ -124,11 +125,3 @@ def told_diff(planned: list[dict[str, Any]]) -> str:
 
 def _name(job: Job) -> str:
     return f"{job.stage} {job.name}".strip()
-
-
-def in_words(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

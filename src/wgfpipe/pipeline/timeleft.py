@@ -1,25 +1,12 @@
-"""How long the jobs that are left will take, from what Snakemake recorded of those that are done.
+"""How long the jobs that are left will take: what :mod:`wgfpipe.pipeline.estimates` says, and the logs of those that run."""
 
-    seconds = start-up + (median of (seconds - start-up) / size) * size
-
-over the jobs of one stage and kind of method that are done, or else over those of earlier configs. The size is
-atoms x steps x repetitions, as far as the config says them without making a grid. The start-up is the shortest job of all. A
-kind that never ran takes what its stage took, and nothing is said of a stage that never ran. Pitfall: cost is taken as linear
-in the size, and dense transport grows faster.
-"""
-
-import csv
 import re
-import statistics
 import time
-from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
-from wgfpipe.config.model import Cell
+from wgfpipe.pipeline.estimates import Estimates
 from wgfpipe.pipeline.state import Found, Job, State
-from wgfpipe.plugins import made_from
 
 
 class Left(NamedTuple):
@@ -29,8 +16,8 @@ class Left(NamedTuple):
     unknown: int
 
 
-class Estimates:
-    """Seconds that a job takes, from the jobs of an experiment that are done.
+class TimeLeft:
+    """Time left of the jobs of an experiment, also of those that run.
 
     Parameters
     ----------
@@ -39,24 +26,11 @@ class Estimates:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        taken = [(job, seconds_of(state.benchmark(job))) for job in state.jobs]
-        known = [(job, seconds) for job, seconds in taken if seconds is not None]
-        self.start_up = min((seconds for _, seconds in known), default=0.0)
-        done = [(job, seconds) for job, seconds in known if state.found[job.path].state == "done"]
-        self.medians = self._medians(known) | self._medians(done)
-
-    def _medians(self, known: list[tuple[Job, float]]) -> dict[tuple[str, str], float]:
-        """Stage and kind of method, empty for all kinds -> median of the seconds a unit of size."""
-        rates: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for job, seconds in known:
-            for kind in {job.kind, ""}:
-                rates[job.stage, kind].append((seconds - self.start_up) / self.size(job))
-        return {kind: statistics.median(values) for kind, values in rates.items()}
+        self.estimates = Estimates(state.plan, lambda file: state.found[file.path].state == "done")
 
     def seconds(self, job: Job) -> float | None:
-        """Seconds of a job, start-up included; None where its stage never ran."""
-        rate = self.medians.get((job.stage, job.kind), self.medians.get((job.stage, "")))
-        return None if rate is None else self.start_up + rate * self.size(job)
+        """Seconds of a job; None where its stage never ran."""
+        return self.estimates.seconds(job.file)
 
     def left(self, jobs: Iterable[Job]) -> Left:
         """Seconds that are left of some jobs: of one that runs less than of one that waits."""
@@ -79,33 +53,3 @@ class Estimates:
             if said:
                 return max(0.0, float(said[-1]) - (time.time() - log.stat().st_mtime))
         return None if whole is None else max(0.0, whole - (time.time() - found.since))
-
-    def size(self, job: Job) -> float:
-        """What the work of a job is taken to grow with; 1 for what belongs to no cell."""
-        cell = self.state.experiment.trained.get(job.cell)
-        if cell is None:
-            return 1.0
-        drawn = cell.initial.drawn
-        repeated = drawn or (bool(job.kind) and made_from("method", job.spec["method"]).is_random)
-        size = float(_atoms(cell) * (cell.repetitions if repeated else 1))
-        match job.spec:
-            case {"method": {"dt": int() | float() as dt}}:
-                return size * max(1.0, cell.horizon / dt)
-            case _:
-                return size * (cell.save_at if isinstance(cell.save_at, int) else len(cell.save_at))
-
-
-def _atoms(cell: Cell) -> int:
-    """Atoms of a cell: nodes of its grid, or points drawn where it has none."""
-    space = cell.state_space.chart
-    nodes = 0 if space.no_grid else cell.grid.check(len(space.parameter_names(cell.n_features))) * len(space.signs)
-    return max(nodes, 1)
-
-
-def seconds_of(benchmark: Path) -> float | None:
-    """Wall seconds of a job, as Snakemake recorded them; None where it did not."""
-    try:
-        with benchmark.open(newline="", encoding="utf-8") as stream:
-            return sum(float(row["s"]) for row in csv.DictReader(stream, delimiter="\t"))
-    except (OSError, KeyError, ValueError):
-        return None
