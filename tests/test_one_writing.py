@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_config import config_of, resolved, with_jko
 
 from wgfpipe.expression import canonical
-from wgfpipe.pipeline import stages
+from wgfpipe.pipeline import dependence
 from wgfpipe.times import canonical_times, save_times
 
 
@@ -34,7 +34,7 @@ def test_nothing_reruns_for_another_writing(first, second):
     """Both cells resolve to the same bytes, and so does the spec of every stage."""
     one, other = resolved(first), resolved(second)
     assert json.dumps(one) == json.dumps(other)
-    assert json.dumps(stages.specs(one)) == json.dumps(stages.specs(other))
+    assert json.dumps(dependence.specs(one)) == json.dumps(dependence.specs(other))
 
 
 def test_what_the_shipped_configs_write_is_written_as_it_was():

@@ -37,7 +37,7 @@ cells:
   other: {data: {n: 6}}
 """
 )
-AFTER_A_RUN = {"figures base", "distances base", "summary", "report"}
+AFTER_A_RUN = {"figures base", "distances base", "verdict base", "summary", "report"}
 """What follows a trajectory of the cell base."""
 
 
@@ -97,7 +97,7 @@ def test_of_complete_results_everything_is_done_and_nothing_would_run(results):
     said = status(experiment_of(), results)
     assert {name: said["jobs"][name] for name in STATES} == dict.fromkeys(STATES, 0) | {"done": 14}
     assert {stage: row["done"] for stage, row in said["stages"].items()} == {
-        **{"data": 2, "grid": 2, "trajectory": 4, "distances": 2, "figures": 2, "summary": 1, "report": 1}
+        **{"data": 2, "grid": 2, "trajectory": 4, "distances": 2, "verdict": 2, "figures": 2, "summary": 1, "report": 1}
     }
     assert {cell: row["done"] for cell, row in said["cells"].items()} == {"base": 6, "other": 6}
     assert inquiry.told_status(said).endswith("everything is done")
@@ -126,14 +126,19 @@ def test_a_picture_that_is_gone_is_missed(results):
         (
             "dt: 0.125",
             "dt: 0.25",
-            {"trajectory base/prox", "trajectory other/prox", "distances other", "figures other"} | AFTER_A_RUN,
+            {"trajectory base/prox", "trajectory other/prox", "distances other", "verdict other", "figures other"}
+            | AFTER_A_RUN,
         ),
-        ("other: {data: {n: 6}}", "other: {data: {n: 6}, verdict: {tolerance: 0.2}}", {"figures other", "summary", "report"}),
+        (
+            "other: {data: {n: 6}}",
+            "other: {data: {n: 6}, verdict: {tolerance: 0.2}}",
+            {"figures other", "verdict other", "summary", "report"},
+        ),
         ("base: {}", "base: {title: A name}", {"report"}),
         (
             "other: {data: {n: 6}}",
             "other: {data: {n: 8}}",
-            {f"{stage} other" for stage in ("data", "grid", "distances", "figures")}
+            {f"{stage} other" for stage in ("data", "grid", "distances", "verdict", "figures")}
             | {"trajectory other/gd", "trajectory other/prox", "summary", "report"},
         ),
     ],
@@ -146,7 +151,7 @@ def test_an_edit_runs_what_depends_on_it_and_says_why(results, old, new, runs):
 
 def test_a_new_cell_runs_alone_with_what_brings_cells_together(results):
     plan = planned(edited("base: {}", "base: {}\n  third: {data: {n: 5}}"), results)
-    cells = {f"{stage} third" for stage in ("data", "grid", "distances", "figures")}
+    cells = {f"{stage} third" for stage in ("data", "grid", "distances", "verdict", "figures")}
     assert set(plan) == cells | {"trajectory third/gd", "trajectory third/prox", "summary", "report"}
 
 
@@ -325,7 +330,7 @@ def test_the_plan_is_that_of_snakemake(tmp_path):
     config.write_text(one.replace("dt: 0.125", "dt: 0.25"))
     assert agree() == {"trajectory base/prox", *AFTER_A_RUN}
     config.write_text(one.replace("base: {}", "base: {verdict: {tolerance: 0.2}}"))
-    assert agree() == {"figures base", "summary", "report"}
+    assert agree() == {"figures base", "verdict base", "summary", "report"}
     config.write_text(CONFIG)
     assert "data other" in agree()
     config.write_text(one)

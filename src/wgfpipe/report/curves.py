@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wgfpipe.measure import Array
-from wgfpipe.report.layout import wrapped
+from wgfpipe.report.layout import width_of_axes, wrapped
 from wgfpipe.report.scene import over_repetitions
 from wgfpipe.report.style import (
     FLOOR_GREY,
@@ -208,7 +208,7 @@ def draw_distances(
     if tolerance is not None:
         axes.axhline(tolerance, color="black", linestyle=(0, (1.5, 2.0)), linewidth=0.9, zorder=1.5, label=TOLERANCE)
     if infinite:
-        room = 0.95 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        room = 0.95 * width_of_axes(axes)
         told = wrapped(f"infinite: {', '.join(infinite)}", room, 6.5)
         axes.text(0.5, 0.03, told, ha="center", va="bottom", fontsize=6.5, color=GREY, transform=axes.transAxes)
     if not moves:

@@ -54,6 +54,13 @@ def wrapped(text: str, width: float, size: float = STYLE["font.size"], weight: s
     return "\n".join(line.rstrip() for line in lines)
 
 
+def width_of_axes(axes: Axes) -> float:
+    """Width of axes in inches."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes are made in one
+    return axes.get_position().width * figure.get_figwidth()
+
+
 def panels(
     rows: int,
     columns: int,

@@ -72,7 +72,8 @@ def draw_measure(
         picture = plane.densities(measures[0])
         plane.show(axes, picture / picture.max())
     else:
-        apart = plane.difference(*measures)
+        measure, other = measures
+        apart = plane.difference(measure, other)
         plane.show_difference(axes, apart / (np.abs(apart).max() or 1.0))
     axes.set_title(f"$t = {float(runs[0]['time'][index]):.4g}$")
     return axes
@@ -121,10 +122,12 @@ def draw_measures(scene: Scene) -> Figure:
     pictures = {(label, k): plane.densities(scene.measure(label, k), scene.is_sample(label, k)) for label, k in there}
     peak = max(densities.max() for densities in pictures.values())
     last = int(indices[-1])
+    reference_drawn = scene.is_sample(scene.reference, last)
     apart = {
         label: plane.difference(
-            *(scene.measure(one, last) for one in (label, scene.reference)),
-            any(scene.is_sample(one, last) for one in (label, scene.reference)),
+            scene.measure(label, last),
+            scene.measure(scene.reference, last),
+            sampled=scene.is_sample(label, last) or reference_drawn,
         )
         for label in labels[1:]
         if {(label, last), (scene.reference, last)} <= set(pictures)

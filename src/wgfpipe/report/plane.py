@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import KDTree
 
 from wgfpipe.measure import Array, Measure
-from wgfpipe.report.layout import round_ticks
+from wgfpipe.report.layout import round_ticks, width_of_axes
 from wgfpipe.report.style import power_text, symbol
 
 SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
@@ -164,7 +164,7 @@ class Plane:
         high = self.low + self.width
         axes.set(xlim=(self.low[0], high[0]), ylim=(self.low[1], high[1]), aspect="equal")
         axes.set(xlabel=symbol(names[0]), ylabel=symbol(names[1]))
-        side = axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        side = width_of_axes(axes)
         for axis, low in ((axes.xaxis, self.low[0]), (axes.yaxis, self.low[1])):
             ticks = round_ticks(float(low), float(low + self.width), side)
             axis.set_ticks(list(ticks), list(ticks.values()))
@@ -243,7 +243,7 @@ class Line:
     def frame(self, axes: Axes, name: str, highest: float) -> None:
         """Set up a panel: limits and names."""
         axes.set(xlim=(self.places[0], self.places[-1]), ylim=(0.0, 1.08 * highest), xlabel=symbol(name))
-        side = axes.get_position().width * axes.get_figure(root=True).get_figwidth()
+        side = width_of_axes(axes)
         ticks = round_ticks(float(self.places[0]), float(self.places[-1]), side)
         axes.set_xticks(list(ticks), list(ticks.values()))
 
