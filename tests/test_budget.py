@@ -213,7 +213,7 @@ def test_shares_are_the_true_ones_of_a_gaussian(debias, factor, model):
     """Every part of the error of entropic steps is known by a formula, and the share found is that, within its U.
 
     Measured, plain at h^2: grid .023 % (true .017), entropy 12.140 % (12.144), step 2.160 % (2.161), .04 % unexplained within
-    .85 %. Debiased at 4 h^2: grid 0 (0), entropy 3.498 % (3.499), step 3.112 % (3.113), .003 % unexplained within .31 %.
+    .85 %. Debiased at 4 h^2: grid 0 (0), entropy 3.498 % (3.499), step 3.112 % (3.113), .00 % unexplained within .31 %.
     """
     coarse, fine, dt = ornstein_uhlenbeck(40), ornstein_uhlenbeck(79), 0.125
     epsilon, spacing = factor * coarse.grid.spacing**2, coarse.grid.spacing

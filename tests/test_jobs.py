@@ -93,11 +93,12 @@ def test_what_fails_costs_what_is_made_of_it(here, monkeypatch):
     with pytest.raises(jobs.JobError) as caught:
         jobs.make_batch("seeds-1-of-1", "results/batches/seeds-1-of-1.json")
     told = str(caught.value)
-    assert told.startswith("2 files of seeds-1-of-1 could not be made; all others are there")
+    assert told.startswith("3 files of seeds-1-of-1 could not be made; all others are there")
     assert (
         "seed=2/trajectory/prox.nc: MemoryError: no room (the whole story is in results/logs/seeds-seed=2/trajectory/" in told
     )
     assert "seed=2/distances.nc: needs results/seeds-seed=2/trajectory/prox.nc" in told
+    assert "seed=2/verdict.json: needs" in told
     assert not Path("results/batches/seeds-1-of-1.json").exists()
     assert Path("results/seeds-seed=3/distances.nc").exists()
     assert jobs.make_rest() == "the report is of 3 of 4 cells; it names the others"

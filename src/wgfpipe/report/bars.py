@@ -60,7 +60,7 @@ class Bar(NamedTuple):
 
 
 def worst(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Method of a cell whose budget leaves most open: unexplained share plus uncertainty; None if none has a budget.
+    """Method of a cell whose budget leaves most open: the size of what is unexplained plus uncertainty; None if none has a budget.
 
     One with numerical trouble, such as masses that a lattice holds, stands for a cell only where all have it.
     """
@@ -70,8 +70,8 @@ def worst(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def open_share(budget: Mapping[str, Any]) -> float:
-    """What a budget cannot rule out: |unexplained| + U."""
-    return abs(budget["shares"].get("unexplained") or 0.0) + (budget["uncertainty"] or 0.0)
+    """What a budget cannot rule out: r + U, with r the size of what is unexplained."""
+    return budget["residue"] + (budget["uncertainty"] or 0.0)
 
 
 def largest_share(budget: Mapping[str, Any]) -> tuple[str, float]:

@@ -205,12 +205,12 @@ def sentence_of(rows: list[Row]) -> str:
     seen = [str(budget["observable"]) for budget in budgets]
     observed = list(dict.fromkeys(OBSERVED.get(name, name) for name in seen))
     schemes = list(dict.fromkeys(row.label for row in budgeted))
-    unexplained, uncertainty = most_open["shares"].get("unexplained") or 0.0, most_open["uncertainty"]
+    residue, uncertainty = most_open["residue"], most_open["uncertainty"]
     return (
         f"In {len(following)} of {counted(len(spaces), what)} with an error budget {listed(schemes)} "
         f"{'follows' if len(schemes) == 1 else 'follow'} {listed(references)}, in {listed(observed)}: at most "
         f"E = {share(largest['total'])} of the distance travelled away (most of it {part}, {share(abs(size))}), and all but "
-        f"{share(abs(unexplained))} is explained, within U = {share(uncertainty)}."
+        f"r = {share(residue)} is explained, within U = {share(uncertainty)}."
     )
 
 
