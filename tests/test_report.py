@@ -254,7 +254,7 @@ def test_the_first_screen_answers_with_numbers_conditions_and_uncertainty(run):
         "In 1 of 1 parametrization with an error budget jko follows gradient descent, in outputs of the network: at most E"
         in first
     )
-    assert "E = 3.0% of the distance travelled away (most of it entropy, 3.1%), and all but r = 0.2% is explained" in first
+    assert "E = 3.0% of the distance travelled away (most of it entropy, 3.1%), and all but r = 0.21% is explained" in first
     assert "U = 0.46%" in first
     assert "tolerance 10.0% of the largest distance that the reference travelled; flow time 0.5" in first
     assert "How to read this" in first
