@@ -117,6 +117,6 @@ def test_jobs_take_what_their_files_took(tmp_path, monkeypatch):
     batch = [job(1, "batch", "results/batches/base.json", batch="base")]
     assert console.tasks(batch, plan, [])[1].seconds is None  # its figures never ran
     stale = ["results/base/trajectory/gd.nc", "results/batches/base.json"]
-    for stage in ("distances", "figures"):
+    for stage in ("distances", "verdict", "figures"):
         benchmark(results, f"base/{stage}", 2.0)
-    assert console.tasks(batch, plan, stale)[1] == Task("batch base", "batch", 3.0 + 2.0 + 2.0)
+    assert console.tasks(batch, plan, stale)[1] == Task("batch base", "batch", 3.0 + 2.0 + 2.0 + 2.0)

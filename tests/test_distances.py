@@ -27,7 +27,7 @@ from wgfpipe.measure import Measure
 from wgfpipe.results.compare import compare
 from wgfpipe.results.schema import measure_at, read, write
 from wgfpipe.solvers import gaussian
-from wgfpipe.transport import sparse as sparse_transport
+from wgfpipe.transport import simplex
 from wgfpipe.transport.plan import TransportError, exact_plan, wasserstein
 
 os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")  # POT, imported when first used, would import torch for 2 s
@@ -224,7 +224,7 @@ def test_a_solver_stopped_early_shows_a_gap_that_bounds_its_error(monkeypatch, p
     first = Measure(cloud(0, 120).points, even, np.ones(120, np.int8))
     second = Measure(2.0 + cloud(5, 120).points, even, np.ones(120, np.int8))
     optimum, _ = wasserstein(first, second)
-    monkeypatch.setattr(sparse_transport, "MAX_PIVOTS", pivots)
+    monkeypatch.setattr(simplex, "MAX_PIVOTS", pivots)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="numItermax reached")  # POT's; the gap is what we go by
         value, gap = wasserstein(first, second)

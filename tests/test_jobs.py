@@ -139,13 +139,13 @@ def cells_of(experiment, shared):
 def test_one_more_value_changes_one_batch_and_no_count():
     small, large = many(100), many(101)
     before = batches.shares(small, {}, {})
-    assert before == {"s": (64, 100)}
+    assert before == {"s": (16, 100)}
     after = batches.shares(large, before, {"s-seed=3": 500.0})
     assert after == before  # though what is known now would ask for more
     old, new = cells_of(small, before), cells_of(large, after)
     assert [name for name in new if new[name] != old.get(name)] == [next(n for n in new if "s-seed=100" in new[n])]
     assert sorted(cell for cells in new.values() for cell in cells) == sorted(large.cells)
-    assert batches.shares(many(500), before, {}) == {"s": (64, 500)}
+    assert batches.shares(many(300), before, {}) == {"s": (16, 300)}
 
 
 def test_as_many_cells_are_made_together_as_pay():

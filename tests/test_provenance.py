@@ -170,7 +170,7 @@ EDITS = {
     "words": (EVERY_MODULE, reworded),
     "config": (["config/experiment.py"], at("load")),
     "package version": (["__init__.py"], appended('__version__ = "99"')),
-    "gd": (["methods/gd.py"], at("GradientDescent", "step")),
+    "gd": (["methods/gd.py"], at("GradientDescent", "explicit")),
     "jko_entropic": (["methods/jko_entropic.py"], at("JKOEntropic", "step")),
     "dual": (["solvers/dual.py"], at("solve_dual")),
     "kernels": (["grid/gibbs.py"], at("GibbsKernel", "apply")),

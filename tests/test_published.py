@@ -174,7 +174,7 @@ def test_ours_is_what_the_files_say(run):
     assert moments.ours == moments.ratio == f"{np.median(value):#.3g}"
     assert moments.quantity == "W2 of moments"
     with xr.open_dataset(folder / "trajectory" / "flow.nc") as stored:
-        assert energy.ours == f"{np.median(stored['energy'].isel(time=-1)):#.3g}"
+        assert energy.ours == f"{np.median(stored['energy'].isel(time=-1)):#.3g}".replace("-", "\N{MINUS SIGN}")
     assert (runtime.ours, runtime.spread, runtime.time) == ("4.1 s", "", None)  # 12.3 s of three runs
     (unknown,) = rows(NUMBERS[-1:], folder)
     assert (unknown.ours, unknown.ratio) == ("\N{EN DASH}", "\N{EN DASH}")

@@ -95,11 +95,11 @@ def test_of_complete_results_everything_is_done_and_nothing_would_run(results):
     """What asking leaves behind: nothing."""
     before = sorted(results.parent.rglob("*"))
     said = status(experiment_of(), results)
-    assert {name: said["jobs"][name] for name in STATES} == dict.fromkeys(STATES, 0) | {"done": 14}
+    assert {name: said["jobs"][name] for name in STATES} == dict.fromkeys(STATES, 0) | {"done": 16}
     assert {stage: row["done"] for stage, row in said["stages"].items()} == {
         **{"data": 2, "grid": 2, "trajectory": 4, "distances": 2, "verdict": 2, "figures": 2, "summary": 1, "report": 1}
     }
-    assert {cell: row["done"] for cell, row in said["cells"].items()} == {"base": 6, "other": 6}
+    assert {cell: row["done"] for cell, row in said["cells"].items()} == {"base": 7, "other": 7}
     assert inquiry.told_status(said).endswith("everything is done")
     assert inquiry.told_diff(diff(experiment_of(), results)) == "nothing would run"
     assert sorted(results.parent.rglob("*")) == before
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_runs_with_all_that_follows(results):
     assert plan["trajectory base/prox"] == "missing"
     assert plan["figures base"] == "follows trajectory, distances"
     said = status(experiment_of(), results)
-    assert {name: said["jobs"][name] for name in STATES} == dict.fromkeys(STATES, 0) | {"done": 9, "missing": 1, "stale": 4}
+    assert {name: said["jobs"][name] for name in STATES} == dict.fromkeys(STATES, 0) | {"done": 10, "missing": 1, "stale": 5}
 
 
 def test_a_picture_that_is_gone_is_missed(results):
@@ -168,7 +168,7 @@ def test_files_of_a_batch_run_with_it(results):
         said = status(experiment_of(text), results)
     assert [job["job"] for job in said["running"]] == ["trajectory base/prox"]
     assert said["jobs"]["missing"] == 1
-    assert said["jobs"]["done"] == 8
+    assert said["jobs"]["done"] == 9
 
 
 def began(results, path, job_of_cluster=None, log="half: 1/2 (50%), 4.0 s, about 40 s left\n"):
@@ -284,7 +284,7 @@ def test_the_commands_print_text_and_json_and_name_what_is_wrong(results, capsys
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["jobs"]["missing"] == 1
     assert main(["status", "--cells"]) == 0
-    assert re.search(r"^other +3 +0 +0 +0 +2 +1", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.search(r"^other +3 +0 +0 +0 +3 +1", capsys.readouterr().out, flags=re.MULTILINE)
     config.write_text(CONFIG.replace("horizon: 0.5", "horizon: -1"))
     assert main(["status"]) == 1
     assert "horizon: got -1" in capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_the_commands_print_text_and_json_and_name_what_is_wrong(results, capsys
 
 def test_nothing_made_yet_is_all_missing(tmp_path):
     said = status(experiment_of(), tmp_path / "results")
-    assert said["jobs"]["missing"] == 14
+    assert said["jobs"]["missing"] == 16
     assert "no time is known yet" in inquiry.told_status(said)
 
 

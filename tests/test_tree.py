@@ -34,7 +34,7 @@ LAYERS = (
         "times",
         "_moved",
     },
-    {"grid", "transport", "spaces", "solvers"},
+    {"grid", "transport", "spaces", "solvers", "acting"},
     {"laws", "energies", "datasets"},
     {"coupling"},
     {"problems"},

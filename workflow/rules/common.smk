@@ -36,7 +36,9 @@ if not PLANNED:
     sys.path.insert(0, str(SOURCES))
     for name in [name for name in sys.modules if name.partition(".")[0] == "wgfpipe"]:
         del sys.modules[name]  # a Snakefile that includes this workflow may have loaded what is installed
-    share_with_jobs(PYTHONPATH=os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    share_with_jobs(
+        PYTHONDONTWRITEBYTECODE=1, PYTHONPATH=os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
 
 import wgfpipe
 from wgfpipe import environment

@@ -3,6 +3,7 @@
 This module is loaded from its file, before the package is: it uses the standard library alone.
 """
 
+import compileall
 import hashlib
 import os
 import shutil
@@ -44,6 +45,9 @@ def frozen(source: Path, folder: Path) -> Path:
         for other in before:
             if other.suffix != ".part":
                 _take_kernels(other, part)
+        compileall.compile_dir(
+            part, quiet=2
+        )  # jobs write none: on a full disk Python leaves half a file, which nobody can load
         try:
             part.rename(place)
         except OSError:  # another process was faster

@@ -60,7 +60,7 @@ class Bar(NamedTuple):
 
 
 def worst(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Method of a cell whose budget leaves most open: the size of what is unexplained plus uncertainty; None if none has a budget.
+    """Method of a cell whose budget leaves most open, r + U; None if none has a budget.
 
     One with numerical trouble, such as masses that a lattice holds, stands for a cell only where all have it.
     """
