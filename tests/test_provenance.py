@@ -273,7 +273,10 @@ def test_a_helper_reruns_all_that_use_it(answers):
         *(f"{c}/{s}" for c in CONFIG["cells"] for s in ("grid", "distances")),
     }
     assert not {"sine/data", "line/data"} & changed_by(answers, "Measure")
-    assert changed_by(answers, "trajectory files") == set(QUESTIONS) - {"report", "sine/figures", "line/figures"}
+    assert changed_by(answers, "trajectory files") == set(QUESTIONS) - {
+        "report",
+        *(f"{cell}/{stage}" for cell in CONFIG["cells"] for stage in ("figures", "verdict")),
+    }
 
 
 @pytest.mark.parametrize("numerical", NUMERICAL_PACKAGES)
@@ -289,9 +292,10 @@ def test_a_build_and_a_package_for_drawing_rerun_nothing(answers, other):
 
 
 def test_stages_and_specs_have_fingerprints_of_their_own(answers):
-    """Two stages, or a stage for two plug-ins, never share a digest."""
+    """Two stages, or a stage for two plug-ins, never share a digest; judging asks for no plug-in, and has one for all cells."""
     codes = answers["nothing"]
-    assert len({codes[question] for question in codes}) == len(codes)
+    assert codes["sine/verdict"] == codes["line/verdict"]
+    assert len({codes[question] for question in codes}) == len(codes) - 1
     assert all(len(code) == 16 and int(code, 16) >= 0 for code in codes.values())
 
 
@@ -328,7 +332,7 @@ def test_registering_plug_ins_reruns_nothing_and_they_are_followed(tmp_path, pac
     variants = {
         "nothing": variant(),
         "own": edited("methods/frozen.py", "Frozen", "step"),
-        "inherited": edited("methods/gd.py", "GradientDescent", "measure"),
+        "inherited": edited("methods/gd.py", "GradientDescent", "explicit"),
     }
     codes = ask(extended, variants, asked)
     assert {question: codes["nothing"][question] for question in QUESTIONS} == answers["nothing"]
