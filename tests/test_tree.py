@@ -15,6 +15,7 @@ SOURCE = Path(wgfpipe.__file__).parent
 
 LAYERS = (
     {
+        "atomic",
         "declared",
         "bibliography",
         "digests",

@@ -8,9 +8,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from wgfpipe.atomic import atomic
 from wgfpipe.measure import Measure
 from wgfpipe.results.recording import Recorder
-from wgfpipe.results.schema import atomic
 from wgfpipe.status import Info, Status
 
 

@@ -233,15 +233,14 @@ def batch_asks(what):
     """Resource function: memory or minutes of a batch."""
 
     def lookup(wildcards, attempt):
-        files = map(PLAN.files.__getitem__, PLAN.jobs[wildcards.batch])
-        return getattr(asked.one_after_another(asked.of_file(file, PLAN.sizes[file.cell], attempt) for file in files), what)
+        return getattr(asked.again(PLAN.asks[wildcards.batch], attempt), what)
 
     return lookup
 
 
 def figures(wildcards):
     """Input function: the figures of all cells that have some, or the records of the batches that make them."""
-    return list(dict.fromkeys(PLAN.made_by(path) for path, file in PLAN.files.items() if file.stage == "figures"))
+    return list(dict.fromkeys(PLAN.made_by(str(file.path)) for file in PLAN.of_stage("figures")))
 
 
 def records(wildcards):
@@ -253,7 +252,7 @@ def comparisons(kind):
     """Input function: the files of all comparisons."""
 
     def lookup(wildcards):
-        made = [file.path for file in PLAN.files.values() if file.stage == "comparison"]
+        made = [file.path for file in PLAN.of_stage("comparison")]
         return [str(path.with_suffix(f".{kind}")) for path in made]
 
     return lookup

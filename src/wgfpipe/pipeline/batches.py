@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from wgfpipe.atomic import atomic
 from wgfpipe.config.names import LONGEST_NAME
-from wgfpipe.results.schema import atomic
 
 if TYPE_CHECKING:
     from wgfpipe.config.experiment import Experiment

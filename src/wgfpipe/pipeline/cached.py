@@ -55,9 +55,9 @@ def plan_of_files(
         place = records / "plans" / known(before).read_text(encoding="utf-8")
         os.utime(place)  # it is in use: the oldest are removed
         return place.absolute()
+    from wgfpipe.atomic import atomic
     from wgfpipe.config.experiment import load
     from wgfpipe.pipeline import batches, planning
-    from wgfpipe.results.schema import atomic
 
     experiment = load(config, root)
     shares = batches.shares(experiment, before, batches.seconds_of(Path("results/benchmarks"), experiment.trained))

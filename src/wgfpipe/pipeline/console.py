@@ -149,7 +149,8 @@ def tasks(jobs: Iterable[Any], plan: Plan, forced: Iterable[Any]) -> dict[Any, T
     stale = set(map(str, forced))
     made: dict[str, list[float | None]] = defaultdict(list)
     whole: dict[str, list[float | None]] = defaultdict(list)
-    for path, file in plan.files.items():
+    for file in plan.files.values():
+        path = str(file.path)
         by = record_of(plan.batch_of[file.cell]) if file.cell in plan.batch_of else plan.made_by(path)
         seconds = estimates.seconds(file)
         whole[by].append(seconds)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgfpipe.atomic import atomic
 from wgfpipe.pipeline.dependence import code_of
 from wgfpipe.pipeline.origin import ORIGIN, refuse_others, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
 from wgfpipe.pipeline.stages import problem_of
 from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema as trajectory
-from wgfpipe.results.schema import atomic
 
 
 def comparison(

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from wgfpipe.atomic import atomic
 from wgfpipe.digests import digest_of_file
 from wgfpipe.environment import PLAN
 from wgfpipe.pipeline import orphans
 from wgfpipe.pipeline.logs import logged
 from wgfpipe.pipeline.plan import Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
-from wgfpipe.results.schema import atomic
 
 
 class JobError(RuntimeError):
@@ -123,7 +123,7 @@ def make_rest() -> str:
         What was made, in a sentence.
     """
     plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
-    summary, report = (next(file for file in plan.files.values() if file.stage == stage) for stage in ("summary", "report"))
+    (summary,), (report,) = plan.of_stage("summary"), plan.of_stage("report")
     lacking: dict[str, str] = {}
     for cell, path in summary.inputs.items():
         if objection(plan.files[str(path)], memory):
@@ -132,7 +132,7 @@ def make_rest() -> str:
     whole = [cell for cell in summary.spec["cells"] if cell not in lacking]
     if not whole:
         return "no cell is complete: there is nothing to report"
-    figures = {file.cell: file for file in plan.files.values() if file.stage == "figures"}
+    figures = {file.cell: file for file in plan.of_stage("figures")}
     summed = {
         "cells": {cell: summary.spec["cells"][cell] for cell in whole},
         "sweeps": {

@@ -6,13 +6,14 @@ Snakemake knows that from its own records. Results that were copied without them
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import xarray as xr
-
+from wgfpipe.atomic import atomic
 from wgfpipe.digests import digest_of_file as digest_of_file
 from wgfpipe.digests import digest_of_spec as digest_of_spec
-from wgfpipe.results.schema import as_attributes, atomic
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ORIGIN = "origin.json"
 """File that says of what lies beside it, figures or pages, what NetCDF files say of themselves."""
@@ -30,8 +31,10 @@ class Origin(NamedTuple):
     inputs: dict[str, str]
 
 
-def stamped(dataset: xr.Dataset, spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> xr.Dataset:
+def stamped(dataset: "xr.Dataset", spec: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> "xr.Dataset":
     """Add to a Dataset where it comes from."""
+    from wgfpipe.results.schema import as_attributes  # a job that finds all made loads no xarray
+
     origin = {"wgfpipe_spec": dict(spec), "wgfpipe_code": code, "wgfpipe_inputs": dict(inputs), "seed": spec.get("seed", 0)}
     dataset.attrs.update(as_attributes(origin))
     return dataset

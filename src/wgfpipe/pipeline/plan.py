@@ -10,7 +10,8 @@ starts and loads its packages takes two seconds, and many stages take less.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,17 @@ class Size(NamedTuple):
     repetitions: int
 
 
+class Resources(NamedTuple):
+    """Memory in MB and time in minutes, as Snakemake's ``mem_mb`` and ``runtime`` count them."""
+
+    mem_mb: int
+    runtime: int
+
+
+FEW = ("figures", "comparison", "summary", "report")
+"""Stages of which a large sweep has few files."""
+
+
 class Plan:
     """The files of an experiment, and the batches that make some of them.
 
@@ -89,8 +101,12 @@ class Plan:
         Cell -> its batch, of those that have one.
     sizes : mapping
         Cell -> how large it is, which is what its jobs ask a cluster for.
+    asks : mapping
+        Batch -> what it asks a cluster for.
     told : mapping
         What is known of the experiment beside: its ``root`` and ``notes``, and ``shares``, sweep -> batches and cells.
+    stages : mapping, optional
+        Stage of FEW -> paths of its files, in that order; found unless given.
     """
 
     def __init__(
@@ -99,23 +115,39 @@ class Plan:
         jobs: Mapping[str, list[str]],
         batch_of: Mapping[str, str],
         sizes: Mapping[str, Size],
+        asks: Mapping[str, Resources],
         told: Mapping[str, Any],
+        stages: Mapping[str, list[str]] | None = None,
     ) -> None:
         self.files, self.jobs, self.batch_of, self.sizes, self.told = files, jobs, batch_of, sizes, told
+        self.asks = asks
+        if stages is None:
+            stages = {stage: [path for path, file in files.items() if file.stage == stage] for stage in FEW}
+        self.stages = stages
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
         """Read a plan that was saved; its files are read one by one, when asked for."""
         index = json.loads((folder / "index.json").read_bytes())
         sizes = {cell: Size(*numbers) for cell, numbers in index["sizes"].items()}
-        return cls(_Lines(folder / "files.jsonl", index["files"]), index["jobs"], index["batch_of"], sizes, index["told"])
+        files = _Lines(folder / "files.jsonl", index["files"])
+        asks = {batch: Resources(*numbers) for batch, numbers in index["asks"].items()}
+        return cls(files, index["jobs"], index["batch_of"], sizes, asks, index["told"], index["stages"])
+
+    @cached_property
+    def records(self) -> dict[str, str]:
+        """File that a batch makes -> the record of the batch."""
+        return {path: record_of(name) for name, paths in self.jobs.items() for path in paths}
+
+    def of_stage(self, stage: str) -> list[Expected]:
+        """Files of one of the stages of FEW."""
+        return [self.files[path] for path in self.stages[stage]]
 
     def made_by(self, path: str) -> str:
         """File by which Snakemake knows that another one is there: the record of its batch, or the file itself."""
-        file = self.files[path]
-        if file.cell in self.batch_of:
-            return record_of(self.batch_of[file.cell])
-        return str(file.path.parent.with_suffix(".html")) if file.stage == "report" else path
+        if path in self.stages["report"]:
+            return str(Path(path).parent.with_suffix(".html"))
+        return self.records.get(path, path)
 
     def save(self, folder: Path) -> Path:
         """Write what jobs read, into a folder that its content names, so that plans of other runs stay.
@@ -133,6 +165,7 @@ class Plan:
             lines.append(line)
             at += len(line)
         parts = {"files": index, "jobs": self.jobs, "batch_of": self.batch_of, "sizes": self.sizes, "told": self.told}
+        parts |= {"asks": self.asks, "stages": self.stages}
         heading = json.dumps(parts).encode()
         digest = hashlib.sha256(heading)
         for line in lines:
@@ -154,19 +187,42 @@ class _Lines(Mapping[str, Expected]):
     def __init__(self, path: Path, index: Mapping[str, list[int]]) -> None:
         self.path, self.index = path, index
 
+    @cached_property
+    def text(self) -> bytes:
+        """What is in the file: tens of thousands of lines are asked for, some 500 bytes each."""
+        return self.path.read_bytes()
+
     def __getitem__(self, path: str) -> Expected:
         at, length = self.index[path]
-        with self.path.open("rb") as stream:
-            stream.seek(at)
-            stage, spec, code, inputs, beside, cell = json.loads(stream.read(length))
-        where = [{name: Path(of) for name, of in named.items()} for named in (inputs, beside)]
-        return Expected(Path(path), stage, spec, code, where[0], where[1], cell)
+        return _read(path, self.text[at : at + length])
+
+    def values(self) -> ValuesView[Expected]:
+        """All files, one after the other, as they stand in the file."""
+        return _Values(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index)
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+class _Values(ValuesView[Expected]):
+    """Files of a saved plan in their order; none is kept."""
+
+    _mapping: _Lines
+
+    def __iter__(self) -> Iterator[Expected]:
+        with self._mapping.path.open("rb") as stream:
+            for path, line in zip(self._mapping.index, stream, strict=True):
+                yield _read(path, line)
+
+
+def _read(path: str, line: bytes) -> Expected:
+    """A file of a saved plan from its line."""
+    stage, spec, code, inputs, beside, cell = json.loads(line)
+    where = [{name: Path(of) for name, of in named.items()} for named in (inputs, beside)]
+    return Expected(Path(path), stage, spec, code, where[0], where[1], cell)
 
 
 def record_of(batch: str) -> str:

@@ -12,7 +12,7 @@ from wgfpipe.pipeline import batches, dependence
 from wgfpipe.pipeline.budget import budget_spec, homes, paths_of, verdict_part
 from wgfpipe.pipeline.origin import ORIGIN
 from wgfpipe.pipeline.plan import Expected, Plan
-from wgfpipe.pipeline.resources import size_of
+from wgfpipe.pipeline.resources import of_file, one_after_another, size_of
 
 
 def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.Shared]) -> Plan:
@@ -26,8 +26,11 @@ def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.
         if file.cell in batch_of:
             jobs[batch_of[file.cell]].append(path)
     sizes = {name: size_of(cell.resolved()) for name, cell in experiment.trained.items()}
+    asks = {
+        name: one_after_another(of_file(files[path], sizes[files[path].cell]) for path in paths) for name, paths in jobs.items()
+    }
     told = {"root": str(experiment.root.absolute()), "notes": list(experiment.notes), "shares": shared}
-    return Plan(files, jobs, batch_of, sizes, told)
+    return Plan(files, jobs, batch_of, sizes, asks, told)
 
 
 def specs_of(experiment: Experiment) -> dict[str, dict[str, Any]]:

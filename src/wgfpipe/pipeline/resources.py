@@ -15,21 +15,14 @@ depend on what a cluster grants, and many jobs of one core use a cluster better 
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from wgfpipe.pipeline.plan import Expected, Size
+from wgfpipe.pipeline.plan import Expected, Resources, Size
 
 THREADS = 1
 """Cores of every job."""
 
 Stage = Literal["data", "grid", "trajectory", "distances", "figures", "budget", "verdict"]
-
-
-class Resources(NamedTuple):
-    """Memory in MB and time in minutes, as Snakemake's ``mem_mb`` and ``runtime`` count them."""
-
-    mem_mb: int
-    runtime: int
 
 
 def size_of(cell: Mapping[str, Any]) -> Size:
@@ -80,6 +73,11 @@ def one_after_another(jobs: Iterable[Resources]) -> Resources:
     """
     memory, minutes = zip(*jobs, strict=True)
     return Resources(max(memory), math.ceil(10 + sum(minute - 9.5 for minute in minutes)))
+
+
+def again(first: Resources, attempt: int) -> Resources:
+    """Resources of an attempt, by those of the first."""
+    return _asked(*first, attempt)
 
 
 def _asked(memory: float, minutes: float, attempt: int) -> Resources:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wgfpipe.atomic import atomic
 from wgfpipe.pipeline import assembly
 from wgfpipe.pipeline.dependence import SPACES, code_of
 from wgfpipe.pipeline.origin import ORIGIN, origin_of, refuse_others, stamped, written_beside
@@ -21,7 +22,6 @@ from wgfpipe.plugins import made_from
 from wgfpipe.problems import Problem
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results.held_out import with_held_out
-from wgfpipe.results.schema import atomic
 from wgfpipe.seeds import seed_of
 from wgfpipe.solving import solve
 from wgfpipe.spaces.base import Parametrization, Space

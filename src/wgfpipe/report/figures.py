@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from wgfpipe.atomic import atomic
 from wgfpipe.measure import Measure
 from wgfpipe.report import curves
 from wgfpipe.report.animation import animate
@@ -39,7 +40,6 @@ from wgfpipe.report.style import (
     styled,
 )
 from wgfpipe.results.measured import asked_of, facts_of
-from wgfpipe.results.schema import atomic
 
 KINDS = ("svg", "png")
 """What every figure is written as, beside its page in ``figures.pdf``."""

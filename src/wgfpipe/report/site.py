@@ -26,13 +26,13 @@ from jinja2 import StrictUndefined
 
 import wgfpipe
 from wgfpipe import bibliography
+from wgfpipe.atomic import atomic
 from wgfpipe.environment import CHECKOUT
 from wgfpipe.pipeline.provenance import versions
 from wgfpipe.report import brief, cell_page, interactive, page
 from wgfpipe.report.published import PLACES, summarized
 from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
-from wgfpipe.results.schema import atomic
 from wgfpipe.results.verdict import WORDS
 
 ASSETS = Path(__file__).parent / "assets"

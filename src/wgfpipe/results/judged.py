@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
+from wgfpipe.atomic import atomic
 from wgfpipe.results.measured import facts_of
-from wgfpipe.results.schema import atomic
 from wgfpipe.results.summary import NUMBERS, rows_of
 from wgfpipe.results.training import share_of_training
 from wgfpipe.results.verdict import INFINITE, judge_cell, judge_method
