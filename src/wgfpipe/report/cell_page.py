@@ -17,9 +17,10 @@ from netCDF4 import Dataset
 
 from wgfpipe.report import interactive, stills
 from wgfpipe.report.bars import PARTS, bars
+from wgfpipe.report.brief import data_in_words, data_reference
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
 from wgfpipe.report.published import beside
-from wgfpipe.report.question import energy_titles, is_network, question, reference_title, space_name
+from wgfpipe.report.question import question, reference_title, space_name
 from wgfpipe.report.words import address, counted, listed
 from wgfpipe.results.schema import read as read_file
 from wgfpipe.results.training import Training, share_of_training
@@ -78,7 +79,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
             }
         )
     spec = _spec(answer, folder, specs)
-    network = is_network(spec)
+    data, sizes = header(folder / "data.nc")
     jobs = {method["label"]: method["seconds"] for method in methods}
     return {
         "name": answer["cell"],
@@ -96,8 +97,8 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
         "function_name": facts[function]["in_words"] if function else "",
         "measure_name": facts[measure]["in_words"] if measure else "",
         "config": yaml.safe_dump(spec, sort_keys=False, width=100, allow_unicode=True),
-        "data": _data(folder / "data.nc") if network else f"none: {' plus '.join(energy_titles(spec))}",
-        "data_references": _data_reference(folder / "data.nc") if outputs else "",
+        "data": data_in_words(spec, data["title"], sizes.get("sample", 0)),
+        "data_references": data_reference(spec, data["title"], data["references"]) if outputs else "",
         "space": space_name(spec),
         "reference": reference_title(spec),
         "horizon": spec.get("horizon"),
@@ -228,20 +229,6 @@ def _asked(answer: Mapping[str, Any], role: str) -> str:
     """Name of the distance that the verdicts of a cell ask, for functions or for measures; empty for none."""
     names = (method.get(f"{role}_name") for method in answer["methods"])
     return next(filter(None, names), "")
-
-
-def _data(path: Path) -> str:
-    """What data are, in words."""
-    said, sizes = header(path)
-    source = json.loads(said.get("wgfpipe_spec", "{}")).get("data", {}).get("path")
-    return f"{Path(source).name if source else said['title'].partition(': ')[2]}, {counted(sizes['sample'], 'sample')}"
-
-
-def _data_reference(path: Path) -> str:
-    """What to cite for data, or what they are."""
-    data, _ = header(path)
-    source = json.loads(data.get("wgfpipe_spec", "{}")).get("data", {}).get("path")
-    return data["references"] or (data["title"].partition(": ")[2] + (f" {source}" if source else " (generated)"))
 
 
 def _training(path: Path) -> Training:

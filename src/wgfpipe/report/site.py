@@ -33,22 +33,10 @@ from wgfpipe.report import brief, cell_page, interactive, page
 from wgfpipe.report.published import PLACES, summarized
 from wgfpipe.report.sweeps import sweep_figure
 from wgfpipe.report.words import FILTERS, address
+from wgfpipe.results.summary import NUMBERS
 from wgfpipe.results.verdict import WORDS
 
 ASSETS = Path(__file__).parent / "assets"
-NUMBERS = (
-    "final",
-    "travelled",
-    "floor",
-    "final_relative",
-    "largest_relative",
-    "carried_relative",
-    "predicted_relative",
-    "energy",
-    "largest_residual",
-)
-"""Columns of the summary that are numbers; what is empty there is NaN."""
-
 OF_SWEEPS = ("cell", "label", "kind", "distance", "final_relative", "predicted_relative", "floor", "travelled")
 """Columns of the summary that figures of sweeps are drawn from."""
 
