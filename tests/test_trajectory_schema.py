@@ -209,6 +209,22 @@ def valid():
     return {kind: complete(kind) for kind in SCHEMAS}
 
 
+def test_a_file_in_memory_is_the_one_on_disk(tmp_path):
+    """What a reader does to what it read is not in what the next one reads; a file that is written anew is read anew."""
+    first = data_of(cell_of())
+    write(first, tmp_path / "data.nc", "data")
+    once = read(tmp_path / "data.nc", "data")
+    once["x"].values[:] = 7.0
+    once.attrs["title"] = "another"
+    again = read(tmp_path / "data.nc", "data")
+    assert again.attrs["title"] == first.attrs["title"]
+    xr.testing.assert_equal(again["x"], first["x"])
+    other = first.assign(x=first["x"] + 1.0)
+    other["x"].attrs.update(first["x"].attrs)
+    write(other, tmp_path / "data.nc", "data")
+    xr.testing.assert_equal(read(tmp_path / "data.nc", "data")["x"], other["x"])
+
+
 @every_kind
 def test_a_missing_variable_is_named(valid, kind):
     """Every variable of the schema is required; the error names the file and the variable."""

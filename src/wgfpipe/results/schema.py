@@ -267,7 +267,7 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
         _RECENT[key] = known
         if len(_RECENT) > KEPT:
             del _RECENT[next(iter(_RECENT))]
-        return known.copy()
+        return known.copy(deep=True)  # what is done to it is not done to the file
     return known
 
 
