@@ -144,11 +144,12 @@ def test_fields_of_any_term_are_its_values_and_first_variations(kind, monkeypatc
 def test_springs_between_points_are_a_bowl_about_their_mean(cls, noisy):
     """``(k/4) iint |x - y|^2`` and ``(k/2) int |x|^2`` have one first variation at mean 0: a run in both has the same masses.
 
-    To what the tolerances of methods leave of a step, as a share of what it moves: see the list.
+    To what the tolerances of methods leave of a step, as a share of what it moves: see the list. Steps are long enough for the
+    lattice not to hold the masses. A last step that stays where it is may move nothing or a rounding: pinned, or ok.
     """
     extra = ("noise",) if noisy else ()
     flock, bowl = plane("springs", *extra), plane("bowl", *extra)
-    method = instance(cls, 0.25)
+    method = instance(cls, 1.0 if cls is wgfpipe.JKOSlicedGrid else 0.25)
     if method.unsupported(bowl) is not None:
         assert method.unsupported(flock) == method.unsupported(bowl)
         return
@@ -157,7 +158,9 @@ def test_springs_between_points_are_a_bowl_about_their_mean(cls, noisy):
     runs = [wgfpipe.solve(problem, method, 2 * method.dt, 2) for problem in (flock, bowl)]
     ours, theirs = (measure_at(run, -1).weights for run in runs)
     moved = np.abs(theirs - bowl.grid_weights).sum()
-    assert runs[0].attrs["status"] == runs[1].attrs["status"]
+    assert moved > 1e-3  # or nothing is compared
+    statuses = {run.attrs["status"] for run in runs}
+    assert len(statuses) == 1 or statuses == {"ok", "pinned"}
     allowed = 1e-7 if method.tolerance < 1e-6 or cls is wgfpipe.FiniteVolumes else 2.0 * method.tolerance
     assert np.abs(ours - theirs).sum() <= allowed * moved
 
