@@ -1,16 +1,19 @@
 """Jobs and batches: what is made, kept, made anew, and lost with what fails; how cells are shared out."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from wgfpipe import recent
 from wgfpipe.config import ConfigError, load
 from wgfpipe.environment import PLAN
 from wgfpipe.pipeline import batches, cached, jobs, planning, snapshot, stages
 from wgfpipe.pipeline.plan import Plan
 from wgfpipe.pipeline.staleness import stale
+from wgfpipe.results import schema
 
 CELL = {
     "data": {"kind": "sinus", "n": 4},
@@ -63,6 +66,7 @@ def test_a_batch_makes_what_single_jobs_make_and_keeps_what_is_current(here, mon
     for path, file in plan.files.items():
         if file.cell and not path.endswith("figures/origin.json"):
             Path(path).unlink()
+            monkeypatch.setattr(recent, "_contents", {})  # as in a process of its own
             jobs.make_planned(path)
     assert {path: content for path, (_, content) in written(here / "results").items()} == {
         path: content for path, (_, content) in made.items()
@@ -75,6 +79,55 @@ def test_a_batch_makes_what_single_jobs_make_and_keeps_what_is_current(here, mon
     after = written(here / "results/base")
     changed = {Path(path).name for path in after if after[path][0] != before[path][0]}
     assert changed == {"prox.nc", "distances.nc", "budget.nc"}
+
+
+def test_what_stays_in_memory_is_what_a_file_says(here, monkeypatch):
+    """Values, kinds of numbers, widths of texts, attributes and order, of every file of a cell that has repetitions."""
+    random = {"methods": CELL["methods"] | {"langevin": {"kind": "langevin", "dt": 0.05}}, "repetitions": 2}
+    grid = {"grid": {"half_width": 3.0, "points_per_axis": 16}}
+    plan = planned({"cells": {"base": CELL | random | grid | {"budget": {"methods": ["prox"], "hops": ["step"]}}}}, monkeypatch)
+    kinds = {"run_method": "trajectory", **dict.fromkeys(("data", "grid", "distances", "budget"), None)}
+    seen = set()
+    for path, file in plan.files.items():
+        if file.cell and file.stage not in ("figures", "verdict"):
+            jobs.make(file)
+            kind = kinds[file.stage] or file.stage
+            of, content = recent.content_of(path)
+            assert of == kind
+            monkeypatch.setattr(recent, "_contents", {})
+            assert described(content) == described(schema.read(path, kind))
+            assert content.identical(schema.read(path, kind))
+            seen.add(kind)
+    assert seen == {"trajectory", "data", "grid", "distances", "budget"}
+
+
+def described(dataset):
+    """What ``identical`` does not look at."""
+    variables = [
+        (name, variable.dims, variable.dtype, [(key, type(value)) for key, value in variable.attrs.items()])
+        for name, variable in dataset.variables.items()
+    ]
+    return variables, list(dataset.coords), list(dataset.sizes), [(key, type(value)) for key, value in dataset.attrs.items()]
+
+
+def test_what_is_in_memory_is_not_changed_by_readers_and_is_read_anew_when_written(here, monkeypatch):
+    """What was read is the reader's own; a file that is replaced, by whomever, is read from disk; large ones are not kept."""
+    plan = planned({"cells": {"base": CELL}}, monkeypatch)
+    data = Path("results/base/data.nc")
+    jobs.make(plan.files[str(data)])
+    first = schema.read(data, "data")
+    first["y"][:] = 7.0
+    assert not (schema.read(data, "data")["y"] == 7.0).any()
+    content = schema.read(data, "data").load()
+    shutil.copy(data, "other.nc")
+    schema.write(content.assign(y=content["y"] + 1.0), data, "data")
+    shutil.copy("other.nc", "third.nc")
+    Path("third.nc").replace(data)
+    assert recent.content_of(data) is None
+    assert schema.read(data, "data")["y"].equals(content["y"])
+    monkeypatch.setattr(recent, "SMALL", 100)
+    schema.write(content, "large.nc", "data")
+    assert recent.content_of("large.nc") is None
 
 
 def test_what_fails_costs_what_is_made_of_it(here, monkeypatch):
@@ -131,9 +184,28 @@ def many(count, **changed):
     )
 
 
-def cells_of(experiment, shared):
-    homes = {cell: {"data": cell, "grid": cell} for cell in experiment.trained}
-    return batches.batches_of(experiment, homes, shared)
+def test_a_cell_and_what_its_budget_adds_are_one_batch_whatever_others_have():
+    """Equal data do not bind cells of different budgets together; what a budget adds reads those of its own cell."""
+    budget = {"budget": {"methods": ["prox"], "hops": ["step"]}}
+    narrow = {"initial": CELL["initial"] | {"std": 0.25}}
+    experiment = load({"cells": {"base": CELL | budget, "narrow": CELL | budget | narrow, "third": CELL}}, Path())
+    made = batches.batches_of(experiment, {})
+    assert made == {"third": ["third"]} | {
+        cell: [cell, *(f"{cell}-{run}-{k}" for run in ("prox-step", "gd-reference") for k in (1, 2))]
+        for cell in ("base", "narrow")
+    }
+    plan = planning.plan_of(experiment, Path("results"), {})
+    for name, cells in made.items():
+        read = {of.parts[1] for path in plan.jobs[name] for of in plan.files[path].inputs.values()}
+        assert read <= set(cells)
+
+
+def test_a_cell_is_finished_before_the_next_is_begun():
+    """So that files of few cells are in memory at once; where there is a budget the verdict waits for its runs."""
+    experiment = many(3)
+    plan = planning.plan_of(experiment, Path("results"), batches.shares(experiment, {}, {}))
+    cells = [plan.files[path].cell for path in plan.files if plan.files[path].cell]
+    assert [cell for cell, _ in itertools.groupby(cells)] == list(experiment.cells)
 
 
 def test_one_more_value_changes_one_batch_and_no_count():
@@ -142,7 +214,7 @@ def test_one_more_value_changes_one_batch_and_no_count():
     assert before == {"s": (16, 100)}
     after = batches.shares(large, before, {"s-seed=3": 500.0})
     assert after == before  # though what is known now would ask for more
-    old, new = cells_of(small, before), cells_of(large, after)
+    old, new = batches.batches_of(small, before), batches.batches_of(large, after)
     assert [name for name in new if new[name] != old.get(name)] == [next(n for n in new if "s-seed=100" in new[n])]
     assert sorted(cell for cells in new.values() for cell in cells) == sorted(large.cells)
     assert batches.shares(many(400), before, {}) == {"s": (16, 400)}
@@ -153,7 +225,7 @@ def test_as_many_cells_are_made_together_as_pay():
     assert batches.shares(many(400), {}, dict.fromkeys(["s-seed=1", "s-seed=2"], 1.5)) == {"s": (16, 400)}  # 600 s of 60 a job
     assert batches.shares(many(400, batch=100), {}, {}) == {"s": (4, 400)}
     single = many(5, batch="none")
-    assert cells_of(single, batches.shares(single, {}, {})) == {"base": ["base"]}
+    assert batches.batches_of(single, batches.shares(single, {}, {})) == {"base": ["base"]}
 
 
 def test_what_is_shared_out_is_remembered(tmp_path):

@@ -344,13 +344,13 @@ def test_a_dataset_that_breaks_the_schema_is_not_written(tmp_path):
 def test_a_write_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, failure):
     """Neither the file nor a part of it is left, and a file that was there before stays as it was."""
 
-    def fails_half_way(self, path, **_):
-        path.write_bytes(b"half a file")
+    def fails_half_way(dataset, file):
+        assert list(tmp_path.glob("*.part"))
         raise failure
 
     write(data_of(cell_of()), tmp_path / "old.nc", "data")
     before = (tmp_path / "old.nc").read_bytes()
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fails_half_way)
+    monkeypatch.setattr(trajectory, "_store", fails_half_way)
     for name in ("old.nc", "new.nc"):
         with pytest.raises(type(failure)):
             write(data_of(cell_of(seed=1)), tmp_path / name, "data")

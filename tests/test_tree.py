@@ -25,6 +25,7 @@ LAYERS = (
         "measure",
         "status",
         "memory",
+        "recent",
         "compiled",
         "elementary",
         "coordinates",

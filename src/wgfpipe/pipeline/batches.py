@@ -1,6 +1,6 @@
 """Which cells a job makes in one process.
 
-Cells that share runs or data, a cell and the refinements of its budget, are made together. A cell of the file is a batch of its
+Cells that share runs, those with a budget and its refinements, are made together. Any other cell of the file is a batch of its
 own. Cells of a sweep are many and often cheap: each is put by a digest of its name into one of ``2^k`` batches, so that a value
 that is added or removed changes the one batch that its cell is in. The number of batches aims at :data:`AIM` seconds of work a
 job, as far as what runs before took is known; it is kept from run to run until the sweep is four times as large or as small.
@@ -41,22 +41,18 @@ class Shared(NamedTuple):
     cells: int
 
 
-def batches_of(
-    experiment: "Experiment", homes: Mapping[str, Mapping[str, str]], shared: Mapping[str, Shared]
-) -> dict[str, list[str]]:
+def batches_of(experiment: "Experiment", shared: Mapping[str, Shared]) -> dict[str, list[str]]:
     """Batch -> its cells, in the order of the config. Cells of none are made stage by stage.
 
     Parameters
     ----------
     experiment : Experiment
-    homes : mapping
-        Cell -> where its data and its grid lie.
     shared : mapping
         Sweep -> into how many batches, from :func:`shares`.
     """
     swept = {cell: sweep for sweep, cells in experiment.sweeps.items() for cell in cells}
     made: dict[str, list[str]] = {}
-    units = list(_units(experiment, homes))
+    units = together(experiment)
     of_file = [unit for unit in units if unit[0] not in swept and unit[0] in experiment.cells]
     for unit in units:
         first, name = unit[0], None
@@ -121,8 +117,8 @@ def seconds_in(path: Path) -> float:
         return sum(float(row["s"]) for row in csv.DictReader(stream, delimiter="\t"))
 
 
-def _units(experiment: "Experiment", homes: Mapping[str, Mapping[str, str]]) -> list[list[str]]:
-    """Cells that are made together, since one reads what is made for the other; each in the order of the config."""
+def together(experiment: "Experiment") -> list[list[str]]:
+    """Cells that are made together, since the budget of one asks for runs of another; each in the order of the config."""
     leader = {cell: cell for cell in experiment.trained}
 
     def find(cell: str) -> str:
@@ -136,9 +132,6 @@ def _units(experiment: "Experiment", homes: Mapping[str, Mapping[str, str]]) -> 
         first, second = sorted((find(one), find(other)), key=order.__getitem__)
         leader[second] = first
 
-    for cell, at in homes.items():
-        for home in at.values():
-            join(cell, home)
     for cell, methods in experiment.budgets.items():
         for hops in methods.values():
             for hop in hops.values():

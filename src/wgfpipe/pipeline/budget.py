@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.pipeline.batches import together
 from wgfpipe.pipeline.dependence import SPACES, code_of
 from wgfpipe.pipeline.origin import digest_of_file, digest_of_spec, refuse_others, stamped
 from wgfpipe.pipeline.stages import problem_of
@@ -91,13 +92,14 @@ def budget_spec(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]
 
 
 def homes(experiment: "Experiment", specs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Where the data and the grid of every cell lie: of one that a budget adds, in the first cell that has the same."""
-    first: dict[str, str] = {}
+    """Where the data and the grid of every cell lie: of one that a budget adds, in the first with the same made beside it."""
+    beside = {cell: number for number, cells in enumerate(together(experiment)) for cell in cells}
+    first: dict[tuple[int, str], str] = {}
     found: dict[str, dict[str, str]] = {}
     for cell in experiment.trained:
         model = {"data": specs[cell]["data"], "grid": specs[cell]["grid"]}
         digests = {"data": digest_of_spec(model["data"]), "grid": digest_of_spec(model)}  # a grid knows how many features
-        at = {part: first.setdefault(digest, cell) for part, digest in digests.items()}
+        at = {part: first.setdefault((beside[cell], digest), cell) for part, digest in digests.items()}
         found[cell] = at if cell in experiment.refinements else dict.fromkeys(digests, cell)
     return found
 

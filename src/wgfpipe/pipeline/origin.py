@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wgfpipe import recent
 from wgfpipe.atomic import atomic
 from wgfpipe.digests import digest_of_file as digest_of_file
 from wgfpipe.digests import digest_of_spec as digest_of_spec
@@ -79,6 +80,9 @@ def _texts(path: Path) -> dict[str, str]:
     if path.suffix == ".json":
         said = json.loads(path.read_text(encoding="utf-8"))
         return {name: said[key] for name, key in names.items()}
+    kept = recent.content_of(path)
+    if kept is not None:
+        return {name: str(kept[1].attrs[key]) for name, key in names.items()}
     with Dataset(path) as file:
         return {name: str(file.getncattr(key)) for name, key in names.items()}
 

@@ -18,7 +18,7 @@ from wgfpipe.pipeline.resources import of_file, one_after_another, size_of
 def plan_of(experiment: Experiment, results: Path, shared: Mapping[str, batches.Shared]) -> Plan:
     """Plan of an experiment; ``shared`` says into how many batches its sweeps are put."""
     specs = specs_of(experiment)
-    cells = batches.batches_of(experiment, homes(experiment, specs), shared)
+    cells = batches.batches_of(experiment, shared)
     batch_of = {cell: name for name, of_batch in cells.items() for cell in of_batch}
     files = {str(file.path): file for file in expected_files(experiment, results, specs)}
     jobs: dict[str, list[str]] = {name: [] for name in cells}
@@ -75,16 +75,17 @@ def expected_files(
         if cell in experiment.drawn:
             inputs = {**files, "distances": distances, **runs}
             yield _expected(folder / "figures" / ORIGIN, "figures", parts["figures"], inputs, cell=cell)
+        if cell not in experiment.budgets:
+            judged = {"data": files["data"], "distances": distances, **runs}
+            yield _expected(folder / "verdict.json", "verdict", parts["verdict"], judged, cell=cell)
     for cell in experiment.budgets:
         files = {name: results / at[cell][name] / f"{name}.nc" for name in ("data", "grid")}
-        spec = specs[cell]["budget"]
+        spec, budget = specs[cell]["budget"], results / cell / "budget.nc"
         observed = {run: Path(path) for run, path in paths_of(spec, str(results)).items()}
-        yield _expected(results / cell / "budget.nc", "budget", spec, files | observed, cell=cell)
-    for cell in experiment.cells:
-        inputs = {"data": results / at[cell]["data"] / "data.nc", "distances": results / cell / "distances.nc"}
-        inputs |= {f"trajectory/{label}": results / cell / "trajectory" / f"{label}.nc" for label in specs[cell]["trajectory"]}
-        inputs |= {"budget": results / cell / "budget.nc"} if cell in experiment.budgets else {}
-        yield _expected(results / cell / "verdict.json", "verdict", specs[cell]["verdict"], inputs, cell=cell)
+        yield _expected(budget, "budget", spec, files | observed, cell=cell)
+        runs = {f"trajectory/{label}": results / cell / "trajectory" / f"{label}.nc" for label in specs[cell]["trajectory"]}
+        judged = {"data": files["data"], "distances": results / cell / "distances.nc", **runs, "budget": budget}
+        yield _expected(results / cell / "verdict.json", "verdict", specs[cell]["verdict"], judged, cell=cell)
     for name, comparison in experiment.comparisons.items():
         members = {cell: experiment.cells[cell].resolved() for cell in comparison.cells}
         inputs = {}

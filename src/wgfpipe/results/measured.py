@@ -62,16 +62,18 @@ def relative(distances: xr.Dataset) -> xr.Dataset:
         where the distances have one. NaN for a run that ended early, and where the reference does not move, by less than
         rounding makes of a distance, or moves infinitely far: of that there is no share.
     """
-    scale = distances["travelled"].max("time")
-    scale = scale.where((scale > distances["rounding"] * distances["size"]) & np.isfinite(scale))
-    return xr.Dataset(
-        {
-            "largest": distances["value"].max("time", skipna=False) / scale,
-            "final": distances["value"].isel(time=-1) / scale,
-            "carried": distances["carried"].max("time", skipna=False) / scale,
-            "floor": distances["floor"].max("time") / scale,
-        }
-    )
+    travelled, rounding, size, value, carried, floor = (
+        distances[name].variable for name in ("travelled", "rounding", "size", "value", "carried", "floor")
+    )  # without coordinates: aligning those, which are the same, would take most of the time
+    scale = travelled.max("time")
+    scale = scale.where((scale > rounding * size) & np.isfinite(scale))
+    shares = {
+        "largest": value.max("time", skipna=False) / scale,
+        "final": value.isel(time=-1) / scale,
+        "carried": carried.max("time", skipna=False) / scale,
+        "floor": floor.max("time") / scale,
+    }
+    return xr.Dataset(shares, {name: distances[name].variable for name in ("label", "distance")})
 
 
 def share_of(values: xr.DataArray) -> Share:
