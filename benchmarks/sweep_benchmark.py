@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +47,14 @@ def config(n_cells: int, more: int = 0) -> str:
 
 def run(folder: Path, *arguments: str, **variables: str) -> Cost:
     """Run Snakemake in a folder, in an environment with these variables, and say what it cost with all it started."""
-    start = time.perf_counter()
     words = [sys.executable, "-m", "snakemake", *arguments]
     words += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml", "--cores", "2", "--quiet", "all"]
+    return cost(folder, words, variables)
+
+
+def cost(folder: Path, words: list[str], variables: Mapping[str, str]) -> Cost:
+    """Run a command in a folder, in an environment with these variables, and say what it cost with all it started."""
+    start = time.perf_counter()
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
     process = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
@@ -72,6 +78,7 @@ def measured(n_cells: int) -> dict[str, Cost]:
         index = next(folder.glob(".snakemake/wgfpipe/plans/*/index.json"))
         first = next(iter(json.loads(index.read_text())["jobs"]))
         found["one cluster job that finds all made"] = job(folder, first)
+        found["importing Snakemake alone"] = cost(folder, [sys.executable, "-c", "import snakemake.cli"], {})
         (folder / "config.yaml").write_text(config(n_cells, more=1), encoding="utf-8")
         found["one value more: plan"] = run(folder, "--dry-run")
         found["one value more: run"] = run(folder)

@@ -10,7 +10,7 @@ import pytest
 from wgfpipe import recent
 from wgfpipe.config import ConfigError, load
 from wgfpipe.environment import PLAN
-from wgfpipe.pipeline import batches, cached, jobs, planning, snapshot, stages
+from wgfpipe.pipeline import batches, cached, jobs, planning, snapshot, stages, staleness
 from wgfpipe.pipeline.plan import Plan
 from wgfpipe.pipeline.staleness import stale
 from wgfpipe.results import schema
@@ -128,6 +128,37 @@ def test_what_is_in_memory_is_not_changed_by_readers_and_is_read_anew_when_writt
     monkeypatch.setattr(recent, "SMALL", 100)
     schema.write(content, "large.nc", "data")
     assert recent.content_of("large.nc") is None
+
+
+def test_what_a_batch_made_is_known_without_a_look_into_its_files(here, monkeypatch):
+    """To the next plan and to the batch itself; what somebody changed since then is read, and so is all where that is gone."""
+    plan = planned({"cells": {"base": CELL}}, monkeypatch)
+    Path("results/batches").mkdir(parents=True)
+    jobs.make_batch("base", "results/batches/base.json")
+    records = jobs.remembered(Path(jobs.os.environ[PLAN]))
+    opened = []
+    read = staleness.stored
+    monkeypatch.setattr(staleness, "stored", lambda path: opened.append(path) or read(path))
+    memory = staleness.Memory(here / "files.json")
+    memory.learn(records)
+    files = [file for file in plan.files.values() if file.cell]
+    assert stale(files, memory) == {}
+    jobs.make_batch("base", "results/batches/base.json")
+    assert opened == []
+    memory.save()
+    again = staleness.Memory(here / "files.json")
+    again.learn(here / "nowhere")
+    assert stale(files, again) == {}
+    assert opened == []
+    changed = Path("results/base/trajectory/prox.nc")
+    changed.write_bytes(b"no file")
+    assert set(stale(files, again)) == {changed, *(file.path for file in files if changed in file.inputs.values())}
+    assert opened == [changed]
+    (records / "base.json").write_text("damaged")
+    fresh = staleness.Memory()
+    fresh.learn(records)
+    assert changed in stale(files, fresh)
+    assert len(opened) == 1 + len(files)
 
 
 def test_what_fails_costs_what_is_made_of_it(here, monkeypatch):

@@ -51,6 +51,7 @@ from wgfpipe.report.catalogue import CATALOGUE
 if not PLANNED:
     from wgfpipe.config.errors import ConfigError
     from wgfpipe.pipeline import batches, cached, console, locking, orphans, snapshot, staleness
+    from wgfpipe.pipeline.jobs import remembered
 
     if not Path(wgfpipe.__file__).resolve().is_relative_to(SOURCES.resolve()):
         raise WorkflowError(
@@ -117,10 +118,13 @@ def sweep_up():
 
 
 def keep_plan():
-    """Remember how sweeps are shared out, and forget the sources and the plans of earlier runs."""
+    """Remember how sweeps are shared out, and forget the sources, the plans and the batches of earlier runs."""
     for old in ("code", "plans"):
         snapshot.forget(RECORDS / old)
     batches.write_shares(RECORDS / "batches.json", PLAN.told["shares"])
+    for path in remembered(Path(PLANNED)).glob("*.json"):
+        if path.stem not in PLAN.jobs:
+            path.unlink()
 
 
 def report_the_rest():
@@ -145,6 +149,7 @@ def made_from_files(wildcards):
 def force_stale():
     """Tell Snakemake once, before it decides which jobs are needed."""
     memory = staleness.Memory(RECORDS / "files.json")
+    memory.learn(remembered(Path(PLANNED)))
     reasons = staleness.stale(PLAN.files.values(), memory)
     memory.save()
     for path in map(str, reasons):  # by itself where it is asked for by name, and by its batch

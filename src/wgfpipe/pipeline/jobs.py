@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wgfpipe.atomic import atomic
-from wgfpipe.digests import digest_of_file
 from wgfpipe.environment import PLAN
 from wgfpipe.pipeline import orphans
 from wgfpipe.pipeline.logs import logged
@@ -78,14 +77,16 @@ def summary_files(results: Path) -> dict[str, str]:
 def make_batch(name: str, out: str) -> None:
     """Make the files of a batch that are missing or not current, and record what is there then.
 
-    A file that cannot be made costs what is made of it, and nothing else.
+    A file that cannot be made costs what is made of it, and nothing else. What the files say of their origin is remembered for
+    the next plan, and for this batch in the next run.
 
     Raises
     ------
     JobError
         At the end, if files could not be made: named, with their logs.
     """
-    plan, memory = Plan.load(Path(os.environ[PLAN])), Memory()
+    place = Path(os.environ[PLAN])
+    plan, memory = Plan.load(place), Memory(remembered(place) / f"{name}.json")
     failed: dict[Path, str] = {}
     digests, watch = {}, orphans.watch()
     for path in plan.jobs[name]:
@@ -104,12 +105,20 @@ def make_batch(name: str, out: str) -> None:
                 failed[file.path] = f"{type(error).__name__}: {error} (the whole story is in {log})"
                 print(f"{path}: {failed[file.path]}")
                 continue
-        digests[path] = digest_of_file(path) if file.path not in failed else ""
+        if file.path not in failed:
+            digests[path] = memory.digest(file.path)
+            memory.says(file.path)  # while it is in the memory of this process
+    memory.save()
     if failed:
         told = "\n  ".join(f"{path}: {reason}" for path, reason in failed.items())
         raise JobError(f"{len(failed)} files of {name} could not be made; all others are there:\n  {told}")
     with atomic(out) as part:
         part.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+def remembered(plan: Path) -> Path:
+    """Folder where batches of a plan, which lies in another one beside it, remember what their files say."""
+    return plan.parents[1] / "files"
 
 
 def make_rest() -> str:

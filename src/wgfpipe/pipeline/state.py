@@ -97,6 +97,7 @@ class State:
         self.experiment, self.results = experiment, results
         self.records = results.parent / ".snakemake"
         self.memory = Memory(self.records / "wgfpipe" / "files.json")
+        self.memory.learn(self.records / "wgfpipe" / "files")
         before = batches.read_shares(self.records / "wgfpipe" / "batches.json")
         self.plan = planning.plan_of(experiment, results, batches.shares(experiment, before, {}))
         self.jobs = jobs(self.plan, results)
