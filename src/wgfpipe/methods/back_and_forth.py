@@ -9,8 +9,8 @@ Order 1 in dt. |p - T#q|_1 is ``residual``, and the status is ``not_converged`` 
 Ornstein and Uhlenbeck's process, dt = 0.1: residuals .27, .041, .012, .0095 after 0, 20, 100, 300 iterations on 32^2 nodes of
 [-5, 5]^2, and .0074 and .0041 after 100 and 300 on 64^2. W2 of the step to exact JKO .014, .006, .002 after 20, 100, 300: slow
 modes as the mean set it, and a residual says little of them; five steps to the default tolerance are .0085 (W2) from five exact
-ones where the way is .5, and .033 to a tolerance of .02. Cost an iteration: 2.5 ms at 32^2. Pitfall: a start with an edge, whose
-map tears, ends above the tolerance.
+ones where the way is .5, and .033 to a tolerance of .02. Cost an iteration: 2.5 ms at 32^2. Pitfall: a start with an edge,
+whose map tears, ends above the tolerance.
 Source: Jacobs, Lee and Leger, ESAIM: COCV 27 (2021).
 """
 
