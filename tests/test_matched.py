@@ -1,5 +1,6 @@
 """The matched kernel: order 2 in dt, the Gibbs measure at rest, and what is said of a lattice too coarse for a step."""
 
+import math
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -12,6 +13,7 @@ from scipy.linalg import expm
 
 import wgfpipe
 from wgfpipe.energies.terms import Terms
+from wgfpipe.grid import lattice
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.methods import matched
 from wgfpipe.methods.grid_steps import kernel_of
@@ -125,6 +127,20 @@ def test_masses_are_positive_and_add_up_in_any_step():
         run = wgfpipe.solve(problem, wgfpipe.Matched(dt=dt), 5 * dt, 6)
         assert float(np.abs(run["mass_error"]).sum()) < 5 * 8 * EPS  # pairwise sums of 2304 terms, twice a step
         assert (run["weights"].values[-1] > 0.0).all()
+
+
+def test_rows_are_scaled_to_what_they_add_up_to():
+    """Sums within the bound that is told, of numbers of many sizes; a row whose goal is zero stays as it is."""
+    rng = np.random.default_rng(0)
+    for n in (1, 7, 128, 1000, 4099):
+        rows, goals = np.exp(rng.uniform(-30.0, 0.0, (3, n))), np.array([2.0, 0.0, 0.3])
+        kept, bound = rows[1].copy(), (16 + n / 128) * EPS
+        assert lattice.total(rows[0]) == pytest.approx(math.fsum(rows[0]), rel=bound)
+        masses = lattice.rescale(rows, goals)
+        np.testing.assert_array_equal(rows[1], kept)
+        assert masses[1] == lattice.total(kept)
+        for row, goal, mass in zip(rows, goals, masses, strict=True):
+            assert goal == 0.0 or (math.fsum(row), mass) == pytest.approx((goal, goal), rel=2 * bound)
 
 
 def test_the_certificate_is_that_of_the_matching():

@@ -70,8 +70,7 @@ class Coupling:
 
     def value(self, masses: Array, f: Array | None = None) -> float:
         """Energy of masses; pass their outputs where they are known."""
-        outputs = self.outputs(masses) if f is None else f
-        value = self.loss.value(outputs - self.loss.centre)
+        value = self.loss.value((self.outputs(masses) if f is None else f) - self.loss.centre) if len(self.push) else 0.0
         if self.fixed is not None:
             value += float(self.fixed @ masses)
         if self.internal is not None:

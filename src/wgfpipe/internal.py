@@ -3,8 +3,9 @@
 A method on a grid meets such an energy in two places. The KL-prox answers a kernel's image: with u = p / volume it solves
 ``base log u + scale e'(u) = log z - log volume``, the optimality of a step ``epsilon KL(pi | gibbs) + 2 dt F(pi 1)``, whose
 scale is 2 dt / epsilon. The base is 1 in a plain step; a debiased one, which takes (epsilon / 2) sum p log(p / volume) off
-again, has 1/2. An entropy D of the energy adds scale D to it, and a potential V takes scale V from log z. The derivative of
-the conjugate answers a first variation f: rho with ``D (log rho + 1) + e'(rho) = f``.
+again, has 1/2. An entropy D of the energy adds scale D to it and takes scale D from log z, as its slope is D (log rho + 1);
+a potential V takes scale V from log z. The derivative of the conjugate answers a first variation f: rho with
+``D (log rho + 1) + e'(rho) = f``.
 
 * ``e = strength rho^m / (m - 1)``, m > 0, m != 1: porous medium (m > 1) and fast diffusion (m < 1),
   ``d_t rho = strength Lap rho^m``. With omega the Wright function, omega + log omega = its argument, and c = scale strength m,
@@ -47,7 +48,7 @@ class Internal(ABC):
         Parameters
         ----------
         log_z : Array, shape (atom,)
-            Image of the kernel, less ``scale V``; -inf where it is zero.
+            Image of the kernel, less ``scale V``, and ``scale D`` for an entropy D beside; -inf where it is zero.
         log_volume : Array, shape (atom,), or float
         scale : float
             2 dt / epsilon.

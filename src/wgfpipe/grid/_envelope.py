@@ -43,3 +43,22 @@ def lower_envelope(nodes, queries, values, dt, result, choice):  # pragma: no co
                 i = hull[k]
                 result[r, j, s] = (nodes[i] - queries[j]) ** 2 / (2.0 * dt) + values[r, i, s]
                 choice[r, j, s] = i
+
+
+@compiled()
+def lower_to_vertices(nodes, queries, values, dt, result, choice):  # pragma: no cover - compiled
+    """Lower minima over equally spaced nodes to those of parabolas through the best node and its neighbours, in place.
+
+    Arrays as :func:`lower_envelope` takes and leaves them. At the ends a minimum stays.
+    """
+    before, n_queries, after = result.shape
+    for r in range(before):
+        for j in range(n_queries):
+            for s in range(after):
+                i = choice[r, j, s]
+                if 0 < i < len(nodes) - 1:
+                    left = (nodes[i - 1] - queries[j]) ** 2 / (2.0 * dt) + values[r, i - 1, s]
+                    right = (nodes[i + 1] - queries[j]) ** 2 / (2.0 * dt) + values[r, i + 1, s]
+                    bend = left - 2.0 * result[r, j, s] + right
+                    if bend > 0.0:
+                        result[r, j, s] -= (right - left) ** 2 / (8.0 * bend)

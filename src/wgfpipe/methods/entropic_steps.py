@@ -188,7 +188,7 @@ def density_step(
     own_base, potential = base + scale * energy.diffusion, energy.potential(np.zeros(len(energy.loss)))
 
     def prox(log_z: Array) -> tuple[Array, Array]:
-        return internal.respond(log_z - scale * potential, log_volume, scale, own_base)
+        return internal.respond(log_z - scale * (potential + energy.diffusion), log_volume, scale, own_base)
 
     def gap(log_scaling: Array, log_image: Array, weights: Array) -> float:
         held = weights > 0.0

@@ -33,7 +33,7 @@ from wgfpipe.coupling import Coupling
 from wgfpipe.grid.arithmetic import Logarithms, PlainNumbers, WideNumbers
 from wgfpipe.grid.gibbs import GibbsKernel
 from wgfpipe.grid.grid import Grid
-from wgfpipe.grid.lattice import by_sign, centre
+from wgfpipe.grid.lattice import by_sign, centre, rescale
 from wgfpipe.measure import Array, Measure
 from wgfpipe.methods.base import Method, Solved
 from wgfpipe.methods.grid_steps import AT_REST, EDGE_MASS, PINNED_MOBILITY, kernel_of, numbers_for, unequal_nodes
@@ -83,6 +83,7 @@ class MatchedState(NamedTuple):
     """What the next step needs."""
 
     weights: Array  # (atom,)
+    carried: Array  # mass of each sign at the start, which every step keeps (sign,)
     v: Array  # outputs - centre (sample,)
     log_scaling: Array  # of the last matching (atom,); empty where the potential is fixed
     dt: float  # of the last step
@@ -138,7 +139,8 @@ class Matched(Method):
     def init(self, problem: Problem, rng: np.random.Generator) -> MatchedState:
         weights = problem.grid_start().weights
         v = problem.on_grid.outputs(weights) - problem.on_grid.loss.centre
-        return MatchedState(weights, v, np.zeros(len(weights) if _depends(problem) else 0), 0.0, 0)
+        carried = by_sign(problem.require_grid(), weights).sum(axis=1)
+        return MatchedState(weights, carried, v, np.zeros(len(weights) if _depends(problem) else 0), 0.0, 0)
 
     def step(self, problem: Problem, state: MatchedState, dt: float) -> tuple[MatchedState, Info]:
         grid, coupling, before = problem.require_grid(), problem.on_grid, state.weights
@@ -156,23 +158,22 @@ class Matched(Method):
             sweeps, applications = (matching.sweeps, matching.applications) if first else (0, 0)
         if matching.rank > state.rank:
             logging.getLogger(__name__).warning("%s with dt = %.3g: %s", self.title, dt, ENTERED[matching.rank])
-        numbers = ARITHMETICS[matching.rank](gibbs)
-        carried = _masses(grid, before)
-        weights = _carried(numbers, grid, matching.scaling, matching.smooth, before, carried)
-        outputs, mass = coupling.outputs(weights), sum(carried)
+        numbers, carried, mass = ARITHMETICS[matching.rank](gibbs), state.carried, sum(state.carried.tolist())
+        weights, masses = _carried(numbers, grid, matching.scaling, matching.smooth, before, carried)
+        outputs = coupling.outputs(weights)
         info = Info(
             energy=coupling.value(weights, outputs),
             inner_iterations=sweeps,
             residual=matching.residual,
             kernel_applications=applications + numbers.applications,
-            mass_error=max(abs(found - goal) for found, goal in zip(_masses(grid, weights), carried, strict=True)) / mass,
+            mass_error=max(np.abs(masses - carried).tolist()) / mass,
             status=Status.worst(
                 Status.EDGE if grid.boundary @ weights > EDGE_MASS * mass else Status.OK,
                 Status.PINNED if _pinned(grid, gibbs, before, matching.target) else Status.OK,
                 Status.OK if matching.residual <= self.tolerance else Status.NOT_CONVERGED,
             ),
         )
-        return MatchedState(weights, outputs - coupling.loss.centre, log_scaling, dt, matching.rank), info
+        return MatchedState(weights, carried, outputs - coupling.loss.centre, log_scaling, dt, matching.rank), info
 
     def measure(self, problem: Problem, state: MatchedState) -> Measure:
         return problem.require_grid().measure(state.weights)
@@ -194,8 +195,7 @@ def _predicted(energy: Coupling, gibbs: GibbsKernel, state: MatchedState, dt: fl
     """Masses (atom,) after a step with the first variation before it and the last scaling, and its kernel applications."""
     numbers, root = _root(energy, gibbs, state.v, dt)
     scaling = numbers.product(root, numbers.from_log(state.log_scaling))
-    carried = _masses(gibbs.grid, state.weights)
-    weights = _carried(numbers, gibbs.grid, scaling, numbers.apply(scaling), state.weights, carried)
+    weights, _ = _carried(numbers, gibbs.grid, scaling, numbers.apply(scaling), state.weights, state.carried)
     return weights, numbers.applications
 
 
@@ -233,19 +233,12 @@ def _matching(
         log_scaling = log_scaling + move
 
 
-def _masses(grid: Grid, weights: Array) -> list[float]:
-    """Mass of each sign."""
-    return [float(row.sum()) for row in by_sign(grid, weights)]
-
-
-def _carried(numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, before: Array, carried: list[float]) -> Array:
-    """Masses ``a * gibbs(q / gibbs a)``, (atom,): those of each sign add up to what they were, here to the last rounding."""
-    image = numbers.product(scaling, numbers.apply(numbers.quotient(numbers.number(before), smooth)))
-    weights = by_sign(grid, numbers.narrow(image))
-    for row, goal in zip(weights, carried, strict=True):
-        if goal > 0.0:
-            row *= goal / row.sum()
-    return weights.ravel()
+def _carried(
+    numbers: PlainNumbers, grid: Grid, scaling: Any, smooth: Any, before: Array, carried: Array
+) -> tuple[Array, Array]:
+    """Masses ``a * gibbs(q / gibbs a)``, (atom,), and those of each sign, (sign,): ``carried`` to the last rounding."""
+    weights = numbers.narrow(numbers.product(scaling, numbers.apply(numbers.quotient(numbers.number(before), smooth))))
+    return weights, rescale(by_sign(grid, weights), carried)
 
 
 def _pinned(grid: Grid, gibbs: GibbsKernel, before: Array, target: Array) -> bool:
