@@ -129,6 +129,23 @@ def test_a_sweep_of_grids_is_drawn_against_their_spacing_and_seeds_are_no_axis()
     assert "seed" not in svg
 
 
+def test_sweeps_are_as_wide_as_a_column_or_a_page_and_only_grids_have_a_floor():
+    """In points, 72 an inch; a PDF where one is asked for."""
+    settings = {f"dt-{k}": {"methods.m.dt": dt} for k, dt in enumerate((0.25, 0.125))}
+    symbols = {"w1": "$W_1$", "w2": "$W_2$"}
+
+    def drawn(kind: str, *distances: str) -> str:
+        shared = {"label": "m", "kind": kind, "floor": 0.01, "travelled": 1.0, "final_relative": 0.1}
+        rows = [shared | {"cell": cell, "distance": name} for cell in settings for name in distances]
+        assert sweeps.sweep_figure("dt", settings, rows, symbols, "pdf").startswith(b"%PDF")
+        return sweeps.sweep_figure("dt", settings, rows, symbols).decode()
+
+    for distances, width in ((["w1"], "column"), (["w1", "w2"], "page")):
+        assert f'width="{72 * style.WIDTHS[width]:g}pt"' in drawn("prox", *distances)
+    assert "grid floor" in drawn("jko_entropic", "w1")
+    assert "grid floor" not in drawn("prox", "w1")
+
+
 # Pictures
 
 

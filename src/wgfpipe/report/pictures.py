@@ -137,7 +137,7 @@ def draw_measures(scene: Scene) -> Figure:
     densest = max(float(pictures[scene.reference, k].sum(axis=0).max()) for k in indices)
     columns = len(indices) + bool(apart)
     note, gap, left, right = scene.projection, 0.08, 0.5, 0.95 if apart else 1.15
-    side = (WIDTHS["page"] - left - right - (TIMES + 1) * gap) / (TIMES + 1)
+    side = (WIDTHS["page"] - left - right - TIMES * gap) / (TIMES + 1)
     width = left + columns * (side + gap) - gap + right
     margins = (left, right, 0.25 + 0.2 * bool(note), 0.4)
     figure, table = panels(len(labels), columns, height=side, width=width, gaps=(gap, gap), margins=margins)

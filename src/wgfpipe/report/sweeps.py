@@ -11,13 +11,16 @@ from matplotlib.ticker import NullLocator
 
 from wgfpipe.measure import Array
 from wgfpipe.report.layout import grow, panels
-from wgfpipe.report.style import GREY, WIDTHS, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.style import GREY, GROUPS, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""
 
 CONFIDENCE = 0.95
 """Of the interval of a slope, Student's for a least-squares line through logarithms."""
+
+ON_GRID = GROUPS["Wasserstein gradient flow", "grid"][0]
+"""Group of the methods that have a floor: the nearest measure on their grid."""
 
 POINTS = "points_per_axis"
 """What a grid has many of is drawn against its spacing, in units of the width of its box: 1 / (points - 1)."""
@@ -26,7 +29,11 @@ Row = Mapping[str, Any]
 
 
 def sweep_figure(
-    name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], symbols: Mapping[str, str]
+    name: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    rows: list[dict[str, Any]],
+    symbols: Mapping[str, str],
+    kind: str = "svg",
 ) -> bytes:
     """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells.
 
@@ -40,11 +47,13 @@ def sweep_figure(
         Rows of the summary without those of references; see :func:`wgfpipe.results.summary.table`.
     symbols : mapping
         Distance -> its symbol.
+    kind : str
+        ``svg``, ``pdf`` or ``png``.
 
     Returns
     -------
     bytes
-        SVG.
+        As wide as a column for one distance, else as a page.
     """
     rows = [row for row in rows if row["cell"] in settings]
     kinds = {row["label"]: str(row.get("kind", row["label"])) for row in rows}
@@ -54,7 +63,7 @@ def sweep_figure(
     with styled():
         predicted = {row["label"] for row in rows if row.get("predicted_relative", math.nan) > 0}
         below = 0.45 + 0.15 * (len(kinds) + len(predicted) + 1)  # a legend under every panel: each has slopes of its own
-        width = min(WIDTHS["page"], 0.6 + 2.4 * len(names))
+        width = WIDTHS["column" if len(names) == 1 else "page"]
         shape: dict[str, Any] = {"height": 1.6, "width": width, "gaps": (0.5, below + 0.45)}
         figure, table = panels(len(groups), len(names), margins=(0.6, 0.08, 0.4, 0.1), **shape)
         grow(figure, bottom=below)
@@ -65,7 +74,7 @@ def sweep_figure(
                 axes.set_title("\n".join(filter(None, [symbols[distance], title])))
             of_group[0].set_ylabel("final distance / travel")
         log_scale(*(axes for of_group in table for axes in of_group))
-        return render_figure(figure, "svg", f"sweep {name}")
+        return render_figure(figure, kind, f"sweep {name}")
 
 
 def slope_of(x: Array, y: Array) -> tuple[float, float]:
@@ -152,7 +161,7 @@ def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dic
             look = {**looks[label], **PREDICTED, "label": f"{label}, predicted", "gid": f"predicted {label}"}
             axes.plot(*np.array(predicted).T, **look)
     floors = {where[row["cell"]]: row["floor"] / row["travelled"] for row in rows if row["floor"] > 0}
-    if floors:
+    if floors and any(group_of(str(row["kind"])) == ON_GRID for row in rows):
         axes.plot(sorted(floors), [floors[place] for place in sorted(floors)], ":", color=GREY, label="grid floor")
     if numeric:
         axes.set_xscale("log")
