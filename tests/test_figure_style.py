@@ -146,6 +146,22 @@ def test_sweeps_are_as_wide_as_a_column_or_a_page_and_only_grids_have_a_floor():
     assert "grid floor" not in drawn("prox", "w1")
 
 
+def test_values_that_are_swept_together_stand_clear_of_the_name_of_the_axis():
+    """Ticks of two lines, the name of the axis below them, and the legend below that."""
+    settings = {f"cell-{k}": {"initial.scale": 10.0**-k, "horizon": 12.0 + k} for k in range(3)}
+    shared = {"label": "gd", "kind": "gd", "distance": "w1", "floor": math.nan, "travelled": 1.0, "final_relative": 0.1}
+    ((_, key, places),) = sweeps.comparable(settings)
+    with style.styled():
+        figure = Figure(figsize=(3.35, 2.0 * sweeps.HEIGHT))
+        axes = figure.add_axes((0.2, 0.48, 0.7, 0.5))
+        sweeps._sweep_panel(axes, key, places, [shared | {"cell": cell} for cell in settings], style.looks_of({"gd": "gd"}))
+        FigureCanvasAgg(figure).draw()
+        boxes = [text.get_window_extent() for text in axes.get_xticklabels()]
+        name, legend = axes.xaxis.label.get_window_extent(), axes.get_legend().get_window_extent()
+    assert min(box.y0 for box in boxes) >= name.y1
+    assert name.y0 >= legend.y1
+
+
 # Pictures
 
 

@@ -11,10 +11,13 @@ from matplotlib.ticker import NullLocator
 
 from wgfpipe.measure import Array
 from wgfpipe.report.layout import grow, panels
-from wgfpipe.report.style import GREY, GROUPS, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.style import GREY, GROUPS, STYLE, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""
+
+HEIGHT, LINE = 1.6, 1.2 * STYLE["font.size"] / 72.0
+"""Height of a panel and of a line of text, in inches."""
 
 CONFIDENCE = 0.95
 """Of the interval of a slope, Student's for a least-squares line through logarithms."""
@@ -63,9 +66,11 @@ def sweep_figure(
     with styled():
         predicted = {row["label"] for row in rows if row.get("predicted_relative", math.nan) > 0}
         below = 0.45 + 0.15 * (len(kinds) + len(predicted) + 1)  # a legend under every panel: each has slopes of its own
+        texts = [place for _, _, places in groups for place in places.values() if isinstance(place, str)]
+        below += max((text.count("\n") for text in texts), default=0) * LINE
         width = WIDTHS["column" if len(names) == 1 else "page"]
-        shape: dict[str, Any] = {"height": 1.6, "width": width, "gaps": (0.5, below + 0.45)}
-        figure, table = panels(len(groups), len(names), margins=(0.6, 0.08, 0.4, 0.1), **shape)
+        shape: dict[str, Any] = {"height": HEIGHT, "width": width, "gaps": (0.5, below + 0.45)}
+        figure, table = panels(len(groups), len(names), margins=(0.7, 0.12, 0.4, 0.1), label_at=0.53, **shape)
         grow(figure, bottom=below)
         for of_group, (title, key, places) in zip(table, groups, strict=True):
             for axes, distance in zip(of_group, names, strict=True):
@@ -169,10 +174,14 @@ def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dic
         axes.set_xticks(sorted(ticks), [ticks[place] for place in sorted(ticks)])
     else:
         axes.set_xticks(range(len(texts)), texts)
-    axes.set_xlabel("grid spacing $h$ / width of the box" if _is_points(key) else key.replace("methods.", ""))
+    further = 0 if numeric else max(text.count("\n") for text in texts)  # lines of ticks that name several values
+    name = "grid spacing $h$ / width of the box" if _is_points(key) else key.replace("methods.", "")
+    axes.set_xlabel(name)
+    axes.xaxis.set_label_coords(0.5, (-0.24 - further * LINE) / HEIGHT)
     axes.xaxis.set_minor_locator(NullLocator())
     lines = [line for line in axes.get_lines() if isinstance(line, Line2D)]
-    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1, handlelength=2.6, labelspacing=0.25)
+    below = -0.22 - further * LINE / HEIGHT
+    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, below), ncols=1, handlelength=2.6, labelspacing=0.25)
 
 
 def _at(key: str, value: float) -> float:
