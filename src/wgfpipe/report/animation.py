@@ -86,7 +86,8 @@ def _gif(pictures: list[NDArray[np.uint8]]) -> bytes:
     from PIL import Image
 
     sheet = np.concatenate(pictures[:: max(1, len(pictures) // 4)])
-    palette = Image.fromarray(sheet).quantize(256)  # one for all frames: what does not move must not flicker
+    # one for all frames, as what does not move must not flicker; by coverage, as few pixels have the colours of a peak
+    palette = Image.fromarray(sheet).quantize(256, method=Image.Quantize.MAXCOVERAGE)
     stills = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in pictures]
     colors = np.array(palette.getpalette()).reshape(-1, 3)
     colors[int(np.asarray(stills[0])[0, 0])] = 255  # quantization has tinted the paper
