@@ -657,6 +657,14 @@ def test_what_several_runs_span_is_a_band(run):
             np.testing.assert_allclose(high, 1.5 * low, rtol=10.0 ** (1 - interactive.DIGITS))
 
 
+def test_only_a_grid_has_a_floor(run):
+    """Where nothing moves masses on the grid no line says how near a measure on it could come."""
+    measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")
+    for kinds, there in (({"gd": "gd", "jko": "jko_entropic"}, True), ({"gd": "gd", "prox": "prox"}, False)):
+        panel = interactive.distance_curves(measured, kinds, 0.1).chart["panels"][0]
+        assert (panel["floor"] is not None) == there
+
+
 def test_rounding_makes_no_axis_and_a_label_without_values_no_line(run):
     """A logarithmic axis starts at a millionth of the largest value drawn; a method that has none cannot be toggled."""
     measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")

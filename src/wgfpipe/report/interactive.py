@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.measure import Array
-from wgfpipe.report.style import ROUNDING, looks_of
+from wgfpipe.report.style import ON_GRID, ROUNDING, group_of, looks_of
 from wgfpipe.report.words import counted, number, share
 from wgfpipe.results.schema import REPETITION
 from wgfpipe.results.verdict import facts_of
@@ -82,7 +82,7 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
     """
     labels = list(kinds)
     reference, time = labels[0], distances["time"].values
-    facts = facts_of(distances)
+    facts, on_grid = facts_of(distances), any(group_of(kind) == ON_GRID for kind in kinds.values())
     panels, said = [], []
     for name in map(str, distances["distance"].values):
         measured = distances.sel(distance=name)
@@ -95,7 +95,10 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
         unit = "distance to the reference" if absolute else "share of the distance travelled"
         panel = _panel(facts[name]["in_words"], unit, own | lines, _bands(shares), share=not absolute, log=True)
         floor = _middle(measured["floor"] / scale)
-        panel |= {"floor": _plain(floor) if np.any(floor > 0) else None, "tolerance": None if absolute else tolerance}
+        panel |= {
+            "floor": _plain(floor) if on_grid and np.any(floor > 0) else None,
+            "tolerance": None if absolute else tolerance,
+        }
         panels.append(panel)
         ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
         said.append(f"{facts[name]['in_words']}: {', '.join(ends) or 'nothing to compare'}")

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from wgfpipe.measure import Array
 from wgfpipe.report.layout import grow, panels
-from wgfpipe.report.style import GREY, GROUPS, STYLE, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.style import GREY, ON_GRID, STYLE, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""
@@ -21,9 +21,6 @@ HEIGHT, LINE = 1.6, 1.2 * STYLE["font.size"] / 72.0
 
 CONFIDENCE = 0.95
 """Of the interval of a slope, Student's for a least-squares line through logarithms."""
-
-ON_GRID = GROUPS["Wasserstein gradient flow", "grid"][0]
-"""Group of the methods that have a floor: the nearest measure on their grid."""
 
 POINTS = "points_per_axis"
 """What a grid has many of is drawn against its spacing, in units of the width of its box: 1 / (points - 1)."""
