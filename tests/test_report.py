@@ -34,6 +34,9 @@ from wgfpipe.results.compare import compare
 from wgfpipe.results.summary import table
 from wgfpipe.results.training import share_of_training
 
+CLOCKS = ("clock", "diffusion", "unexplained", "clock_error", "diffusion_error")
+"""What the figure of what each scheme descends is drawn from."""
+
 CONFIG = {
     "defaults": {
         "data": {"kind": "sinus", "n": 6},
@@ -298,6 +301,27 @@ def test_every_figure_links_its_numbers_and_its_pdf(run):
                 continue
             assert re.search(r'href="[^"]*\.pdf[#"]', caption), caption
             assert re.search(r'href="[^"]*\.nc"', caption), caption
+
+
+def test_a_figure_that_says_nothing_is_no_section_and_pages_of_the_pdf_are_counted_without_it(run, tmp_path):
+    """Where no clock is a number, theory has no equation: the PDF has no such page, and those after it come one earlier."""
+    answers = json.loads(Path(run["paths"]["verdict"]).read_text(encoding="utf-8"))["cells"]
+    answer = next(one for one in answers if one["cell"] == "base")
+    folder = tmp_path / "base"
+    shutil.copytree(run["folders"]["base"], folder)
+    measured = trajectory.read(folder / "distances.nc", "distances")
+    pages = []
+    for clock in (1.0, np.nan):
+        told = measured.assign({name: ("label", np.full(measured.sizes["label"], clock)) for name in CLOCKS})
+        trajectory.describe(told, **dict.fromkeys(CLOCKS, "of what a scheme descends"))
+        (folder / "distances.nc").unlink()
+        trajectory.write(told, str(folder / "distances.nc"), "distances")
+        cell = cell_page.gather(answer, [], folder, {"question": "", "title": ""})
+        figures = cell_page.evidence(cell, folder, tmp_path / "base.html")["figures"]
+        pages.append({drawn["name"]: int(drawn["pdf"].rpartition("=")[2]) for drawn in figures})
+    with_clock, without = pages
+    assert "descends" in with_clock
+    assert list(without.items()) == [(name, k) for k, name in enumerate((n for n in with_clock if n != "descends"), 1)]
 
 
 def test_a_cell_without_a_budget_is_called_so(run):
