@@ -9,13 +9,17 @@ import pytest
 import xarray as xr
 from test_workflow import Checkout
 
+from wgfpipe.closed_forms.gaussian import GaussianFlow
 from wgfpipe.config import ConfigError, load
 from wgfpipe.config.refinements import Run
+from wgfpipe.measure import Measure
 from wgfpipe.pipeline import budget, dependence, stages
 from wgfpipe.pipeline.staleness import stale_files
 from wgfpipe.results import schema, sentences, verdict
 from wgfpipe.results.compare import compare
+from wgfpipe.results.limits import size
 from wgfpipe.results.observables import observables
+from wgfpipe.solvers.gaussian import jko_step
 from wgfpipe.solving import solve
 from wgfpipe.status import Status
 
@@ -79,6 +83,54 @@ def test_a_budget_makes_the_runs_it_needs_and_names_them():
     assert of["entropy"].levels[0] == of["grid"].levels[1]._replace(size=of["entropy"].levels[0].size)
     assert of["step"].levels == found.budgets["base"]["prox"]["step"].levels
     assert of["step"].levels[0].run == Run("base", "prox")
+
+
+WELL = {"kind": "potential", "shape": "quadratic", "stiffness": [[1.0, 0.3], [0.3, 0.6]]}
+NOISE = {"kind": "entropy", "strength": 0.1}
+GAUSSIAN = {
+    "space": {"kind": "euclidean", "dimension": 2},
+    "energy": {"well": WELL, "noise": NOISE},
+    "initial": {"kind": "gaussian", "mean": [1.0, -0.5], "std": 0.5},
+    "grid": {"half_width": 3.5, "points_per_axis": 36},
+    "horizon": 1.0,
+    "save_at": 3,
+    "reference": "exact",
+    "methods": {
+        "exact": {"kind": "exact"},
+        "jko": {"kind": "jko_entropic", "dt": 0.125, "epsilon": 0.02},
+        "volumes": {"kind": "finite_volume", "dt": 0.125},
+    },
+}
+"""A Gaussian that stays one: the flow and exact steps have formulas, and ``prox`` does not apply."""
+
+
+def gaussian(budgeted, **changed):
+    """The Gaussian cell with a budget of steps."""
+    return load({"cells": {"base": GAUSSIAN | changed | {"budget": {"methods": budgeted, "hops": ["step"]}}}}, ROOT)
+
+
+def test_steps_of_a_gaussian_in_closed_form_stand_for_those_on_a_grid():
+    """Where no prox is; halved from the judged length. A flux scheme halves its own, and so does every scheme elsewhere."""
+    found = gaussian(["jko", "volumes"])
+    assert made(found) == {
+        **{f"base-jko-step-{k}": ["jko_gaussian"] for k in range(3)},
+        **{f"base-volumes-step-{k}": ["volumes"] for k in (1, 2)},
+    }
+    of = found.budgets["base"]["jko"]["step"]
+    assert [level.size for level in of.levels] == [0.125, 0.0625, 0.03125]
+    assert {level.reference for level in of.levels} == {Run("base", "exact")}
+    known = GAUSSIAN["methods"] | {"known": {"kind": "jko_gaussian", "dt": 0.125}}
+    levels = gaussian(["jko"], methods=known).budgets["base"]["jko"]["step"].levels
+    assert levels[0].run == Run("base", "known")  # an equal run that is there
+    wells = {"kind": "potential", "shape": "expression", "expression": "x^4/4 - x^2/2 + y^2/2"}
+    others = {
+        "no Gaussian truth": {"energy": {"well": wells, "noise": NOISE}, "reference": "volumes"},
+        "no density": {"initial": {"kind": "ring", "radius": 1.0, "width": 0.2}, "reference": "volumes"},
+    }
+    methods = {label: method for label, method in GAUSSIAN["methods"].items() if label != "exact"}
+    for name, changed in others.items():
+        levels = gaussian(["jko"], methods=methods, **changed).budgets["base"]["jko"]["step"].levels
+        assert [level.run.label for level in levels] == ["jko"] * 3, name
 
 
 def test_a_cell_that_a_budget_makes_loads_as_itself():
@@ -344,6 +396,53 @@ def test_values_of_other_runs_are_refused(tmp_path):
     stages.run_method(specs["base"]["trajectory"]["gd"], data, grid, str(other), str(tmp_path / "saved.npz"))
     with pytest.raises(ValueError, match=r"other\.nc: made by another config"):
         budget.budget(spec, data, grid, dict.fromkeys(budget.paths_of(spec, ""), str(other)), str(tmp_path / "out.nc"))
+
+
+def test_the_share_of_the_step_is_that_of_the_closed_form(tmp_path):
+    """Kernel means of exact steps less those of the flow, by quadrature of their Gaussians on four times as many nodes an axis.
+
+    Measured: 2.72 % of the travel, 2.67 % by the formula, within .97 %. Halved steps of the scheme itself have the other sign.
+    """
+    found = gaussian(["jko"])
+    specs = {name: dependence.specs(cell.resolved()) for name, cell in found.trained.items()}
+    data, grid = str(tmp_path / "data.nc"), str(tmp_path / "grid.nc")
+    stages.data(specs["base"]["data"], data)
+    stages.grid(specs["base"]["grid"], data, grid)
+    spec = budget.budget_spec(found, specs, "base")
+    paths = {run: str(tmp_path / f"{run.replace('/', '-')}.nc") for run in budget.paths_of(spec, "")}
+    for run, path in paths.items():
+        cell, label = run.split("/")
+        stages.run_method(specs[cell]["trajectory"][label], data, grid, path, str(tmp_path / "saved.npz"))
+    budget.budget(spec, data, grid, paths, str(tmp_path / "values.nc"))
+    values = schema.read(tmp_path / "values.nc", "budget")
+    answer = budget.answered(values, budget.plan_of(found, "base"), "base", 0.1)["jko"]
+    assert answer is not None
+    (step,) = answer["hops"]
+    assert step["undecided"] == ""
+
+    problem = stages.problem_of(spec, data, grid)
+    form = GaussianFlow.of(problem)
+    assert form is not None
+    observe = observables(problem, schema.measure_at(schema.read(paths["base/exact"], "trajectory"), -1))["kernel means"]
+    axis = np.linspace(-5.0, 5.0, 145)
+    nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+    def seen(law):
+        density = GaussianFlow(law, form.stiffness, form.centre, 0.0, form.diffusion).density(nodes, 0.0)
+        return observe(Measure(nodes, density * (axis[1] - axis[0]) ** 2))
+
+    law, laws = form.start, [form.start]
+    for _ in range(8):
+        law = jko_step(*law, form.stiffness, form.centre, form.diffusion, 0.125)
+        laws.append(law)
+    flow = [seen(form.law_at(time)) for time in (0.0, 0.5, 1.0)]
+    travelled = max(size(at - flow[0]) for at in flow)
+    truth = np.concatenate([seen(laws[k]) - at for k, at in zip((0, 4, 8), flow, strict=True)])
+    total = (values["value"].sel(run="base/jko") - values["value"].sel(run="base/exact")).values.ravel()
+    share = float(np.mean(truth * total)) / size(total) / travelled
+    print(answer["sentence"], step, share)
+    assert abs(share) > 0.02
+    assert abs(step["share"] - share) <= step["uncertainty"] < 0.5 * share
 
 
 # The workflow

@@ -9,7 +9,7 @@ from conftest import make_problem
 import wgfpipe
 from wgfpipe.measure import Measure
 from wgfpipe.report.pictures import draw_side_by_side
-from wgfpipe.report.style import render_figure, styled
+from wgfpipe.report.style import WIDTHS, render_figure, styled
 from wgfpipe.results.schema import measure_at
 
 MODELS = {
@@ -122,3 +122,19 @@ def test_the_figure_puts_them_side_by_side(n_features, members):
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == list(members)
     assert len(figure.axes) == 3 * len(members) + 2
+    assert figure.get_figwidth() <= WIDTHS["page"] + 1e-9
+
+
+def test_many_cells_side_by_side_are_as_wide_as_a_page(members):
+    """Six columns, in inches: the page of a journal, and no panel is narrower than three quarters of one."""
+    problem, run = members["signed"]
+    names = [f"a_cell_number_{k}" for k in range(6)]
+    import xarray as xr
+
+    data = xr.Dataset({"x": (("sample", "feature"), problem.x), "y": ("sample", problem.y)})
+    made = wgfpipe.compare_functions(dict.fromkeys(names, (problem, run)))
+    with styled():
+        figure = draw_side_by_side(made, data, dict.fromkeys(names, (measure_at(run, 0), measure_at(run, -1))))
+    assert figure.get_figwidth() == pytest.approx(WIDTHS["page"], abs=1e-9)
+    narrowest = min(axes.get_position().width * figure.get_figwidth() for axes in figure.axes[: 3 * len(names)])
+    assert narrowest >= 0.75

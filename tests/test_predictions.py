@@ -16,7 +16,7 @@ import wgfpipe
 from wgfpipe.distances import DISTANCES
 from wgfpipe.measure import Measure
 from wgfpipe.methods import METHODS
-from wgfpipe.report import figures, style, sweeps
+from wgfpipe.report import figures, page, style, sweeps
 from wgfpipe.report.scene import Scene
 from wgfpipe.results.compare import compare
 from wgfpipe.results.descends import descents
@@ -243,6 +243,11 @@ def test_the_figure_of_a_sweep_has_the_predicted_line_beside_the_points():
     assert set(lines_of(axes)) == {"predicted exact"}
     svg = sweeps.sweep_figure("dt", settings, rows, {"w2": "$W_2$"}).decode()
     assert 'id="predicted exact"' in svg
+    told = page.sweep_caption(rows)
+    assert "Thin dashes: what theory predicts" in told
+    assert "order 2 of the mean of explicit and implicit steps" in told
+    alone = [row | {"predicted_relative": math.nan} for row in rows if row["kind"] == "prox"]
+    assert "theory" not in page.sweep_caption(alone).lower()
 
 
 def test_keys_that_end_alike_are_one_only_where_they_are_equal():

@@ -27,11 +27,15 @@ from wgfpipe.methods import sliced
 from wgfpipe.pipeline import budget, dependence, gathering, origin, stages
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, brief, catalogue, cell_page, interactive, page, site, stills
+from wgfpipe.report.answer import sentence_of
 from wgfpipe.results import schema as trajectory
 from wgfpipe.results import verdict
 from wgfpipe.results.compare import compare
 from wgfpipe.results.summary import table
 from wgfpipe.results.training import share_of_training
+
+CLOCKS = ("clock", "diffusion", "unexplained", "clock_error", "diffusion_error")
+"""What the figure of what each scheme descends is drawn from."""
 
 CONFIG = {
     "defaults": {
@@ -257,10 +261,67 @@ def test_the_first_screen_answers_with_numbers_conditions_and_uncertainty(run):
     assert "E = 3.0% of the distance travelled away (most of it entropy, 3.1%), and all but r = 0.21% is explained" in first
     assert "U = 0.46%" in first
     assert "tolerance 10.0% of the largest distance that the reference travelled; flow time 0.5" in first
+    assert "Conditions: sine, 6 samples; tolerance" in first
     assert "How to read this" in first
+    assert "snakemake --cores 8 in the folder of the config repeats it" in first
+    assert "verdict.json holds every number of it" in first
     text = (run["root"] / "report" / "index.html").read_text(encoding="utf-8")
     assert text.count('role="img"') == 1  # a bar a parametrization
     assert "grid +0.8%, entropy +3.1%, step " in text
+
+
+def test_the_sentence_says_which_cells_its_numbers_are_of(run):
+    """E of one cell and U of another: both are named, and so is how many cells every scheme speaks for."""
+    answers = json.loads(Path(run["paths"]["verdict"]).read_text(encoding="utf-8"))["cells"]
+    folders, rows = run["folders"], []
+    told = {"question": "", "title": ""}
+    for answer in answers:
+        if answer["cell"] == "base":
+            cell = cell_page.gather(answer, [], Path(folders["base"]), told)
+            rows.append(page.row_of(answer, cell, "", {}))
+    (base,) = rows
+    far = dict(base.budget or {}) | {"total": 0.05, "residue": 0.0, "uncertainty": 0.001}
+    other = dataclasses.replace(base, name="far", space="pairs", label="prox", distance=0.05, budget=far)
+    said = sentence_of([base, other])
+    assert (
+        "In 2 of 2 parametrizations with an error budget jko (in 1 cell) and prox (in 1 cell) follow gradient descent" in said
+    )
+    assert "at most E = 5.0% of the distance travelled away (far: most of it entropy, 3.1%)" in said
+    assert said.endswith("all but r = 0.21% is explained, within U = 0.46% (base).")
+    differs = dataclasses.replace(other, budget=far | {"answer": "differs"})
+    assert sentence_of([base, differs]).startswith("In 1 of 2 parametrizations")
+
+
+def test_every_figure_links_its_numbers_and_its_pdf(run):
+    """Those of cells and of sweeps; a comparison's where its stage has made one."""
+    for path in (run["root"] / "report").rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for caption in re.findall(r"<figcaption>.*?</figcaption>", text, re.DOTALL):
+            if "<b>Animation.</b>" in caption or "comparisons/" in caption:
+                continue
+            assert re.search(r'href="[^"]*\.pdf[#"]', caption), caption
+            assert re.search(r'href="[^"]*\.nc"', caption), caption
+
+
+def test_a_figure_that_says_nothing_is_no_section_and_pages_of_the_pdf_are_counted_without_it(run, tmp_path):
+    """Where no clock is a number, theory has no equation: the PDF has no such page, and those after it come one earlier."""
+    answers = json.loads(Path(run["paths"]["verdict"]).read_text(encoding="utf-8"))["cells"]
+    answer = next(one for one in answers if one["cell"] == "base")
+    folder = tmp_path / "base"
+    shutil.copytree(run["folders"]["base"], folder)
+    measured = trajectory.read(folder / "distances.nc", "distances")
+    pages = []
+    for clock in (1.0, np.nan):
+        told = measured.assign({name: ("label", np.full(measured.sizes["label"], clock)) for name in CLOCKS})
+        trajectory.describe(told, **dict.fromkeys(CLOCKS, "of what a scheme descends"))
+        (folder / "distances.nc").unlink()
+        trajectory.write(told, str(folder / "distances.nc"), "distances")
+        cell = cell_page.gather(answer, [], folder, {"question": "", "title": ""})
+        figures = cell_page.evidence(cell, folder, tmp_path / "base.html")["figures"]
+        pages.append({drawn["name"]: int(drawn["pdf"].rpartition("=")[2]) for drawn in figures})
+    with_clock, without = pages
+    assert "descends" in with_clock
+    assert list(without.items()) == [(name, k) for k, name in enumerate((n for n in with_clock if n != "descends"), 1)]
 
 
 def test_a_cell_without_a_budget_is_called_so(run):
@@ -604,6 +665,59 @@ def test_curves_of_several_runs_are_the_medians_of_the_figures(run, tmp_path):
     np.testing.assert_allclose(made.chart["panels"][0]["lines"]["jko"], 1.1 * jko, rtol=rtol)
     apart = np.median([abs(factor * jko / gd - 1.0) for factor in factors.values], axis=0)
     np.testing.assert_allclose(made.chart["panels"][1]["lines"]["jko"], apart, rtol=rtol)
+
+
+def test_what_several_runs_span_is_a_band(run):
+    """The smallest and the largest of each time, of what differs between runs; one run has no band."""
+    measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")
+    kinds = {"gd": "gd", "jko": "jko_entropic", "prox": "prox"}
+    factors = xr.DataArray([1.5, 1.0, 1.1], dims=trajectory.REPETITION)
+    several = measured.assign(value=measured["value"] * factors)
+    charts = [interactive.distance_curves(one, kinds, 0.1).chart["panels"] for one in (several, measured)]
+    for panel, single in zip(*charts, strict=True):
+        assert single["bands"] == {}
+        for label in ("jko", "prox"):
+            low, high = (np.array(end) for end in panel["bands"][label])
+            np.testing.assert_allclose(high, 1.5 * low, rtol=10.0 ** (1 - interactive.DIGITS))
+
+
+def test_only_a_grid_has_a_floor(run):
+    """Where nothing moves masses on the grid no line says how near a measure on it could come."""
+    measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")
+    for kinds, there in (({"gd": "gd", "jko": "jko_entropic"}, True), ({"gd": "gd", "prox": "prox"}, False)):
+        panel = interactive.distance_curves(measured, kinds, 0.1).chart["panels"][0]
+        assert (panel["floor"] is not None) == there
+
+
+def test_rounding_makes_no_axis_and_a_label_without_values_no_line(run):
+    """A logarithmic axis starts at a millionth of the largest value drawn; a method that has none cannot be toggled."""
+    measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")
+    values = measured["value"].copy(deep=True)
+    values.loc[{"label": "jko"}] = 1e-17
+    values.loc[{"label": "prox"}] = np.nan
+    made = interactive.distance_curves(measured.assign(value=values), {"gd": "gd", "jko": "jko_entropic", "prox": "prox"}, 0.1)
+    for panel in made.chart["panels"]:
+        assert panel["least"] == 1e-6  # of the reference's own way, 1
+        assert list(panel["lines"]) == ["gd from its start", "jko"]
+
+
+def test_what_theory_predicts_is_in_the_curves(run):
+    """Fitting times and plateaus with the energy, and the rate of descent as points beside the measured lines."""
+    measured = trajectory.read(Path(run["folders"]["base"]) / "distances.nc", "distances")
+    paths = {label: Path(run["folders"]["base"]) / "trajectory" / f"{label}.nc" for label in ("gd", "jko", "prox")}
+    kinds = {"gd": "gd", "jko": "jko_entropic", "prox": "prox"}
+    bare = measured.drop_vars(["least_dissipation", "energy_rate"], errors="ignore")
+    assert len(interactive.energy_curves(paths, kinds, True, bare).chart["panels"]) == 2
+    rate = xr.DataArray(np.full((measured.sizes["label"], measured.sizes["time"]), np.nan), dims=("label", "time"))
+    rate[measured["label"].values.tolist().index("gd")] = 0.5
+    told = bare.assign(
+        energy_rate=rate, least_dissipation=2.0 * rate, fitting_time=("stage", [1.0, 2.0]), plateau=("level", [1.0, 0.5, 0.0])
+    )
+    energy, _, panel = interactive.energy_curves(paths, kinds, True, told).chart["panels"]
+    assert energy["marks"] == {"times": [1.0, 2.0], "levels": [1.0, 0.5, 0.0]}
+    assert panel["name"] == "rate of descent"
+    assert panel["lines"] == {"gd": [0.5] * measured.sizes["time"]}
+    assert panel["points"] == {"gd": [1.0] * measured.sizes["time"]}
 
 
 def test_pages_say_how_much_was_trained_as_the_library_does(run):

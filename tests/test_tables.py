@@ -65,8 +65,8 @@ def test_tables_parse_and_keep_their_texts(results, form, parse):
     header, *rows = parse(tables.table(results, form=form))
     assert header == list(tables.COLUMNS)
     assert rows == [
-        ["a_b%", "jko|x", "follows", "1.23% (1 to 1.5)", "infinite", "", "not converged"],
-        ["a_b%", "p&q #1", "follows", "1.23% (1 to 1.5)", "", "", "not converged"],
+        ["a_b%", "jko|x", "within tolerance, not budgeted", "1.23% (1 to 1.5)", "infinite", "", "not converged"],
+        ["a_b%", "p&q #1", "within tolerance, not budgeted", "1.23% (1 to 1.5)", "", "", "not converged"],
     ]
 
 

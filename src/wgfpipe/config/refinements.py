@@ -3,8 +3,9 @@
 A hop refines one thing of a run and leaves the others as they are, and every run is compared with the reference from its own
 atoms. The spacing h is halved twice at fixed epsilon and dt. The regularization is halved twice on the first of the finer
 grids: less than h^2 locks masses to a lattice. (It is doubled on the cell's own grid where no finer one is made.) Steps are
-halved twice, those of the reference as well. Drawn points are a quarter and four times as many. The steps of a method on a
-grid, which a lattice holds where they are short, are those of a ``prox`` of its cell, if there is one.
+halved twice, those of the reference as well. Drawn points are a quarter and four times as many.
+
+Steps of couplings between nodes are not halved where others stand for them (:mod:`wgfpipe.config.exact_steps`).
 
 Runs that are equal are one run, whichever cell has it: what is made here holds the others alone.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from wgfpipe.config.budget import HOPS, HopName, has_hop, has_steps
 from wgfpipe.config.checks import EXPRESSIONS, Steps, check_cell
 from wgfpipe.config.errors import Mistake, mistake
+from wgfpipe.config.exact_steps import exact_steps
 from wgfpipe.config.grid import BlockSpec, GridSpec
 from wgfpipe.config.names import LONGEST_NAME
 from wgfpipe.expression import evaluate
@@ -248,19 +250,17 @@ class _Refining:
         return Refinement(tuple(reversed(levels)), HALVINGS) if isinstance(found, str) else Refinement(tuple(levels))
 
     def _step(self) -> Refinement:
-        """Halve the steps that were taken: of the method itself, or of a prox of the cell in the place of one on a grid."""
-        proxies = [label for label, method in self.cell.methods.items() if method.kind == "prox"]
-        if self.method.support == "grid" and proxies:
-            return Refinement(tuple(self._halved("step", proxies[0], of_length=_taken(self.steps[self.label]))))
-        return Refinement(tuple(self._halved("step", self.label)))
+        """Halve the steps that were taken: of the method itself, or of exact ones in their place."""
+        label, method = exact_steps(self.cell, self.method, _taken(self.steps[self.label]), self.root) or (self.label, None)
+        return Refinement(tuple(self._halved("step", label, method)))
 
-    def _halved(self, hop: str, label: str, of_length: float | None = None) -> Iterator[Level]:
-        """Runs of a method with steps of a length, its own if none is given, of half of it, and of a quarter."""
-        cell, method = self.cell, self.cell.methods[label]
-        longest = _taken(self.steps[label]) if of_length is None else of_length
+    def _halved(self, hop: str, label: str, instead: Method | None = None) -> Iterator[Level]:
+        """Runs of a method with steps of a length, of half of it, and of a quarter; those of another in its place, if given."""
+        cell, method = self.cell, instead or self.cell.methods[label]
+        longest = _taken(self.steps[label]) if instead is None else evaluate(instead.dt, self.spacing)
         beside = None if hop == "reference" else Run(self.name, cell.reference)
         for k in range(HALVINGS + 1):
-            if k == 0 and of_length is None:
+            if k == 0 and instead is None:
                 yield Level(longest, Run(self.name, label), beside)
                 continue
             size = longest / 2.0**k

@@ -30,7 +30,7 @@ def _moving_pictures(
     """Frames (row, column, 3) of pictures in the plane, a panel a label."""
     samples = [pair for k in (0, len(at) // 2, -1) for pair in at[k]]
     plane = Plane.around([scene.measure(label, k) for label, k in samples], scene.spacing)
-    pictures = [[plane.densities(scene.measure(label, k), scene.is_sample(label, k)) for label, k in row] for row in at]
+    pictures = [[plane.densities(*scene.pictured(label, k)) for label, k in row] for row in at]
     peak = max(densities.max() for row in pictures for densities in row)
     width = 0.65 + 3.1 * len(labels)
     figure, table = panels(1, len(labels), width=width, height=2.6, margins=(0.6, 0.05, 0.55, 0.45))
@@ -86,7 +86,8 @@ def _gif(pictures: list[NDArray[np.uint8]]) -> bytes:
     from PIL import Image
 
     sheet = np.concatenate(pictures[:: max(1, len(pictures) // 4)])
-    palette = Image.fromarray(sheet).quantize(256)  # one for all frames: what does not move must not flicker
+    # one for all frames, as what does not move must not flicker; by coverage, as few pixels have the colours of a peak
+    palette = Image.fromarray(sheet).quantize(256, method=Image.Quantize.MAXCOVERAGE)
     stills = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in pictures]
     colors = np.array(palette.getpalette()).reshape(-1, 3)
     colors[int(np.asarray(stills[0])[0, 0])] = 255  # quantization has tinted the paper

@@ -54,12 +54,12 @@ def of_file(path: Path) -> dict[str, Any]:
 def data_in_words(spec: Mapping[str, Any], title: str, samples: int) -> str:
     """What the data of a cell are, or what moves its points."""
     if not is_network(spec):
-        return f"none: {' plus '.join(energy_titles(spec))}"
+        return f"energy: {' plus '.join(energy_titles(spec))}"
     source = spec["data"].get("path")
     return f"{Path(source).name if source else title.partition(': ')[2]}, {counted(samples, 'sample')}"
 
 
 def data_reference(spec: Mapping[str, Any], title: str, references: str) -> str:
-    """What to cite for data, or what they are."""
+    """What to cite for data, or the file that they are; empty for what is generated."""
     source = spec["data"].get("path")
-    return references or title.partition(": ")[2] + (f" {source}" if source else " (generated)")
+    return references or (f"{title.partition(': ')[2]} {source}" if source else "")

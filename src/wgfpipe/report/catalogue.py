@@ -22,6 +22,8 @@ class Entry:
         Caption where points have no outputs; the same unless given.
     why_outputs : str
         Why it needs points with outputs; empty if it does not.
+    more : tuple of (str, str)
+        Variables, and what is said further where trajectories or distances say these.
     variable : str
         What trajectories or distances must say for it; empty for what all of them say.
     why_variable : str
@@ -31,6 +33,7 @@ class Entry:
     title: str
     caption: str
     elsewhere: str = ""
+    more: tuple[tuple[str, str], ...] = ()
     why_outputs: str = ""
     variable: str = ""
     why_variable: str = ""
@@ -45,48 +48,53 @@ class Entry:
             return self.why_outputs
         return self.why_variable if self.variable and self.variable not in variables else ""
 
-    def told(self, outputs: bool) -> str:
-        """Return the caption."""
-        return self.caption if outputs or not self.elsewhere else self.elsewhere
+    def told(self, outputs: bool, variables: Collection[str] = ()) -> str:
+        """Return the caption, with what is said of the variables that there are."""
+        caption = self.caption if outputs or not self.elsewhere else self.elsewhere
+        return " ".join([caption, *(words for variable, words in self.more if variable in variables)])
 
-
-_PREDICTED = (
-    "Where theory predicts it, for particles that keep their masses, in W₂ and without entropy: the rate -dF/dt, lines by "
-    "differences of the energies of steps, crosses ∫ |v|² dμ of the saved measures, v the velocity of least norm."
-)
-"""What is said of the rate that theory predicts."""
 
 CATALOGUE: dict[str, Entry] = {
     "energy": Entry(
         "Energy",
         "Energy over flow time, and its relative difference to the reference; lines are medians over repetitions, shaded in "
-        "their colour the range. " + _PREDICTED + " Grey dashes: the times "
-        "ln(1/λ) / |D| at which orthogonal inputs are fitted and the plateaus between, for both layers trained by the squared "
-        "loss from a balanced start of size λ. Times are asymptotic, 1.5 / |D| off.",
-        "Energy over flow time, and its difference to the reference's as a share of the energy that the reference released. "
-        + _PREDICTED,
+        "their colour the range.",
+        "Energy over flow time, and its difference to the reference's as a share of the energy that the reference released; "
+        "lines are medians over repetitions, shaded in their colour the range.",
+        more=(
+            (
+                "least_dissipation",
+                "Of particles that keep their masses, in W₂ and without entropy, theory predicts the rate -dF/dt: lines by "
+                "differences of the energies of steps, crosses ∫ |v|² dμ of the saved measures, v the velocity of least norm.",
+            ),
+            (
+                "fitting_time",
+                "Grey dashes: the times ln(1/λ) / |D| at which orthogonal inputs are fitted and the plateaus between, for both "
+                "layers trained by the squared loss from a balanced start of size λ. Times are asymptotic, 1.5 / |D| off.",
+            ),
+        ),
     ),
     "distances": Entry(
         "Distances",
         "Distance to the reference over flow time, as a share of the largest distance that the reference travelled; "
-        "what is not divided says so. The black line is the reference's own way from its start. Dotted in black, where a "
-        "verdict asks: the tolerance. "
-        "Lines are medians over repetitions, shaded in their colour the range. Shaded grey, for grid methods: the distance of "
-        "the reference to the nearest measure on the grid, below which none of them can come. "
-        "Dotted in a colour, where it can be told from the distance: the plan that keeps labels, an upper bound.",
+        "what is not divided says so. The black line is the reference's own way from its start, the line across the "
+        "tolerance, where a verdict asks. "
+        "Lines are medians over repetitions, shaded in their colour the range. Grey, for grid methods: the distance of "
+        "the reference to the nearest measure on the grid, below which none of them can come. In the figure dotted in a "
+        "colour, where it can be told from the distance: the plan that keeps labels, an upper bound.",
     ),
     "measures": Entry(
         "Measures",
-        "The measure of the neurons' parameters, blurred by the distance of neighbours, on a grid by half its spacing, or "
+        "The measure of the neurons' parameters, blurred by half the gap between neighbours, on a grid in its block, or "
         "where noise has moved them estimated by kernels; blue for neurons of output sign +, red for -, dark where both lie. "
         "Dots are neurons, where they are few. Grey lines: where a sample switches a neuron, for many samples 16 quantiles. "
-        "Right: the density at the last time less the reference's, both blurred alike and 1.8 times as much, brown for more, "
-        "purple for less.",
-        "The measures over flow time, blurred by the distance of neighbours, on a grid by half its spacing. Particles that are "
+        "Right: the density at the last time less the reference's, both blurred alike and at least 1.8 times as much, brown "
+        "for more, purple for less.",
+        "The measures over flow time, blurred by half the gap between neighbours, on a grid in its block. Particles that are "
         "drawn or moved by noise are a sample: their density is an estimate by Gaussian kernels, of bandwidth s n^(-1/6), s² "
         "their variance and n their number, up to twice that in the tails. Dots are particles. Orange lines, where the "
         "reference has a density: 5, 25 and 75 % of its largest, the same in every row. Right or below: the density less the "
-        "reference's, both blurred alike, in pictures 1.8 times as much or by the bandwidth of a sample, brown for more and "
+        "reference's, both blurred alike, at least 1.8 times as much or by the bandwidth of a sample, brown for more and "
         "purple for less.",
     ),
     "fit": Entry(

@@ -21,7 +21,8 @@ from wgfpipe.report.brief import data_in_words, data_reference
 from wgfpipe.report.catalogue import CATALOGUE, figures_of
 from wgfpipe.report.published import beside
 from wgfpipe.report.question import question, reference_title, space_name
-from wgfpipe.report.words import address, counted, listed
+from wgfpipe.report.scene import known_variables
+from wgfpipe.report.words import address, called_of, counted, listed
 from wgfpipe.results.schema import read as read_file
 from wgfpipe.results.training import Training, share_of_training
 
@@ -64,6 +65,7 @@ def gather(answer: Mapping[str, Any], rows: list[dict[str, Any]], folder: Path, 
                 "advice": attributes["advice"],
                 "caveat": judgement.get("caveat"),
                 "verdict": judgement.get("verdict"),
+                "called": called_of(judgement) if "verdict" in judgement else "",
                 "budget": judgement.get("budget"),
                 "function": judgement.get("function"),
                 "function_interval": judgement.get("function_interval"),
@@ -125,7 +127,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
     runs = {label: folder / "trajectory" / f"{label}.nc" for label in cell["labels"]}
     measured = read_file(folder / "distances.nc", "distances")
     curves = {
-        "energy": interactive.energy_curves(runs, cell["kinds"], cell["outputs"]),
+        "energy": interactive.energy_curves(runs, cell["kinds"], cell["outputs"], measured),
         "distances": interactive.distance_curves(measured, cell["kinds"], cell["tolerance"]),
     }
     told = {name: made.alt for name, made in curves.items()} | _alternatives(cell, measured)
@@ -133,7 +135,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
     run_files = [{"text": f"{label}.nc", "href": address(path, page)} for label, path in runs.items()]
     figures = []
     pages = folder / "figures" / "figures.pdf"
-    said = _variables(next(iter(runs.values()))) + tuple(map(str, measured.variables))
+    said = _variables(next(iter(runs.values()))) + known_variables(measured)
     for number, name in enumerate(figures_of(cell["outputs"], said), 1):
         source = folder / "figures" / f"{name}.svg"
         shutil.copyfile(source, beside / source.name)
@@ -141,7 +143,7 @@ def evidence(cell: Mapping[str, Any], folder: Path, page: Path) -> dict[str, Any
             {
                 "name": name,
                 "title": CATALOGUE[name].title,
-                "caption": CATALOGUE[name].told(cell["outputs"]),
+                "caption": CATALOGUE[name].told(cell["outputs"], said),
                 "alt": told[name],
                 "src": address(beside / source.name, page),
                 "interactive": name in curves,

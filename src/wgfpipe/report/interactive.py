@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from wgfpipe.measure import Array
-from wgfpipe.report.style import looks_of
+from wgfpipe.report.style import ON_GRID, ROUNDING, group_of, looks_of
 from wgfpipe.report.words import counted, number, share
 from wgfpipe.results.schema import REPETITION
 from wgfpipe.results.verdict import facts_of
@@ -43,8 +43,9 @@ class Curves(NamedTuple):
     Attributes
     ----------
     chart : dict
-        ``time``, ``panels`` (each with ``name``, ``unit``, ``log`` and ``lines``: label -> values), ``looks`` (label -> colour,
-        symbol and dash; the reference has no colour but the page's ink), ``reference``.
+        ``time``, ``panels``, ``looks`` (label -> colour, symbol and dash; the reference has no colour but the page's ink),
+        ``reference``. A panel has ``name``, ``unit``, ``log`` and ``lines``: label -> values; ``bands``: the smallest and the
+        largest of several runs; ``points`` and ``marks``: what theory predicts.
     alt : str
         What is seen.
     """
@@ -81,19 +82,23 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
     """
     labels = list(kinds)
     reference, time = labels[0], distances["time"].values
-    facts = facts_of(distances)
+    facts, on_grid = facts_of(distances), any(group_of(kind) == ON_GRID for kind in kinds.values())
     panels, said = [], []
     for name in map(str, distances["distance"].values):
         measured = distances.sel(distance=name)
         scale = measured["travelled"].max("time")
         absolute = not bool(np.isfinite(scale).all())
         scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
-        lines = {label: _middle((measured["value"] / scale).sel({"label": label})) for label in labels[1:]}
+        shares = {label: (measured["value"] / scale).sel({"label": label}) for label in labels[1:]}
+        lines = {label: _middle(values) for label, values in shares.items()}
         own = {f"{reference} from its start": _middle(measured["travelled"] / scale)}
         unit = "distance to the reference" if absolute else "share of the distance travelled"
-        panel = _panel(facts[name]["in_words"], unit, own | lines, share=not absolute, log=True)
+        panel = _panel(facts[name]["in_words"], unit, own | lines, _bands(shares), share=not absolute, log=True)
         floor = _middle(measured["floor"] / scale)
-        panel |= {"floor": _plain(floor) if np.any(floor > 0) else None, "tolerance": None if absolute else tolerance}
+        panel |= {
+            "floor": _plain(floor) if on_grid and np.any(floor > 0) else None,
+            "tolerance": None if absolute else tolerance,
+        }
         panels.append(panel)
         ends = [f"{label} {number(values[-1]) if absolute else share(float(values[-1]))}" for label, values in lines.items()]
         said.append(f"{facts[name]['in_words']}: {', '.join(ends) or 'nothing to compare'}")
@@ -102,14 +107,19 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
     return Curves({"time": _plain(time), "panels": panels, "looks": looks, "reference": reference}, alt)
 
 
-def energy_curves(trajectories: Mapping[str, Path], kinds: Mapping[str, str], outputs: bool) -> Curves:
+def energy_curves(
+    trajectories: Mapping[str, Path], kinds: Mapping[str, str], outputs: bool, measured: xr.Dataset | None = None
+) -> Curves:
     """Energies over time and their differences to the reference's: medians over runs, as in the figure.
+
+    Where ``measured``, the cell's distances, hold what theory predicts, it is drawn: fitting times and plateaus with the
+    energy, and the rate at which the energy falls in a panel of its own.
 
     Differences are relative where points have outputs and the energy is a loss, which falls towards zero. Elsewhere energies
     have no zero, and differences are shares of the energy that the reference released.
     """
     labels = list(kinds)
-    time, runs = np.zeros(0), {}
+    time, runs, spread = np.zeros(0), {}, {}
     for label in labels:
         with xr.open_dataset(trajectories[label], engine="netcdf4") as dataset:
             runs[label] = dataset["energy"].drop_vars("time", errors="ignore").load()
@@ -120,15 +130,25 @@ def energy_curves(trajectories: Mapping[str, Path], kinds: Mapping[str, str], ou
         both = slice(0, min(runs[label].sizes["time"], target.sizes["time"]))
         own, other = runs[label].isel(time=both), target.isel(time=both)
         with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left to compare where the energy is zero
-            apart[label] = _middle(abs(own - other) / (abs(other) if outputs else released))
+            spread[label] = abs(own - other) / (abs(other) if outputs else released)
+        apart[label] = _middle(spread[label])
     said = []
     for label, energy in energies.items():
         known = energy[np.isfinite(energy)]
         said.append(f"{label} {number(known[0])} to {number(known[-1])}" if len(known) else f"{label} has none")
-    panels = [_panel("energy", "energy F", energies, share=False, log=False)]
+    panels = [_panel("energy", "energy F", energies, _bands(runs), share=False, log=False)]
     if any(np.isfinite(values).any() for values in apart.values()):
         unit = "relative difference of energies" if outputs else "difference / energy released"
-        panels.append(_panel(f"difference to {labels[0]}", unit, apart, share=True, log=True))
+        panels.append(_panel(f"difference to {labels[0]}", unit, apart, _bands(spread), share=True, log=True))
+    if measured is not None and "fitting_time" in measured:
+        panels[0]["marks"] = {"times": _plain(measured["fitting_time"].values), "levels": _plain(measured["plateau"].values)}
+    if measured is not None and "energy_rate" in measured:
+        rates = {name: _rates(measured, name, labels) for name in ("energy_rate", "least_dissipation")}
+        if rates["least_dissipation"]:
+            panel = _panel("rate of descent", "-dF/dt", rates["energy_rate"], {}, share=False, log=True)
+            panels.append(
+                panel | {"points": {k: _plain(values) for k, values in rates["least_dissipation"].items()}, "least": 0.0}
+            )
     alt = f"Energy over flow time {_span(time)}, from first to last: {', '.join(said)}."
     return Curves({"time": _plain(time), "panels": panels, "looks": _looks(kinds), "reference": labels[0]}, alt)
 
@@ -141,9 +161,31 @@ def as_json(curves: Mapping[str, Curves]) -> str:
     return text
 
 
-def _panel(name: str, unit: str, lines: Mapping[str, Array], share: bool, log: bool) -> dict[str, Any]:
-    drawn = {label: _plain(values) for label, values in lines.items()}
-    return {"name": name, "unit": unit, "share": share, "log": log, "lines": drawn, "floor": None, "tolerance": None}
+def _panel(
+    name: str, unit: str, lines: Mapping[str, Array], bands: Mapping[str, tuple[Array, Array]], *, share: bool, log: bool
+) -> dict[str, Any]:
+    """One panel: on a logarithmic axis values below ``least`` are rounding, or the common start."""
+    known = {label: values for label, values in lines.items() if np.isfinite(values).any()}
+    largest = max((float(values[np.isfinite(values)].max()) for values in known.values()), default=0.0)
+    return {
+        "name": name,
+        "unit": unit,
+        "share": share,
+        "log": log,
+        "lines": {label: _plain(values) for label, values in known.items()},
+        "bands": {label: [_plain(end) for end in ends] for label, ends in bands.items()},
+        "least": float(f"{ROUNDING * largest:.{DIGITS}g}") if log else 0.0,
+        "points": {},
+        "marks": None,
+        "floor": None,
+        "tolerance": None,
+    }
+
+
+def _rates(measured: xr.Dataset, name: str, labels: list[str]) -> dict[str, Array]:
+    """Rates of the labels that have some."""
+    rates = {label: measured[name].sel({"label": label}).values for label in labels}
+    return {label: values for label, values in rates.items() if np.isfinite(values).any()}
 
 
 def _looks(kinds: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -165,6 +207,13 @@ def _looks(kinds: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def _middle(values: xr.DataArray) -> Array:
     """Median over repetitions, if there are any; NaN where one has ended."""
     return (values.median(REPETITION, skipna=False) if REPETITION in values.dims else values).values
+
+
+def _bands(values: Mapping[str, xr.DataArray]) -> dict[str, tuple[Array, Array]]:
+    """Smallest and largest of several runs, where they differ."""
+    several = {label: runs for label, runs in values.items() if REPETITION in runs.dims}
+    ends = {label: (runs.min(REPETITION, skipna=False), runs.max(REPETITION, skipna=False)) for label, runs in several.items()}
+    return {label: (low.values, high.values) for label, (low, high) in ends.items() if np.any(high.values > low.values)}
 
 
 def _plain(values: Array) -> list[float | None]:

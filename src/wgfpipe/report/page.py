@@ -11,9 +11,12 @@ from typing import Any
 
 import xarray as xr
 
+from wgfpipe.report.answer import conditions_of, sentence_of
 from wgfpipe.report.bars import Bar, bars, largest_share, open_share, worst
 from wgfpipe.report.question import energy_formula, energy_titles, headline, is_network
 from wgfpipe.report.words import counted, listed, share
+from wgfpipe.results.sentences import NOT_BUDGETED
+from wgfpipe.results.summary import MEANS
 from wgfpipe.results.training import Training
 from wgfpipe.results.verdict import (
     DISAGREE,
@@ -26,13 +29,6 @@ from wgfpipe.results.verdict import (
     WORDS,
     has_say,
 )
-
-NOT_BUDGETED = "within tolerance, not budgeted"
-"""What the verdict that a cell follows is called where no budget says what its distance is made of."""
-
-
-OBSERVED = {"outputs": "outputs of the network"}
-"""What budgets observe, where its name alone does not say it."""
 
 
 @dataclass(frozen=True)
@@ -182,51 +178,6 @@ def shown(rows: list[Row], pages: Collection[str]) -> list[Row]:
     return made
 
 
-def sentence_of(rows: list[Row]) -> str:
-    """Answer in one sentence, with its numbers and U."""
-    budgeted = [row for row in rows if row.budget is not None]
-    if not budgeted:
-        within = [row for row in rows if row.verdict == FOLLOWS]
-        known = [row.distance for row in within if row.distance is not None]
-        if not known:
-            return f"None of {counted(len(rows), 'cell')} stays within the tolerance, and no error is budgeted."
-        return (
-            f"In {len(within)} of {counted(len(rows), 'cell')} every scheme that decides stays within the tolerance, at most "
-            f"E = {share(max(known))} of the distance travelled from the reference; no error is budgeted, so U is unknown."
-        )
-    spaces = list(dict.fromkeys(row.space for row in budgeted))
-    following = [space for space in spaces if all(_follows(row) for row in budgeted if row.space == space)]
-    budgets = [row.budget for row in budgeted if row.budget is not None]
-    what = "parametrization" if all(row.network for row in budgeted) else "space"
-    largest = max(budgets, key=lambda budget: budget["total"])
-    most_open = max(budgets, key=open_share)
-    part, size = largest_share(largest)
-    references = list(dict.fromkeys(row.reference for row in budgeted))
-    seen = [str(budget["observable"]) for budget in budgets]
-    observed = list(dict.fromkeys(OBSERVED.get(name, name) for name in seen))
-    schemes = list(dict.fromkeys(row.label for row in budgeted))
-    residue, uncertainty = most_open["residue"], most_open["uncertainty"]
-    return (
-        f"In {len(following)} of {counted(len(spaces), what)} with an error budget {listed(schemes)} "
-        f"{'follows' if len(schemes) == 1 else 'follow'} {listed(references)}, in {listed(observed)}: at most "
-        f"E = {share(largest['total'])} of the distance travelled away (most of it {part}, {share(abs(size))}), and all but "
-        f"r = {share(residue)} is explained, within U = {share(uncertainty)}."
-    )
-
-
-def conditions_of(rows: list[Row]) -> str:
-    """Under what the answer holds."""
-    tolerances = sorted({row.tolerance for row in rows})
-    horizons = sorted({row.horizon for row in rows if row.horizon is not None})
-    training = sorted(row.training.fallen for row in rows if math.isfinite(row.training.fallen) and row.network)
-    parts = [f"tolerance {' or '.join(map(share, tolerances))} of the largest distance that the reference travelled"]
-    if horizons:
-        parts.append("flow time " + (f"{horizons[0]:g}" if len(horizons) == 1 else f"{horizons[0]:g} to {horizons[-1]:g}"))
-    if training:
-        parts.append(f"training compared until the loss has fallen by {share(training[0])} to {share(training[-1])}")
-    return "; ".join(parts)
-
-
 def budgets_of(rows: list[Row]) -> list[tuple[Row, Bar]]:
     """One bar a parametrization: of its cells with a budget the one that leaves most open."""
     shown: dict[str, Row] = {}
@@ -269,8 +220,20 @@ def sweep_alt(settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, An
     return f"Final distances of {counted(len(settings), 'cell')}; {name.replace('_', ' ')} of {'; '.join(told)}."
 
 
-def _follows(row: Row) -> bool:
-    return row.budget is not None and row.budget["answer"] == "follows"
+def sweep_caption(rows: list[dict[str, Any]]) -> str:
+    """What stands under the figure of a sweep: what is drawn, and of what theory predicts that which is."""
+    told = [
+        "Distance to the reference at the end, as a share of the largest distance it travelled, against the value swept.",
+        "Slopes are those of a straight line through the logarithms, with 95 % intervals.",
+    ]
+    if any(row["predicted_relative"] > 0 for row in rows):
+        told.append("Thin dashes: what theory predicts of exact steps, by the neurons drawn that cross activation lines.")
+    if any(row["kind"] == MEANS for row in rows):
+        told.append(
+            "Theory predicts order 2 of the mean of explicit and implicit steps of one dt where forces are smooth, and order 1 "
+            "with ReLU kinks."
+        )
+    return " ".join(told)
 
 
 def _farthest(methods: list[dict[str, Any]], network: bool) -> float | None:

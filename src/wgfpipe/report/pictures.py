@@ -119,7 +119,7 @@ def draw_measures(scene: Scene) -> Figure:
     indices = np.unique(np.round(np.linspace(0, len(scene.time) - 1, TIMES)).astype(int))
     there = [(label, k) for label in labels for k in indices if k < scene.trajectories[label].sizes["time"]]
     plane = Plane.around([scene.measure(label, k) for label, k in there], scene.spacing)
-    pictures = {(label, k): plane.densities(scene.measure(label, k), scene.is_sample(label, k)) for label, k in there}
+    pictures = {(label, k): plane.densities(*scene.pictured(label, k)) for label, k in there}
     peak = max(densities.max() for densities in pictures.values())
     last = int(indices[-1])
     reference_drawn = scene.is_sample(scene.reference, last)
@@ -128,6 +128,7 @@ def draw_measures(scene: Scene) -> Figure:
             scene.measure(label, last),
             scene.measure(scene.reference, last),
             sampled=scene.is_sample(label, last) or reference_drawn,
+            gaps=(scene.gaps(label), scene.gaps(scene.reference)),
         )
         for label in labels[1:]
         if {(label, last), (scene.reference, last)} <= set(pictures)
@@ -136,7 +137,7 @@ def draw_measures(scene: Scene) -> Figure:
     densest = max(float(pictures[scene.reference, k].sum(axis=0).max()) for k in indices)
     columns = len(indices) + bool(apart)
     note, gap, left, right = scene.projection, 0.08, 0.5, 0.95 if apart else 1.15
-    side = (WIDTHS["page"] - left - right - (TIMES + 1) * gap) / (TIMES + 1)
+    side = (WIDTHS["page"] - left - right - TIMES * gap) / (TIMES + 1)
     width = left + columns * (side + gap) - gap + right
     margins = (left, right, 0.25 + 0.2 * bool(note), 0.4)
     figure, table = panels(len(labels), columns, height=side, width=width, gaps=(gap, gap), margins=margins)
@@ -227,8 +228,10 @@ def draw_side_by_side(comparison: xr.Dataset, data: xr.Dataset, measures: Mappin
     plane = Plane.around([measure for pair in measures.values() for measure in pair])
     pictures = {cell: [plane.densities(measure) for measure in pair] for cell, pair in measures.items()}
     peak = max(densities.max() for pair in pictures.values() for densities in pair)
-    side, pitch, left, bottom, right, top = 1.75, 1.87, 0.75, 0.45, 1.25, 0.55
-    rows = bottom + 2 * pitch + 0.5, bottom + pitch, bottom  # lower edges: networks, first measures, last measures
+    left, bottom, right, top, gap = 0.5, 0.42, 1.08, 0.42, 0.08
+    side = min(1.6, (WIDTHS["page"] - left - right) / len(cells) - gap)
+    pitch = side + gap
+    rows = bottom + 2 * pitch + 0.45, bottom + pitch, bottom  # lower edges: networks, first measures, last measures
     width, height = left + len(cells) * pitch + right, rows[0] + side + top
     figure = Figure(figsize=(width, height))
     shades = matplotlib.colormaps["viridis"](np.linspace(0.9, 0.0, len(times)))
@@ -238,7 +241,7 @@ def draw_side_by_side(comparison: xr.Dataset, data: xr.Dataset, measures: Mappin
         axes = figure.add_axes(corners[0], sharey=top_left)
         top_left = top_left or axes
         _draw_networks(axes, comparison.sel(cell=cell), data, shades)
-        axes.set_title(cell)
+        axes.set_title(wrapped(cell, 1.05 * side))
         axes.tick_params(labelleft=c == 0)
         if c > 0:
             axes.set_ylabel("")
@@ -257,14 +260,14 @@ def draw_side_by_side(comparison: xr.Dataset, data: xr.Dataset, measures: Mappin
     scale.yaxis.tick_right()
     scale.yaxis.set_label_position("right")
     scale.set_ylabel("flow time $t$")
-    color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.48 / width, 1.5 * side / height)))
+    color_key(figure.add_axes(((width - right + 0.12) / width, bottom / height, 0.33 / width, 1.5 * side / height)))
     return figure
 
 
 def _draw_networks(axes: Axes, network: xr.Dataset, data: xr.Dataset, shades: Array) -> None:
     """Draw a network at its saved times, a shade each: against its input, or where there are several against the labels."""
     y = data["y"].values
-    dots: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 4, "zorder": 5}
+    dots: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 3, "zorder": 5}
     if data.sizes["feature"] == 2:
         for values, shade in zip(network["function"].values, shades, strict=True):
             axes.plot(network["inputs"].values[:, 0], values, color=shade, linewidth=1.0)

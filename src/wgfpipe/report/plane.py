@@ -1,12 +1,8 @@
 """Where measures are pictured: a square of the plane of two coordinates, or an interval of one, and the colours on it.
 
-Atoms are blurred by the distance to the eighth place around them that holds atoms of the same species, over 2 sqrt(2). On a
-lattice that is half its spacing, of the block that an atom lies in, so no lattice shows: the ripple of a comb of such Gaussians
-is 2 exp(-pi^2 / 2) = 1.4 %. Atoms at one place, as of a lattice of more coordinates, count once. Where a flow has drawn atoms
-apart the blur has grown with their distances, up to a multiple of the least blur.
-
-Of a difference colours show what is small, so both measures are blurred more: by .9 of a spacing, which leaves a ripple of
-2 exp(-1.62 pi^2) = 2e-7, or both by the bandwidth of the sample where one of them is a sample.
+Atoms are blurred by half the gap to their neighbours, on a grid that of their own block, so that no lattice shows
+(:mod:`wgfpipe.report.blur`). Of a difference both measures are blurred more, and alike at every place: by .9 of a spacing,
+which leaves a ripple of 2 exp(-1.62 pi^2) = 2e-7, or both by the bandwidth of the sample where one of them is a sample.
 
 Particles that noise has moved are a sample of a density, which is estimated: Gaussian kernels of the bandwidth
 ``s n^(-1/6) sqrt(g / f)`` at each, s^2 the mean variance of both coordinates, ``n = (sum w)^2 / sum w^2``, f the estimate with
@@ -14,7 +10,6 @@ the bandwidth ``s n^(-1/6)`` and g its geometric mean over the particles; at lea
 Source: Scott, Multivariate Density Estimation (1992), section 6.3; Abramson, Annals of Statistics 10 (1982).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +18,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
-from scipy.spatial import KDTree
 
 from wgfpipe.measure import Array, Measure
+from wgfpipe.report.blur import PER_OCTAVE, PIXELS, blurred, blurred_alike, gaps_among, levels_of, shared
 from wgfpipe.report.layout import round_ticks, width_of_axes
 from wgfpipe.report.style import power_text, symbol
 
@@ -35,14 +30,8 @@ SIGN_COLORS = {1: (0.13, 0.40, 0.67), -1: (0.70, 0.09, 0.17)}
 MORE, LESS = (0.70, 0.35, 0.02), (0.33, 0.15, 0.53)
 """The ends of the map PuOr: where a scheme has more mass than the reference, and where it has less."""
 
-DECADES, PIXELS = 3.0, 144
-"""Range of densities in pictures of measures (below lies a thousandth of a Gaussian's mass), and pixels along a side of one."""
-
-OCTAVES, PER_OCTAVE = 2, 2
-"""The blur of an atom is at most 2^OCTAVES times the least, in steps of PER_OCTAVE to a factor of two."""
-
-NEIGHBOUR, SAME = 8, 1e-3
-"""Places around one on a lattice, as far as its diagonal; atoms are at one place within that share of the least blur."""
+DECADES = 3.0
+"""Range of densities in pictures of measures: below lies a thousandth of a Gaussian's mass."""
 
 WIDER = 1.8
 """Blur of measures that are subtracted, in units of that of measures that are shown."""
@@ -88,39 +77,46 @@ class Plane:
         width = (1.1 if spacing else 1.25) * float((high - low).max()) + 2 * spacing or 1.0  # one atom is a dot in 1 x 1
         return cls((low + high) / 2 - width / 2, width, max(0.5 * spacing, (0.8 if spacing else 2.0) * width / PIXELS))
 
-    def densities(self, measure: Measure, sampled: bool = False, wider: float = 1.0) -> Array:
+    def densities(self, measure: Measure, sampled: bool = False, gaps: Array | None = None) -> Array:
         """Blurred density of each output sign, shape (sign, PIXELS, PIXELS), second parameter upwards.
 
-        ``sampled`` says that atoms are a sample of a density, which is estimated; ``wider`` multiplies the blur of others.
+        ``sampled`` says that atoms are a sample of a density, which is estimated; ``gaps`` (atom,) are those of the grid that
+        atoms are nodes of.
         """
         if sampled:
             return np.stack([self._estimated(measure.of_sign(sign)) for sign in (1, -1)])
-        there = measure.weights > 1e-7 * measure.weights.max(initial=0.0)  # far below what the colours show
-        place = (measure.points[there, :2] - self.low) / self.width * PIXELS - 0.5  # (atom, 2), in pixels
-        sign, weights = np.where(measure.sign[there] > 0, 0, 1), measure.weights[there]
-        octave = self._octaves(measure.points[there, :2], sign)
-        blur, density = self.blur / self.width * PIXELS, np.zeros((2, PIXELS, PIXELS))
-        for level in np.unique(octave):
-            chosen = octave == level
-            wide = wider * blur * 2.0 ** (level / PER_OCTAVE)
-            image = _shared(place[chosen], sign[chosen], weights[chosen])
-            density += gaussian_filter(image, (0, wide, wide), mode="constant", truncate=3.0)
-        return density
+        place, sign, weights, level = self._atoms(measure, gaps)
+        return blurred(place, sign, weights, level, self.blur / self.width * PIXELS)
 
-    def difference(self, measure: Measure, other: Measure, sampled: bool = False) -> Array:
+    def difference(
+        self,
+        measure: Measure,
+        other: Measure,
+        sampled: bool = False,
+        gaps: tuple[Array | None, Array | None] = (None, None),
+    ) -> Array:
         """Density of a measure less that of another, both signs together, (PIXELS, PIXELS): both are blurred alike.
 
-        ``sampled`` says that the atoms of either are a sample of a density.
+        ``sampled`` says that the atoms of either are a sample of a density; ``gaps`` are those of both: see :meth:`densities`.
         """
         if not sampled:
-            first, second = (self.densities(one, wider=WIDER).sum(axis=0) for one in (measure, other))
-            return first - second
+            atoms = [self._atoms(*one) for one in zip((measure, other), gaps, strict=True)]
+            parts = [(place, weights, level) for place, _, weights, level in atoms]
+            return blurred_alike(parts, WIDER * self.blur / self.width * PIXELS)
         blur = max(self.bandwidth(one) for one in (measure, other)) / self.width * PIXELS
-        images = []
-        for one in (measure, other):
-            place = (one.points[:, :2] - self.low) / self.width * PIXELS - 0.5
-            images.append(_shared(place, np.zeros(len(place), int), one.weights)[0])
+        images = [shared(self._places(one.points), np.zeros(len(one.points), int), one.weights)[0] for one in (measure, other)]
         return gaussian_filter(images[0] - images[1], blur, mode="constant")
+
+    def _places(self, points: Array) -> Array:
+        """Places in pixels, (atom, 2)."""
+        return (points[:, :2] - self.low) / self.width * PIXELS - 0.5
+
+    def _atoms(self, measure: Measure, gaps: Array | None) -> tuple[Array, NDArray[np.int_], Array, Array]:
+        """Places in pixels (atom, 2), signs as 0 and 1, masses and levels of blur of the atoms that show."""
+        there = measure.weights > 1e-7 * measure.weights.max(initial=0.0)  # far below what the colours show
+        points, sign = measure.points[there, :2], np.where(measure.sign[there] > 0, 0, 1)
+        around = gaps_among(points, sign, self.blur) if gaps is None else gaps[there]
+        return self._places(points), sign, measure.weights[there], levels_of(around, self.blur)
 
     def bandwidth(self, measure: Measure) -> float:
         """Scott's bandwidth of a sample of one sign, not less than the least blur."""
@@ -132,10 +128,10 @@ class Plane:
         """Estimated density of a sample of one sign, (PIXELS, PIXELS): see above."""
         if not measure.weights.sum() > 0.0:
             return np.zeros((PIXELS, PIXELS))
-        place = (measure.points[:, :2] - self.low) / self.width * PIXELS - 0.5
+        place = self._places(measure.points)
         least = self.bandwidth(measure) / self.width * PIXELS
         none = np.zeros(len(place), int)
-        pilot = gaussian_filter(_shared(place, none, measure.weights)[0], least, mode="constant")
+        pilot = gaussian_filter(shared(place, none, measure.weights)[0], least, mode="constant")
         column, row = np.clip(np.round(place).astype(int), 0, PIXELS - 1).T
         told = np.log(np.maximum(pilot[row, column], np.finfo(float).tiny))
         mean = measure.weights @ told / measure.weights.sum()
@@ -143,21 +139,9 @@ class Plane:
         density = np.zeros((PIXELS, PIXELS))
         for level in np.unique(octave):
             chosen = octave == level
-            image = _shared(place[chosen], none[chosen], measure.weights[chosen])[0]
+            image = shared(place[chosen], none[chosen], measure.weights[chosen])[0]
             density += gaussian_filter(image, least * 2.0 ** (level / PER_OCTAVE), mode="constant")
         return density
-
-    def _octaves(self, places: Array, sign: NDArray[np.int_]) -> NDArray[np.int_]:
-        """Blur of each atom, (atom,), as steps above the least: by the distance to the eighth place around it of its sign."""
-        steps = np.zeros(len(places), int)
-        for one in (0, 1):
-            chosen = np.flatnonzero(sign == one)
-            near, of_atom = np.unique(np.round(places[chosen] / (SAME * self.blur)), axis=0, return_inverse=True)
-            if len(near) > NEIGHBOUR:
-                diagonal = SAME * self.blur * KDTree(near).query(near, NEIGHBOUR + 1)[0][:, -1]
-                relative = np.maximum(0.5 * diagonal / (math.sqrt(2.0) * self.blur), 1.0)
-                steps[chosen] = np.clip(np.round(PER_OCTAVE * np.log2(relative)), 0, OCTAVES * PER_OCTAVE)[of_atom.ravel()]
-        return steps
 
     def frame(self, axes: Axes, names: Sequence[str], kinks: Array) -> None:
         """Set up a panel: limits, names, and the lines where a sample switches a neuron."""
@@ -197,17 +181,6 @@ class Plane:
     def _image(self, axes: Axes, colors: NDArray[np.uint8], **keywords: Any) -> Any:
         extent = (self.low[0], self.low[0] + self.width, self.low[1], self.low[1] + self.width)
         return axes.imshow(colors, extent=extent, origin="lower", interpolation="bilinear", zorder=0, **keywords)
-
-
-def _shared(place: Array, sign: NDArray[np.int_], weights: Array) -> Array:
-    """Masses (sign, PIXELS, PIXELS) of atoms at places in pixels, each shared among the four nearest pixels."""
-    corner = np.floor(place).astype(int)
-    image = np.zeros((2, PIXELS + 2, PIXELS + 2))  # a rim catches what lies outside
-    for k, m in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        column, row = np.clip(corner + np.array([k + 1, m + 1]), 0, PIXELS + 1).T
-        across, up = np.abs(1 - np.array([k, m]) - place + corner).T
-        np.add.at(image, (sign, row, column), across * up * weights)
-    return image[:, 1:-1, 1:-1]
 
 
 @dataclass(frozen=True, eq=False)

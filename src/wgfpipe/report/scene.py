@@ -1,6 +1,7 @@
 """What the figures of a cell share: the Datasets they draw from, and how its labels look."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Scene:
         kinds = {label: str(self.trajectories[label].attrs["method_kind"]) for label in self.labels}
         self.looks = looks_of(kinds, self.reference)
         self.groups = self._groups(kinds)
+        self._gaps: dict[str, Array | None] = {}
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -92,6 +94,18 @@ class Scene:
         """Measure of a trajectory at a saved time, as it is pictured."""
         measure = measure_at(self.trajectories[label], index)
         return measure if self.as_signed is None else self.as_signed(measure)
+
+    def pictured(self, label: str, index: int) -> tuple[Measure, bool, Array | None]:
+        """Measure of a trajectory at a saved time, whether its atoms are a sample, and their gaps: what a picture asks for."""
+        return self.measure(label, index), self.is_sample(label, index), self.gaps(label)
+
+    def gaps(self, label: str) -> Array | None:
+        """How far apart the images of neighbouring nodes are, (atom,), at every node of a label's grid; None of particles."""
+        if not self.on_grid(label) or "param" not in self.grid:
+            return None
+        if label not in self._gaps:
+            self._gaps[label] = gaps_between(self.grid, measure_at(self.trajectories[label], 0), self.as_signed)
+        return self._gaps[label]
 
     @property
     def parameters(self) -> list[str]:
@@ -199,6 +213,31 @@ class Scene:
         for label in others:
             groups.setdefault(group_of(kinds[label]), []).append(label)
         return groups
+
+
+def gaps_between(grid: xr.Dataset, nodes: Measure, as_signed: Callable[[Measure], Measure] | None = None) -> Array | None:
+    """Gaps of the pictures of nodes, (atom,): how far apart those of two opposite faces of a node's cell are at most.
+
+    Cells are those of the node's own block, and a picture is the first two coordinates of what ``as_signed`` makes of a node.
+    None where the nodes are not those of the grid.
+    """
+    names = [str(name) for name in grid["param"].values]
+    axes = [(grid[f"axis_{name}"].values, grid[f"block_{name}"].values) for name in names]
+    blocks = [[axis[block == k] for axis, block in axes] for k in range(int(axes[0][1].max()) + 1)]
+    widths = [
+        np.stack(np.meshgrid(*map(np.gradient, block), indexing="ij"), axis=-1).reshape(-1, len(names)) for block in blocks
+    ]
+    cells = np.concatenate(widths)
+    if len(nodes.points) % len(cells):
+        return None
+    half = 0.5 * np.tile(cells, (len(nodes.points) // len(cells), 1))
+    sides = []
+    for k in range(len(names)):
+        step = half * (np.arange(len(names)) == k)
+        faces = [replace(nodes, points=nodes.points + side * step) for side in (-1.0, 1.0)]
+        low, high = (face if as_signed is None else as_signed(face) for face in faces)
+        sides.append(np.linalg.norm((high.points - low.points)[:, :2], axis=1))
+    return np.max(sides, axis=0)
 
 
 def known_variables(measured: xr.Dataset) -> tuple[str, ...]:

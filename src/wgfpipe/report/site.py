@@ -196,9 +196,12 @@ def _sweeps(
         settings = {cell: sweeps[name][cell] for cell in present[name]}
         place = made / "sweeps" / f"{name}.svg"
         place.parent.mkdir(exist_ok=True)
-        place.write_bytes(sweep_figure(name, settings, rows, symbols))
+        places = {kind: place.with_suffix(f".{kind}") for kind in ("svg", "pdf")}
+        for kind, path in places.items():
+            path.write_bytes(sweep_figure(name, settings, rows, symbols, kind))
         of_sweep = [row for row in rows if row["cell"] in settings]
-        drawn[name] = {"src": address(place, made / "index.html"), "alt": page.sweep_alt(settings, of_sweep)}
+        addresses = {kind: address(path, made / "index.html") for kind, path in places.items()}
+        drawn[name] = addresses | {"alt": page.sweep_alt(settings, of_sweep), "caption": page.sweep_caption(of_sweep)}
     return drawn
 
 

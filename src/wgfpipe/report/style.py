@@ -35,6 +35,9 @@ GROUPS = {  # (family, support) of a method -> (name of the group, its markers, 
     ("Wasserstein gradient flow", "particles"): ("implicit steps of particles", "^v", 2),
     ("Wasserstein gradient flow", "grid"): ("masses on the grid", "sD", 5),
 }
+ON_GRID = GROUPS["Wasserstein gradient flow", "grid"][0]
+"""Group of the methods that have a floor: the nearest measure on their grid."""
+
 OTHER = ("other schemes", "Pp", 2)
 """The group of a method that is in none."""
 

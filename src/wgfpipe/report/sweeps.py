@@ -11,10 +11,13 @@ from matplotlib.ticker import NullLocator
 
 from wgfpipe.measure import Array
 from wgfpipe.report.layout import grow, panels
-from wgfpipe.report.style import GREY, WIDTHS, log_scale, looks_of, render_figure, styled
+from wgfpipe.report.style import GREY, ON_GRID, STYLE, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""
+
+HEIGHT, LINE = 1.6, 1.2 * STYLE["font.size"] / 72.0
+"""Height of a panel and of a line of text, in inches."""
 
 CONFIDENCE = 0.95
 """Of the interval of a slope, Student's for a least-squares line through logarithms."""
@@ -26,7 +29,11 @@ Row = Mapping[str, Any]
 
 
 def sweep_figure(
-    name: str, settings: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], symbols: Mapping[str, str]
+    name: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    rows: list[dict[str, Any]],
+    symbols: Mapping[str, str],
+    kind: str = "svg",
 ) -> bytes:
     """Figure of a sweep: final relative distances against the value swept, a row for each group of comparable cells.
 
@@ -40,11 +47,13 @@ def sweep_figure(
         Rows of the summary without those of references; see :func:`wgfpipe.results.summary.table`.
     symbols : mapping
         Distance -> its symbol.
+    kind : str
+        ``svg``, ``pdf`` or ``png``.
 
     Returns
     -------
     bytes
-        SVG.
+        As wide as a column for one distance, else as a page.
     """
     rows = [row for row in rows if row["cell"] in settings]
     kinds = {row["label"]: str(row.get("kind", row["label"])) for row in rows}
@@ -54,9 +63,11 @@ def sweep_figure(
     with styled():
         predicted = {row["label"] for row in rows if row.get("predicted_relative", math.nan) > 0}
         below = 0.45 + 0.15 * (len(kinds) + len(predicted) + 1)  # a legend under every panel: each has slopes of its own
-        width = min(WIDTHS["page"], 0.6 + 2.4 * len(names))
-        shape: dict[str, Any] = {"height": 1.6, "width": width, "gaps": (0.5, below + 0.45)}
-        figure, table = panels(len(groups), len(names), margins=(0.6, 0.08, 0.4, 0.1), **shape)
+        texts = [place for _, _, places in groups for place in places.values() if isinstance(place, str)]
+        below += max((text.count("\n") for text in texts), default=0) * LINE
+        width = WIDTHS["column" if len(names) == 1 else "page"]
+        shape: dict[str, Any] = {"height": HEIGHT, "width": width, "gaps": (0.5, below + 0.45)}
+        figure, table = panels(len(groups), len(names), margins=(0.7, 0.12, 0.4, 0.1), label_at=0.53, **shape)
         grow(figure, bottom=below)
         for of_group, (title, key, places) in zip(table, groups, strict=True):
             for axes, distance in zip(of_group, names, strict=True):
@@ -65,7 +76,7 @@ def sweep_figure(
                 axes.set_title("\n".join(filter(None, [symbols[distance], title])))
             of_group[0].set_ylabel("final distance / travel")
         log_scale(*(axes for of_group in table for axes in of_group))
-        return render_figure(figure, "svg", f"sweep {name}")
+        return render_figure(figure, kind, f"sweep {name}")
 
 
 def slope_of(x: Array, y: Array) -> tuple[float, float]:
@@ -152,7 +163,7 @@ def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dic
             look = {**looks[label], **PREDICTED, "label": f"{label}, predicted", "gid": f"predicted {label}"}
             axes.plot(*np.array(predicted).T, **look)
     floors = {where[row["cell"]]: row["floor"] / row["travelled"] for row in rows if row["floor"] > 0}
-    if floors:
+    if floors and any(group_of(str(row["kind"])) == ON_GRID for row in rows):
         axes.plot(sorted(floors), [floors[place] for place in sorted(floors)], ":", color=GREY, label="grid floor")
     if numeric:
         axes.set_xscale("log")
@@ -160,10 +171,14 @@ def _sweep_panel(axes: Axes, key: str, places: Mapping[str, Any], rows: list[dic
         axes.set_xticks(sorted(ticks), [ticks[place] for place in sorted(ticks)])
     else:
         axes.set_xticks(range(len(texts)), texts)
-    axes.set_xlabel("grid spacing $h$ / width of the box" if _is_points(key) else key.replace("methods.", ""))
+    further = 0 if numeric else max(text.count("\n") for text in texts)  # lines of ticks that name several values
+    name = "grid spacing $h$ / width of the box" if _is_points(key) else key.replace("methods.", "")
+    axes.set_xlabel(name)
+    axes.xaxis.set_label_coords(0.5, (-0.24 - further * LINE) / HEIGHT)
     axes.xaxis.set_minor_locator(NullLocator())
     lines = [line for line in axes.get_lines() if isinstance(line, Line2D)]
-    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1, handlelength=2.6, labelspacing=0.25)
+    below = -0.22 - further * LINE / HEIGHT
+    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, below), ncols=1, handlelength=2.6, labelspacing=0.25)
 
 
 def _at(key: str, value: float) -> float:

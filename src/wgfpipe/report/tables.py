@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wgfpipe.report.words import called_of
+
 FORMATS = ("latex", "markdown")
 
 COLUMNS: tuple[str, ...] = ("cell", "method", "verdict", "functions", "measures", "grid floor", "status")
@@ -65,7 +67,7 @@ def _row(cell: str, method: Mapping[str, Any]) -> dict[str, str]:
     return {
         "cell": cell,
         "method": method["method"],
-        "verdict": method["verdict"],
+        "verdict": called_of(method),
         "functions": percent(method["function"], method["function_interval"]),
         "measures": percent(method["measure"], method["measure_interval"]),
         "grid floor": percent(method["floor"]),

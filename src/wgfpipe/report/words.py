@@ -2,11 +2,14 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from wgfpipe.report.style import ROUNDING, SUPERSCRIPTS
-from wgfpipe.results.verdict import INFINITE
+from wgfpipe.results.sentences import NOT_BUDGETED
+from wgfpipe.results.verdict import FOLLOWS, INFINITE
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -57,6 +60,12 @@ def seconds(value: float | None) -> str:
     if value is None:
         return DASH
     return f"{value:.1f} s" if value < 100 else f"{value / 60:.1f} min"
+
+
+def called_of(judgement: Mapping[str, Any]) -> str:
+    """Verdict of a method in words: that it follows is said of one with a budget."""
+    within = judgement["verdict"] == FOLLOWS and not judgement.get("budget")
+    return NOT_BUDGETED if within else judgement["verdict"]
 
 
 def listed(names: list[str], most: int = 8) -> str:

@@ -109,7 +109,13 @@ function curves(figure, chart) {
     const format = shown.share ? ".3~%" : ".4~g";
     const many = chart.time.length > 40;
     const logarithmic = log.checked;
-    const positive = (values) => (logarithmic ? values.map((value) => (value > 0 ? value : null)) : values);
+    const positive = (values) => (logarithmic ? values.map((value) => (value > 0 && value >= shown.least ? value : null)) : values);
+    const bands = Object.entries(shown.bands).flatMap(([label, [low, high]]) => {
+      const color = chart.looks[label].color ?? ink("--ink");
+      const bounds = positive(high).map((top, k) => (top === null ? null : logarithmic ? Math.max(low[k], shown.least || top / 1e3) : low[k]));
+      const common = { x: chart.time, mode: "lines", line: { width: 0, color }, visible: boxes.get(label).checked, hoverinfo: "skip" };
+      return [{ ...common, y: bounds }, { ...common, y: positive(high), fill: "tonexty", fillcolor: color + "33" }];
+    });
     const traces = Object.entries(shown.lines).map(([label, y]) => {
       const look = chart.looks[label];
       const color = look.color ?? ink("--ink");
@@ -119,6 +125,11 @@ function curves(figure, chart) {
         hovertemplate: `%{fullData.name}: %{y:${format}}<extra></extra>`,
       };
     });
+    for (const [label, y] of Object.entries(shown.points)) traces.push({
+      name: `${label}, theory`, x: chart.time, y: positive(y), visible: boxes.get(label).checked, mode: "markers",
+      marker: { symbol: "x-thin", size: 8, line: { width: 1.5, color: chart.looks[label].color ?? ink("--ink") } },
+      hovertemplate: `%{fullData.name}: %{y:${format}}<extra></extra>`,
+    });
     if (shown.floor) traces.push({
       name: "grid floor", x: chart.time, y: positive(shown.floor), mode: "lines", line: { color: ink("--edge"), width: 1, dash: "dot" },
       hovertemplate: `grid floor: %{y:${format}}<extra></extra>`,
@@ -127,13 +138,20 @@ function curves(figure, chart) {
       type: "line", xref: "paper", x0: 0, x1: 1, y0: shown.tolerance, y1: shown.tolerance, line: { color: ink("--bad"), width: 1.5, dash: "dash" },
       label: { text: "tolerance", textposition: "end", font: { color: ink("--bad"), size: 11 } },
     }];
+    const predicted = { type: "line", layer: "below", line: { color: ink("--edge"), width: 1.2, dash: "dash" } };
+    const told = { label: { text: "theory", textposition: "end", textangle: 0, font: { color: ink("--edge"), size: 11 } } };
+    for (const [k, time] of (shown.marks?.times ?? []).entries()) shapes.push({ ...predicted, ...(k ? {} : told), yref: "paper", x0: time, x1: time, y0: 0, y1: 1 });
+    for (const level of shown.marks?.levels ?? []) if (!logarithmic || level > 0) shapes.push({ ...predicted, xref: "paper", x0: 0, x1: 1, y0: level, y1: level });
+    const drawn = traces.flatMap((trace) => trace.y).filter((value) => value > 0);
+    const decades = drawn.length ? Math.log10(Math.max(...drawn) / Math.min(...drawn)) : 0;
+    const ticks = logarithmic ? { dtick: decades < 3 ? "D2" : Math.ceil(decades / 8) } : {};
     const axis = { gridcolor: ink("--line"), linecolor: ink("--edge"), zeroline: false, ticks: "outside", automargin: true };
-    await Plotly.react(place, traces, {
+    await Plotly.react(place, [...bands, ...traces], {
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink("--ink") },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, shapes, margin: { l: 64, r: 16, t: 12, b: 48 },
       hovermode: "x unified", hoverlabel: { bgcolor: ink("--panel"), font: { color: ink("--ink") } },
       xaxis: { ...axis, title: { text: "flow time t" }, hoverformat: ".4~g" },
-      yaxis: { ...axis, title: { text: shown.unit }, type: logarithmic ? "log" : "linear", tickformat: shown.share ? "~%" : "", exponentformat: "power" },
+      yaxis: { ...axis, ...ticks, title: { text: shown.unit }, type: logarithmic ? "log" : "linear", tickformat: shown.share ? "~%" : "", exponentformat: "power" },
       uirevision: `${panel.value} ${logarithmic}`,
     }, { displayModeBar: false, responsive: true });
     figure.dataset.drawn = "yes";
