@@ -25,6 +25,7 @@ from wgfpipe.config.errors import ConfigError
 from wgfpipe.config.experiment import load
 from wgfpipe.methods import sliced
 from wgfpipe.pipeline import budget, dependence, gathering, origin, stages
+from wgfpipe.pipeline.plan import DRAWN
 from wgfpipe.plugins import FAMILIES
 from wgfpipe.report import bars, brief, catalogue, cell_page, interactive, page, site, stills
 from wgfpipe.report.answer import sentence_of
@@ -194,7 +195,8 @@ def run(tmp_path_factory) -> dict:
         }
         for name in members
     }
-    out = {kind: str(root / "comparisons" / f"models.{kind[-3:].replace('cdf', 'nc')}") for kind in ("netcdf", "svg", "png")}
+    suffixes = {"netcdf": "nc", **{kind: kind for kind in DRAWN}}
+    out = {kind: str(root / "comparisons" / f"models.{suffix}") for kind, suffix in suffixes.items()}
     gathering.comparison(compared, files, out)
     made = {
         "spec": spec | {"titles": {name: cell.title for name, cell in experiment.cells.items() if cell.title}},

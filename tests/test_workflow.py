@@ -97,7 +97,7 @@ def test_the_experiment_runs_and_everything_promised_is_there(finished):
     results = finished.folder / "results"
     for name in ("report.html", "report/index.html", "report/cells/base.html", "summary.csv", "summary.nc", "verdict.json"):
         assert (results / name).stat().st_size > 0
-    for kind in ("nc", "svg", "png"):
+    for kind in ("nc", "svg", "png", "pdf"):
         assert (results / "comparisons" / f"models.{kind}").stat().st_size > 0
     for cell in ("base", "real", "both_layers", "circle", "width-points_per_axis=16"):
         for name in ("energy", "distances", "measures", "fit", "certificates", "descends", "rate", "held_out"):

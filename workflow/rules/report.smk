@@ -76,6 +76,7 @@ rule comparison:
             labels={"figure": "{comparison}"},
         ),
         png="results/comparisons/{comparison}.png",
+        pdf="results/comparisons/{comparison}.pdf",
     log:
         "results/logs/comparisons/{comparison}.log",
     benchmark:

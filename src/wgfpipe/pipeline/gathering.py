@@ -9,6 +9,7 @@ from wgfpipe.atomic import atomic
 from wgfpipe.pipeline.dependence import code_of
 from wgfpipe.pipeline.origin import ORIGIN, refuse_others, stamped, written_beside
 from wgfpipe.pipeline.origin import digest_of_file as _digest
+from wgfpipe.pipeline.plan import DRAWN
 from wgfpipe.pipeline.stages import problem_of
 from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema as trajectory
@@ -24,7 +25,7 @@ def comparison(
     """Compare the networks of the references of several cells, whatever their parametrizations, and draw them side by side.
 
     ``spec`` is ``cells``: cell -> its parametrization, energy and reference, and ``distances``; ``files`` is cell -> its files
-    ``data``, ``grid`` and ``trajectory``; ``out`` names the files ``netcdf``, ``svg`` and ``png``.
+    ``data``, ``grid`` and ``trajectory``; ``out`` names the file ``netcdf`` and those of the kinds in DRAWN.
     """
     from wgfpipe.report.pictures import draw_side_by_side
     from wgfpipe.report.style import render_figure, styled
@@ -45,7 +46,7 @@ def comparison(
             ends[cell] = first, last
         with styled():
             figure = draw_side_by_side(made, data_set, ends)
-            pictures = {kind: render_figure(figure, kind, "comparison") for kind in ("svg", "png")}
+            pictures = {kind: render_figure(figure, kind, "comparison") for kind in DRAWN}
     trajectory.write(stamped(made, spec, code or code_of("comparison", spec), inputs), out["netcdf"], "comparison")
     for kind, content in pictures.items():
         with atomic(out[kind]) as part:

@@ -15,7 +15,7 @@ from wgfpipe.atomic import atomic
 from wgfpipe.environment import PLAN
 from wgfpipe.pipeline import orphans
 from wgfpipe.pipeline.logs import logged
-from wgfpipe.pipeline.plan import Expected, Plan, below
+from wgfpipe.pipeline.plan import DRAWN, Expected, Plan, below
 from wgfpipe.pipeline.staleness import Memory, objection
 
 
@@ -52,7 +52,7 @@ def make(file: Expected) -> None:
             files = read["data"], read["grid"], read["distances"]
             stages.figures(spec, file.cell, *files, runs, str(folder), code=code)
         case "comparison":
-            pictures = {kind: str(file.path.with_suffix(f".{kind}")) for kind in ("svg", "png")}
+            pictures = {kind: str(file.path.with_suffix(f".{kind}")) for kind in DRAWN}
             gathering.comparison(spec, _by_cell(read), {"netcdf": out} | pictures, code=code)
         case "verdict":
             runs = _named(read, "trajectory/")

@@ -60,7 +60,7 @@ def companions(file: Expected) -> tuple[Path, ...]:
             pictures = [folder / f"{name}.{kind}" for name in CATALOGUE for kind in ("svg", "png")]
             return (*pictures, folder / "flow.gif", folder / "figures.pdf")
         case "comparison":
-            return tuple(file.path.with_suffix(f".{kind}") for kind in ("svg", "png"))
+            return tuple(file.path.with_suffix(f".{kind}") for kind in DRAWN)
         case "summary":
             return folder / "summary.csv", folder / "verdict.json"
         case "report":
@@ -83,6 +83,9 @@ class Resources(NamedTuple):
     mem_mb: int
     runtime: int
 
+
+DRAWN = ("svg", "png", "pdf")
+"""Kinds of pictures of a comparison; the figures of a cell are in one PDF."""
 
 FEW = ("figures", "comparison", "summary", "report")
 """Stages of which a large sweep has few files."""
