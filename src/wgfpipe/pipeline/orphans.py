@@ -6,6 +6,7 @@ did since its last checkpoint. Portable: where the system shows no process, the 
 """
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -44,6 +45,12 @@ def watch() -> Watch:
     return Watch()
 
 
+@functools.cache
+def _first_watch() -> Watch:
+    """What was remembered when a loop of this process began first."""
+    return Watch()
+
+
 def watched(progress: Callable[[int, int], None], watch: Watch | None = None) -> Callable[[int, int], None]:
     """Progress of a loop that stops when whoever started it is gone.
 
@@ -52,7 +59,7 @@ def watched(progress: Callable[[int, int], None], watch: Watch | None = None) ->
     Orphaned
         From the loop: what it did since its last checkpoint is lost, and the next run goes on from that.
     """
-    watch = Watch() if watch is None else watch
+    watch = _first_watch() if watch is None else watch
     last = time.monotonic()
 
     def note(done: int, in_all: int) -> None:

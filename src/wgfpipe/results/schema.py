@@ -271,17 +271,16 @@ class _Later:
 
 def _as_read(dataset: xr.Dataset) -> xr.Dataset:
     """What reading gives of a Dataset that was written: attributes are NetCDF's numbers, texts are as wide as the longest."""
-    read = dataset.copy(deep=True)
-    texts = {name: variable for name, variable in read.variables.items() if variable.dtype.kind in "OU"}
-    widths = {name: np.dtype(f"U{max(map(len, variable.values.flat), default=1)}") for name, variable in texts.items()}
-    if other := [name for name, width in widths.items() if texts[name].dtype != width]:
-        read = read.assign(
-            {name: (texts[name].dims, texts[name].values.astype(widths[name]), texts[name].attrs) for name in other}
-        )
-    for variable in read.variables.values():
-        variable.attrs, variable.encoding = _attributes_as_read(variable.attrs), {}
-    read.attrs = _attributes_as_read(dataset.attrs)
-    return _ordered(read)
+
+    def as_read(name: str) -> xr.Variable:
+        variable = dataset.variables[name]
+        values = variable.values
+        is_text = values.dtype.kind in "OU"
+        values = values.astype(f"U{max(map(len, values.flat), default=1)}") if is_text else values.copy()
+        return xr.Variable(variable.dims, values, _attributes_as_read(variable.attrs))
+
+    data, coordinates = ({name: as_read(name) for name in map(str, names)} for names in (dataset.data_vars, dataset.coords))
+    return _ordered(xr.Dataset(data, coordinates, _attributes_as_read(dataset.attrs)))
 
 
 def _attributes_as_read(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
