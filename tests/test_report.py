@@ -292,6 +292,9 @@ def test_the_sentence_says_which_cells_its_numbers_are_of(run):
     assert said.endswith("all but r = 0.21% is explained, within U = 0.46% (base).")
     differs = dataclasses.replace(other, budget=far | {"answer": "differs"})
     assert sentence_of([base, differs]).startswith("In 1 of 2 parametrizations")
+    plane = dataclasses.replace(other, name="plane", space="euclidean", network=False)
+    assert sentence_of([plane, base]).startswith("In 1 of 1 parametrization with an error budget jko follows")
+    assert ". In 1 of 1 space with an error budget prox follows" in sentence_of([plane, base])
 
 
 def test_every_figure_links_its_numbers_and_its_pdf(run):

@@ -1,4 +1,4 @@
-"""The answer over all cells in one sentence, with its numbers, its uncertainty, and the conditions under which it holds."""
+"""The answer over all cells in a sentence or two: its numbers, its uncertainty, and the conditions under which it holds."""
 
 import math
 from collections.abc import Iterable
@@ -19,28 +19,32 @@ MOST_DATA = 3
 
 
 def sentence_of(rows: list["Row"]) -> str:
-    """Answer in one sentence, with its numbers and U.
+    """Answer with its numbers and U: in a sentence for networks, and in one for what is none.
 
     Where several cells have a budget, it names those that its numbers are of: E that of the largest distance, r and U those of
     the one that leaves most open.
     """
     budgeted = [row for row in rows if row.budget is not None]
-    if not budgeted:
-        return _without_budgets(rows)
-    spaces = list(dict.fromkeys(row.space for row in budgeted))
-    following = [space for space in spaces if all(_follows(row) for row in budgeted if row.space == space)]
-    what = "parametrization" if all(row.network for row in budgeted) else "space"
-    largest = max(budgeted, key=lambda row: row.distance or 0.0)
-    most_open = max(budgeted, key=lambda row: open_share(row.budget) if row.budget is not None else 0.0)
-    assert largest.budget is not None  # budgeted
+    networks, others = [row for row in budgeted if row.network], [row for row in budgeted if not row.network]
+    told = [_budgeted(part, what) for part, what in ((networks, "parametrization"), (others, "space")) if part]
+    return " ".join(told) if told else _without_budgets(rows)
+
+
+def _budgeted(rows: list["Row"], what: str) -> str:
+    """Answer of cells with a budget; what their spaces are called."""
+    spaces = list(dict.fromkeys(row.space for row in rows))
+    following = [space for space in spaces if all(_follows(row) for row in rows if row.space == space)]
+    largest = max(rows, key=lambda row: row.distance or 0.0)
+    most_open = max(rows, key=lambda row: open_share(row.budget) if row.budget is not None else 0.0)
+    assert largest.budget is not None  # the caller's choice
     assert most_open.budget is not None
     part, size = largest_share(largest.budget)
-    of_largest, of_open = (f"{largest.name}: ", f" ({most_open.name})") if len(budgeted) > 1 else ("", "")
-    schemes = list(dict.fromkeys(row.label for row in budgeted))
+    of_largest, of_open = (f"{largest.name}: ", f" ({most_open.name})") if len(rows) > 1 else ("", "")
+    schemes = list(dict.fromkeys(row.label for row in rows))
     return (
-        f"In {len(following)} of {counted(len(spaces), what)} with an error budget {_schemes(budgeted)} "
-        f"{'follows' if len(schemes) == 1 else 'follow'} {_joined(row.reference for row in budgeted)}, in "
-        f"{_joined(_observed(row) for row in budgeted)}: at most E = {share(largest.budget['total'])} of the distance "
+        f"In {len(following)} of {counted(len(spaces), what)} with an error budget {_schemes(rows)} "
+        f"{'follows' if len(schemes) == 1 else 'follow'} {_joined(row.reference for row in rows)}, in "
+        f"{_joined(_observed(row) for row in rows)}: at most E = {share(largest.budget['total'])} of the distance "
         f"travelled away ({of_largest}most of it {part}, {share(abs(size))}), and all but "
         f"r = {share(most_open.budget['residue'])} is explained, within U = {share(most_open.budget['uncertainty'])}{of_open}."
     )
