@@ -125,6 +125,20 @@ def test_what_is_in_memory_is_not_changed_by_readers_and_is_read_anew_when_writt
     Path("third.nc").replace(data)
     assert recent.content_of(data) is None
     assert schema.read(data, "data")["y"].equals(content["y"])
+    open_dataset = schema.xr.open_dataset
+
+    def replaced_meanwhile(path, **named):
+        opened = open_dataset(path, **named).load()
+        schema.write(content.assign(y=content["y"] + 2.0), "fourth.nc", "data")
+        Path("fourth.nc").replace(path)
+        return opened
+
+    monkeypatch.setattr(recent, "_contents", {})
+    monkeypatch.setattr(schema.xr, "open_dataset", replaced_meanwhile)
+    schema.read(data, "data")
+    monkeypatch.setattr(schema.xr, "open_dataset", open_dataset)
+    assert recent.content_of(data) is None
+    assert schema.read(data, "data")["y"].equals(content["y"] + 2.0)
     monkeypatch.setattr(recent, "SMALL", 100)
     schema.write(content, "large.nc", "data")
     assert recent.content_of("large.nc") is None
@@ -154,6 +168,7 @@ def test_what_a_batch_made_is_known_without_a_look_into_its_files(here, monkeypa
     changed.write_bytes(b"no file")
     assert set(stale(files, again)) == {changed, *(file.path for file in files if changed in file.inputs.values())}
     assert opened == [changed]
+    (records / "gone.json").symlink_to(here / "nowhere.json")  # as one that a run removes meanwhile
     (records / "base.json").write_text("damaged")
     fresh = staleness.Memory()
     fresh.learn(records)
@@ -229,6 +244,27 @@ def test_a_cell_and_what_its_budget_adds_are_one_batch_whatever_others_have():
     for name, cells in made.items():
         read = {of.parts[1] for path in plan.jobs[name] for of in plan.files[path].inputs.values()}
         assert read <= set(cells)
+
+
+def test_budgets_that_share_runs_are_one_batch_in_which_every_file_follows_what_it_is_made_of():
+    """Also cells of a sweep that do: the steps of one are those of another, halved."""
+    budget = {"budget": {"methods": ["prox"], "hops": ["step"]}}
+    longer = CELL["methods"] | {"prox": {"kind": "prox", "dt": 0.25}}
+    cells = {"base": CELL | budget, "longer": CELL | budget | {"methods": longer}, "alone": CELL}
+    swept = {"sweeps": {"seeds": {"base": "base", "over": {"seed": [1, 2, 3, 4, 5]}, "batch": 1}}}
+    experiment = load({"cells": cells, **swept}, Path())
+    plan = planning.plan_of(experiment, Path("results"), batches.shares(experiment, {}, {}))
+    assert plan.batch_of["longer"] == plan.batch_of["base"] != plan.batch_of["alone"]
+    for files in (list(plan.files), *plan.jobs.values()):
+        seen = set()
+        for path in files:
+            made_of = {str(of) for of in {**plan.files[path].inputs, **plan.files[path].beside}.values()}
+            assert made_of & set(files) <= seen
+            seen.add(path)
+    for name, files in plan.jobs.items():
+        for path in files:
+            made_of = {str(of) for of in {**plan.files[path].inputs, **plan.files[path].beside}.values()}
+            assert made_of <= set(plan.jobs[name])
 
 
 def test_a_cell_is_finished_before_the_next_is_begun():

@@ -260,7 +260,10 @@ def test_the_first_screen_answers_with_numbers_conditions_and_uncertainty(run):
         "In 1 of 1 parametrization with an error budget jko follows gradient descent, in outputs of the network: at most E"
         in first
     )
-    assert "E = 3.0% of the distance travelled away (most of it entropy, 3.1%), and all but r = 0.21% is explained" in first
+    assert (
+        "E = 3.0% of the distance travelled away (its largest part is entropy, +3.1%), and all but r = 0.21% is explained"
+        in first
+    )
     assert "U = 0.46%" in first
     assert "tolerance 10.0% of the largest distance that the reference travelled; flow time 0.5" in first
     assert "Conditions: sine, 6 samples; tolerance" in first
@@ -288,10 +291,13 @@ def test_the_sentence_says_which_cells_its_numbers_are_of(run):
     assert (
         "In 2 of 2 parametrizations with an error budget jko (in 1 cell) and prox (in 1 cell) follow gradient descent" in said
     )
-    assert "at most E = 5.0% of the distance travelled away (far: most of it entropy, 3.1%)" in said
+    assert "at most E = 5.0% of the distance travelled away (far: its largest part is entropy, +3.1%)" in said
     assert said.endswith("all but r = 0.21% is explained, within U = 0.46% (base).")
     differs = dataclasses.replace(other, budget=far | {"answer": "differs"})
     assert sentence_of([base, differs]).startswith("In 1 of 2 parametrizations")
+    unknown = dataclasses.replace(other, budget=far | {"uncertainty": None})
+    said = sentence_of([base, unknown])
+    assert said.endswith("all but r = 0% is explained, with an uncertainty U that is unknown (far).")
     plane = dataclasses.replace(other, name="plane", space="euclidean", network=False)
     assert sentence_of([plane, base]).startswith("In 1 of 1 parametrization with an error budget jko follows")
     assert ". In 1 of 1 space with an error budget prox follows" in sentence_of([plane, base])

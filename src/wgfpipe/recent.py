@@ -1,6 +1,6 @@
-"""Small files of this process that were read or written last, in memory: in a batch the next stages read what one has written.
+"""What is in small files that this process read or wrote last: in a batch the next stages read what one has written.
 
-A file is known by what the system says of it, so one that somebody wrote anew is read anew.
+A file is known by what the system says of it, so one that somebody put in its place is read anew.
 """
 
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SMALL, KEPT = 2**18, 16
-"""Bytes of a file, and number of such files, that stay in memory."""
+"""Bytes that a content may have in memory, and number of contents that are kept."""
 
 _contents: dict[tuple[str, int, int, int], Any] = {}
 """File -> what is in it; the one that was asked for last stands last."""
@@ -29,8 +29,8 @@ def content_of(path: str | Path) -> Any | None:
     return found
 
 
-def keep(path: str | Path, content: Any, at: str | Path | None = None) -> bool:
-    """Keep what is in a file, if it is small.
+def keep(path: str | Path, content: Any, state: os.stat_result) -> None:
+    """Keep what is in a file.
 
     Parameters
     ----------
@@ -38,21 +38,12 @@ def keep(path: str | Path, content: Any, at: str | Path | None = None) -> bool:
         The file.
     content : object
         What is in it.
-    at : path, optional
-        Where it lies now, if it is about to be renamed.
-
-    Returns
-    -------
-    bool
-        Whether it is kept.
+    state : os.stat_result
+        What the system said of the file before it was read, or of its part before that was renamed.
     """
-    state = os.stat(path if at is None else at)
-    if state.st_size > SMALL:
-        return False
     _contents[_key(path, state)] = content
     if len(_contents) > KEPT:
         del _contents[next(iter(_contents))]
-    return True
 
 
 def _key(path: str | Path, state: os.stat_result) -> tuple[str, int, int, int]:

@@ -46,9 +46,10 @@ def watch() -> Watch:
 
 
 @functools.cache
-def _first_watch() -> Watch:
-    """What was remembered when a loop of this process began first."""
-    return Watch()
+def _of_process() -> Watch | None:
+    """What was remembered when a loop of this process began first, where the system shows who started it."""
+    watch = Watch()
+    return None if watch.above is None else watch
 
 
 def watched(progress: Callable[[int, int], None], watch: Watch | None = None) -> Callable[[int, int], None]:
@@ -59,7 +60,7 @@ def watched(progress: Callable[[int, int], None], watch: Watch | None = None) ->
     Orphaned
         From the loop: what it did since its last checkpoint is lost, and the next run goes on from that.
     """
-    watch = _first_watch() if watch is None else watch
+    watch = (_of_process() or Watch()) if watch is None else watch
     last = time.monotonic()
 
     def note(done: int, in_all: int) -> None:

@@ -5,11 +5,13 @@ nobody asks for by name: so a plan also starts from what files say of themselves
 says that a file was not written, since opening one takes milliseconds.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wgfpipe.atomic import atomic
 from wgfpipe.digests import digest_of_file
 from wgfpipe.pipeline.origin import OriginError, digest_of_spec, made_of_others, stored
 from wgfpipe.pipeline.plan import Expected, companions
@@ -65,19 +67,18 @@ class Memory:
         """Take over what batches wrote down of the files that they made, since this was saved: tens of thousands of files."""
         since = self.path.stat().st_mtime_ns if self.path is not None and self.path.exists() else 0
         for path in sorted(folder.glob("*.json")):
-            if path.stat().st_mtime_ns > since:
-                other = Memory(path)
-                self.digests |= other.digests
-                self.facts |= other.facts
-                self.changed = True
+            with contextlib.suppress(FileNotFoundError):  # a run that begins removes those of batches that are gone
+                if path.stat().st_mtime_ns > since:
+                    other = Memory(path)
+                    self.digests |= other.digests
+                    self.facts |= other.facts
+                    self.changed = True
 
     def save(self) -> None:
         """Keep what is known, in one piece."""
         if self.path is not None and self.changed:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_suffix(".part")
-            part.write_text(json.dumps([self.digests, self.facts]), encoding="utf-8")
-            part.replace(self.path)
+            with atomic(self.path) as part:
+                part.write_text(json.dumps([self.digests, self.facts]), encoding="utf-8")
 
     def _known(self, known: dict[str, list], path: Path, read: Callable[[Path], Any]) -> Any:
         state = path.stat()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wgfpipe.report.bars import largest_share, open_share
-from wgfpipe.report.words import counted, listed, share
+from wgfpipe.report.words import counted, listed, share, signed
 from wgfpipe.results.verdict import FOLLOWS
 
 if TYPE_CHECKING:
@@ -39,14 +39,16 @@ def _budgeted(rows: list["Row"], what: str) -> str:
     assert largest.budget is not None  # the caller's choice
     assert most_open.budget is not None
     part, size = largest_share(largest.budget)
+    uncertainty = most_open.budget["uncertainty"]
+    within = "with an uncertainty U that is unknown" if uncertainty is None else f"within U = {share(uncertainty)}"
     of_largest, of_open = (f"{largest.name}: ", f" ({most_open.name})") if len(rows) > 1 else ("", "")
     schemes = list(dict.fromkeys(row.label for row in rows))
     return (
         f"In {len(following)} of {counted(len(spaces), what)} with an error budget {_schemes(rows)} "
         f"{'follows' if len(schemes) == 1 else 'follow'} {_joined(row.reference for row in rows)}, in "
         f"{_joined(_observed(row) for row in rows)}: at most E = {share(largest.budget['total'])} of the distance "
-        f"travelled away ({of_largest}most of it {part}, {share(abs(size))}), and all but "
-        f"r = {share(most_open.budget['residue'])} is explained, within U = {share(most_open.budget['uncertainty'])}{of_open}."
+        f"travelled away ({of_largest}its largest part is {part}, {signed(size)}), and all but "
+        f"r = {share(most_open.budget['residue'])} is explained, {within}{of_open}."
     )
 
 

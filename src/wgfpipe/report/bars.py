@@ -70,8 +70,8 @@ def worst(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def open_share(budget: Mapping[str, Any]) -> float:
-    """What a budget cannot rule out: r + U, with r the size of what is unexplained."""
-    return budget["residue"] + (budget["uncertainty"] or 0.0)
+    """What a budget cannot rule out: r + U, with r the size of what is unexplained; all of it where U is unknown."""
+    return budget["residue"] + (math.inf if budget["uncertainty"] is None else budget["uncertainty"])
 
 
 def largest_share(budget: Mapping[str, Any]) -> tuple[str, float]:

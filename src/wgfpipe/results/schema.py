@@ -5,6 +5,7 @@ bytes. A file is written under another name and renamed, so it is whole or absen
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,8 @@ def write(dataset: xr.Dataset, path: str | Path, kind: str, groups: Mapping[str,
             _store(dataset, file)
             for group, content in (groups or {}).items():
                 _store(content, file.createGroup(group))
-        recent.keep(path, (kind, _as_read(dataset)), at=part)
+        if dataset.nbytes <= recent.SMALL:
+            recent.keep(path, (kind, _as_read(dataset)), os.stat(part))
 
 
 def _store(dataset: xr.Dataset, file: netCDF4.Dataset) -> None:
@@ -254,6 +256,8 @@ def _store(dataset: xr.Dataset, file: netCDF4.Dataset) -> None:
         variables[name].encoding = encoding
     later = _Later()
     NetCDF4DataStore(file).store(variables, attributes, writer=later)
+    if len(later.parts) != len(variables):
+        raise RuntimeError(f"xarray {xr.__version__} wrote {len(later.parts)} of {len(variables)} variables by its writer")
     for source, target in later.parts:
         target[...] = source
 
@@ -310,9 +314,12 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
     SchemaError
         If the file breaks the schema.
     """
-    kept = recent.content_of(path)
+    state, kept = os.stat(path), recent.content_of(path)
     if kept is not None and kept[0] == kind:
         return kept[1].copy(deep=True)  # what is done to it is not done to the file
     with xr.open_dataset(path, engine="netcdf4") as opened:
         dataset = _ordered(validate(opened.load(), kind, str(path)))
-    return dataset.copy(deep=True) if recent.keep(path, (kind, dataset)) else dataset
+    if dataset.nbytes > recent.SMALL:
+        return dataset
+    recent.keep(path, (kind, dataset), state)
+    return dataset.copy(deep=True)

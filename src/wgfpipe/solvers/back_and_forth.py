@@ -17,6 +17,7 @@ spacings, unevenly however fine the lattice is: the map is that of minima betwee
 with ascents in both, and .0074 with momentum, .0041 after 300. The way back takes minima over nodes: they leave a c-concave
 psi as it is, up to rounding, where splines would change it by their error in every iteration, and drift. Without a way back
 psi need not be c-concave: then p is that of every second node, T#q as well, and the residual vanishes at what is no solution.
+What is judged and returned has the momentum beside: c-concave but for a share of the last change, which ends at zero.
 
 Order 1 in dt as a scheme for the flow; exact in dt otherwise. Cost an iteration: three c-transforms, two cosine transforms
 and one push; O(N) for N nodes, and 4 n N for the splines along an axis of n. Pitfalls: theta a few times smaller diverges, as
