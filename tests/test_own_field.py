@@ -153,7 +153,9 @@ def test_springs_between_points_are_a_bowl_about_their_mean(cls, noisy):
     if method.unsupported(bowl) is not None:
         assert method.unsupported(flock) == method.unsupported(bowl)
         return
-    if method.tolerance > 1e-4 and cls is not wgfpipe.FiniteVolumes:  # converged or not, both do the same
+    if cls is wgfpipe.BackAndForth:  # a share of the mass, of which .05 moves: measured .0018 of that apart
+        method = method.model_copy(update={"tolerance": 2e-3, "max_iterations": 300})
+    elif method.tolerance > 1e-4 and cls is not wgfpipe.FiniteVolumes:  # converged or not, both do the same
         method = method.model_copy(update={"max_iterations": 40})
     runs = [wgfpipe.solve(problem, method, 2 * method.dt, 2) for problem in (flock, bowl)]
     ours, theirs = (measure_at(run, -1).weights for run in runs)
