@@ -178,6 +178,14 @@ def test_axe_finds_nothing(visit, name, scheme):
     assert [(one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found] == []
 
 
+def test_no_column_of_the_cells_is_cut(visit):
+    """On a screen of the usual width the table needs no scrolling, also where all its remarks are long."""
+    opened = visit("report/index.html", viewport={"width": 1300, "height": 900})
+    opened.evaluate("document.querySelectorAll('td.n small').forEach(e => e.textContent = 'still falls: 29% in the second half')")
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert opened.evaluate(wide) == 0
+
+
 def test_pages_fit_a_phone(visit, run):
     for path in [*pages_of(run), run["root"] / "report.html"]:
         opened = visit(str(Path(path).relative_to(run["root"])), viewport={"width": 390, "height": 844})
