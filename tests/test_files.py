@@ -5,6 +5,7 @@ import bz2
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -512,6 +513,32 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
     monkeypatch.setattr(locking.fcntl, "flock", refuse)
     locking.claim(tmp_path / "x" / "lock").close()
     assert "could not be locked (not here)" in capsys.readouterr().err
+
+
+@pytest.mark.workflow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler for a system without locks")
+@pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK"])
+def test_a_run_needs_no_locks(tmp_path, name):
+    """Neither ours nor those of HDF5: data are made, the next plan reads what they say, and so do commands."""
+    answer = f"#include <errno.h>\nint flock(int file, int operation) {{ errno = {name}; return -1; }}\n"
+    written(tmp_path, answer, "answer.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", "answer.so", "answer.c"], cwd=tmp_path, check=True)
+    written(tmp_path, TEXT)
+    root = Path(__file__).parent.parent
+    environment = {key: value for key, value in os.environ.items() if key != "HDF5_USE_FILE_LOCKING"}
+    environment |= {"LD_PRELOAD": str(tmp_path / "answer.so"), "PYTHONPATH": str(root / "src")}
+
+    def asked(*words):
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    run = ("snakemake", "-s", str(root / "Snakefile"), "--configfile", "config.yaml", "--cores", "1", "results/base/data.nc")
+    assert "could not be locked" in asked(*run)
+    assert "made anew" not in asked(*run)
+    assert (tmp_path / "results/base/data.nc").stat().st_size > 0
+    assert "data base" not in asked("wgfpipe", "diff", "config.yaml")
 
 
 def test_kernels_compile_where_no_folder_is_writable(monkeypatch):

@@ -126,7 +126,8 @@ def test_scripts_of_before_the_move_run():
         "from wgfpipe.parametrizations.relu_kernels import prox; from wgfpipe import stages, verdict, config;"
         "assert wgfpipe.distances.compare is compare;"
         "from wgfpipe.parametrizations import Signed; from wgfpipe.initials import Gaussian, INITIALS;"
-        "assert Problem is wgfpipe.Problem and solve is wgfpipe.solve and config.load and stages.run_method"
+        "assert Problem is wgfpipe.Problem and solve is wgfpipe.solve and config.load and stages.run_method;"
+        "assert stages.specs and stages.code_of and stages.summary and stages.report and stages.comparison"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

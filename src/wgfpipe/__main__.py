@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 from wgfpipe import __version__
+from wgfpipe.environment import forgo_locks
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status; end quietly where nobody reads on, as in ``wgfpipe methods | head``."""
+    forgo_locks()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal's encoding lacks

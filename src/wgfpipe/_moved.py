@@ -26,7 +26,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fitted": ("results.fitted",),
     "pictures": ("report.pictures",),
     "scene": ("report.scene",),
-    "stages": ("pipeline.stages",),
+    "stages": ("pipeline.stages", "pipeline.dependence", "pipeline.gathering"),
     "provenance": ("pipeline.provenance",),
     "staleness": ("pipeline.staleness",),
     "overhead": ("pipeline.overhead",),

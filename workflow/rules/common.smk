@@ -70,6 +70,7 @@ if not PLANNED:
         raise WorkflowError(str(error))
 
 PLAN = Plan.load(Path(PLANNED))
+environment.forgo_locks()
 if workflow.is_main_process or environment.PLAN not in os.environ:
     share_with_jobs(**{environment.PLAN: PLANNED, environment.ROOT: PLAN.told["root"], environment.CHECKOUT: ROOT.absolute()})
 
