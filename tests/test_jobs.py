@@ -118,6 +118,18 @@ def test_what_is_in_memory_is_not_changed_by_readers_and_is_read_anew_when_writt
     first = schema.read(data, "data")
     first["y"][:] = 7.0
     assert not (schema.read(data, "data")["y"] == 7.0).any()
+    run = Path("results/base/trajectory/prox.nc")
+    for path in ("results/base/grid.nc", str(run)):
+        jobs.make(plan.files[path])
+    before, own = schema.read(run, "trajectory").copy(deep=True), schema.read(run, "trajectory")
+    own.attrs["status"] = own["points"].attrs["units"] = "m"
+    for name, variable in own.variables.items():
+        if name not in own.indexes:
+            variable.values[...] = 7
+        else:
+            with pytest.raises(ValueError, match="read-only"):
+                variable.values[...] = 7
+    assert schema.read(run, "trajectory").identical(before)
     content = schema.read(data, "data").load()
     shutil.copy(data, "other.nc")
     schema.write(content.assign(y=content["y"] + 1.0), data, "data")
@@ -285,6 +297,26 @@ def test_one_more_value_changes_one_batch_and_no_count():
     assert [name for name in new if new[name] != old.get(name)] == [next(n for n in new if "s-seed=100" in new[n])]
     assert sorted(cell for cells in new.values() for cell in cells) == sorted(large.cells)
     assert batches.shares(many(400), before, {}) == {"s": (16, 400)}
+
+
+def test_neighbours_in_a_file_of_many_cells_share_a_job():
+    """A start costs as much as a small cell. Few cells are jobs of their own, for all cores to have one; so are budgets."""
+
+    def of_file(count, **more):
+        cells = {f"c{k}": CELL | {"seed": k} for k in range(count)}
+        experiment = load({"cells": cells | more}, Path())
+        return batches.batches_of(experiment, {})
+
+    assert list(of_file(16).values()) == [[f"c{k}"] for k in range(16)]
+    many = of_file(19, budgeted=CELL | {"budget": {"methods": ["prox"], "hops": ["step"]}})
+    assert [cells for cells in many.values() if "budgeted" not in cells] == [
+        *([f"c{k}", f"c{k + 1}"] for k in range(0, 18, 2)),
+        ["c18"],
+    ]
+    (alone,) = (cells for cells in many.values() if "budgeted" in cells)
+    assert all(cell.startswith("budgeted") for cell in alone)
+    assert {len(cells) for cells in of_file(400).values()} == {25}
+    assert max(map(len, of_file(2000).values())) == batches.MANY
 
 
 def test_as_many_cells_are_made_together_as_pay():

@@ -215,12 +215,11 @@ def digest_of(source):
 
 
 def seconds_of_batch(wildcards):
-    """Priority: the longest first, as far as a run before tells, so that none is left for the end."""
-    return (
-        0
-        if not workflow.is_main_process
-        else round(batches.seconds_in(Path(f"results/benchmarks/batches/{wildcards.batch}.tsv")))
-    )
+    """Priority: the longest first, so that none is left for the end. What never ran goes by what it asks for."""
+    if not workflow.is_main_process:
+        return 0
+    known = batches.seconds_in(Path(f"results/benchmarks/batches/{wildcards.batch}.tsv"))
+    return round(known or 60 * PLAN.asks[wildcards.batch].runtime)
 
 
 def asks(what, pattern):

@@ -1,9 +1,10 @@
 """Which cells a job makes in one process.
 
-Cells that share runs, those with a budget and its refinements, are made together. Any other cell of the file is a batch of its
-own. Cells of a sweep are many and often cheap: each is put by a digest of its name into one of ``2^k`` batches, so that a value
-that is added or removed changes the one batch that its cell is in. The number of batches aims at :data:`AIM` seconds of work a
-job, as far as what runs before took is known; it is kept from run to run until the sweep is four times as large or as small.
+Cells that share runs, those with a budget and its refinements, are made together, and no other cell with them. The other cells
+of the file are batches of their own while they are few; of more than :data:`UNKNOWN`, neighbours share one. Cells of a sweep
+are many and often cheap: each is put by a digest of its name into one of ``2^k`` batches, so that a value that is added or
+removed changes the one batch that its cell is in. The number of batches aims at :data:`AIM` seconds of work a job, as far as
+what runs before took is known; it is kept from run to run until the sweep is four times as large or as small.
 """
 
 import csv
@@ -20,12 +21,13 @@ from wgfpipe.config.names import LONGEST_NAME
 
 if TYPE_CHECKING:
     from wgfpipe.config.experiment import Experiment
+    from wgfpipe.config.model import Batch
 
 AIM = 60.0
 """Seconds of work that a job should have: some thirty times what its start costs."""
 
 UNKNOWN = 16
-"""Batches of a sweep of which nothing is known, unless they would have more than :data:`MANY` cells each."""
+"""Batches of cells of which nothing is known, unless they would have more than :data:`MANY` cells each."""
 
 MANY = 80
 """Cells of a batch of which nothing is known."""
@@ -53,7 +55,7 @@ def batches_of(experiment: "Experiment", shared: Mapping[str, Shared]) -> dict[s
     swept = {cell: sweep for sweep, cells in experiment.sweeps.items() for cell in cells}
     made: dict[str, list[str]] = {}
     units = together(experiment)
-    of_file = [unit for unit in units if unit[0] not in swept and unit[0] in experiment.cells]
+    of_file = _of_file([unit for unit in units if unit[0] not in swept and unit[0] in experiment.cells], experiment.batch)
     for unit in units:
         first, name = unit[0], None
         sweep = swept.get(first)
@@ -62,13 +64,28 @@ def batches_of(experiment: "Experiment", shared: Mapping[str, Shared]) -> dict[s
                 digest = int.from_bytes(hashlib.sha256(first.encode()).digest()[:8])
                 count = shared[sweep].batches
                 name = f"{sweep[: LONGEST_NAME - 20]}-{digest % count + 1}-of-{count}"
-        elif experiment.batch == "auto":
-            name = first
-        elif experiment.batch != "none":
-            name = of_file[of_file.index(unit) // experiment.batch * experiment.batch][0]
+        else:
+            name = of_file.get(first)
         if name is not None:
             made.setdefault(name, []).extend(unit)
     return made
+
+
+def _of_file(units: list[list[str]], batch: "Batch") -> dict[str, str]:
+    """First cell of a unit of the file -> its batch, which has the name of the first cell that is in it."""
+    if batch == "none":
+        return {}
+    if batch == "auto":
+        shared = [unit[0] for unit in units if len(unit) == 1]
+        count = math.ceil(len(shared) / max(_first_guess(len(shared)), 1.0))
+    else:
+        shared, count = [unit[0] for unit in units], batch
+    return {unit[0]: unit[0] for unit in units} | {cell: shared[k // count * count] for k, cell in enumerate(shared)}
+
+
+def _first_guess(count: int) -> float:
+    """Number of batches of so many cells of which nothing is known."""
+    return max(min(count, UNKNOWN), count / MANY)
 
 
 def shares(experiment: "Experiment", before: Mapping[str, Shared], seconds: Mapping[str, float]) -> dict[str, Shared]:
@@ -91,7 +108,7 @@ def shares(experiment: "Experiment", before: Mapping[str, Shared], seconds: Mapp
         elif known:
             wanted = count * statistics.median(known) / AIM
         else:
-            wanted = max(min(count, UNKNOWN), count / MANY)
+            wanted = _first_guess(count)
         kept = before.get(sweep)
         if asked == "auto" and kept is not None and kept.cells / GROWN < count < kept.cells * GROWN:
             made[sweep] = kept

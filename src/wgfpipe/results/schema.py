@@ -102,7 +102,7 @@ class SchemaError(ValueError):
 def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
     """Give variables their long name and units; everything in the package is dimensionless."""
     for name, long_name in long_names.items():
-        dataset[name].attrs.update(long_name=long_name, units="1")
+        dataset.variables[name].attrs.update(long_name=long_name, units="1")
     return dataset
 
 
@@ -194,7 +194,7 @@ def validate(dataset: xr.Dataset, kind: str, where: str = "this Dataset") -> xr.
         if name not in dataset.variables:
             broken.append(f"variable {name!r} is missing")
             continue
-        variable = dataset[name]
+        variable = dataset.variables[name]
         if variable.dims[variable.dims[:1] == (REPETITION,) :] not in allowed:
             expected = " or ".join(str(dims) for dims in allowed)
             broken.append(f"variable {name!r} has dimensions {variable.dims}, expected {expected}")
@@ -316,10 +316,19 @@ def read(path: str | Path, kind: str) -> xr.Dataset:
     """
     state, kept = os.stat(path), recent.content_of(path)
     if kept is not None and kept[0] == kind:
-        return kept[1].copy(deep=True)  # what is done to it is not done to the file
+        return _copied(kept[1])
     with xr.open_dataset(path, engine="netcdf4") as opened:
         dataset = _ordered(validate(opened.load(), kind, str(path)))
     if dataset.nbytes > recent.SMALL:
         return dataset
     recent.keep(path, (kind, dataset), state)
-    return dataset.copy(deep=True)
+    return _copied(dataset)
+
+
+def _copied(dataset: xr.Dataset) -> xr.Dataset:
+    """Copy a Dataset, so that what is done to it is not done to the file. Indexes, which nobody can write to, are shared."""
+    made = dataset.copy()
+    for variable in made.variables.values():
+        if not isinstance(variable, xr.IndexVariable):
+            variable.values = variable.values.copy()
+    return made
