@@ -307,7 +307,7 @@ def test_neighbours_in_a_file_of_many_cells_share_a_job():
         experiment = load({"cells": cells | more}, Path())
         return batches.batches_of(experiment, {})
 
-    assert list(of_file(16).values()) == [[f"c{k}"] for k in range(16)]
+    assert list(of_file(12).values()) == [[f"c{k}"] for k in range(12)]
     many = of_file(19, budgeted=CELL | {"budget": {"methods": ["prox"], "hops": ["step"]}})
     assert [cells for cells in many.values() if "budgeted" not in cells] == [
         *([f"c{k}", f"c{k + 1}"] for k in range(0, 18, 2)),
@@ -315,7 +315,7 @@ def test_neighbours_in_a_file_of_many_cells_share_a_job():
     ]
     (alone,) = (cells for cells in many.values() if "budgeted" in cells)
     assert all(cell.startswith("budgeted") for cell in alone)
-    assert {len(cells) for cells in of_file(400).values()} == {25}
+    assert {len(cells) for cells in of_file(360).values()} == {30}
     assert max(map(len, of_file(2000).values())) == batches.MANY
 
 

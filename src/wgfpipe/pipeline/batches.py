@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AIM = 60.0
 """Seconds of work that a job should have: some thirty times what its start costs."""
 
-UNKNOWN = 16
+UNKNOWN = 12
 """Batches of cells of which nothing is known, unless they would have more than :data:`MANY` cells each."""
 
 MANY = 80
