@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from netCDF4 import Dataset
 
 from wgfpipe.measure import Array
 from wgfpipe.report.style import ON_GRID, ROUNDING, group_of, looks_of
@@ -89,7 +90,8 @@ def distance_curves(distances: xr.Dataset, kinds: Mapping[str, str], tolerance: 
         scale = measured["travelled"].max("time")
         absolute = not bool(np.isfinite(scale).all())
         scale = xr.ones_like(scale) if absolute else scale.where(scale > 0)
-        shares = {label: (measured["value"] / scale).sel({"label": label}) for label in labels[1:]}
+        scaled = measured["value"] / scale
+        shares = {label: scaled.sel(label=label) for label in labels[1:]}
         lines = {label: _middle(values) for label, values in shares.items()}
         own = {f"{reference} from its start": _middle(measured["travelled"] / scale)}
         unit = "distance to the reference" if absolute else "share of the distance travelled"
@@ -121,9 +123,10 @@ def energy_curves(
     labels = list(kinds)
     time, runs, spread = np.zeros(0), {}, {}
     for label in labels:
-        with xr.open_dataset(trajectories[label], engine="netcdf4") as dataset:
-            runs[label] = dataset["energy"].drop_vars("time", errors="ignore").load()
-            time = max(time, dataset["time"].values, key=len)
+        with Dataset(trajectories[label]) as file:  # opened by xarray, it would read all of its coordinates
+            energy = file["energy"]
+            runs[label] = xr.DataArray(energy[...].filled(np.nan), dims=energy.dimensions)
+            time = max(time, file["time"][...].filled(np.nan), key=len)
     energies, target, apart = {label: _middle(run) for label, run in runs.items()}, runs[labels[0]], {}
     released = abs(target.isel(time=0) - target.isel(time=-1))
     for label in labels[1:]:
