@@ -124,9 +124,10 @@ def energy_curves(
     time, runs, spread = np.zeros(0), {}, {}
     for label in labels:
         with Dataset(trajectories[label]) as file:  # opened by xarray, it would read all of its coordinates
+            file.set_auto_mask(False)
             energy = file["energy"]
-            runs[label] = xr.DataArray(energy[...].filled(np.nan), dims=energy.dimensions)
-            time = max(time, file["time"][...].filled(np.nan), key=len)
+            runs[label] = xr.DataArray(energy[...], dims=energy.dimensions)
+            time = max(time, file["time"][...], key=len)
     energies, target, apart = {label: _middle(run) for label, run in runs.items()}, runs[labels[0]], {}
     released = abs(target.isel(time=0) - target.isel(time=-1))
     for label in labels[1:]:
