@@ -126,6 +126,8 @@ def kill_main(process: subprocess.Popen) -> None:
 def ended(checkout: Checkout, folder: Path, end: Callable, terminal: Path) -> None:
     """Start a run, and end it while the trajectory of its own is at work, whatever is still at work of runs before."""
     log, start = folder / "results/logs/base/trajectory/gd.log", time.time()
+    # A suite in the background of a script ignores interrupts, and so would the runs that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with terminal.open("w") as out:
         environment = checkout.environment() | {"WGFPIPE_DRILL": str(folder)}
         process = subprocess.Popen(command(checkout, folder), env=environment, stdout=out, stderr=out, start_new_session=True)
