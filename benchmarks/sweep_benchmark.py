@@ -10,6 +10,7 @@ half an hour.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> Cost:
 def cost(folder: Path, words: list[str], variables: Mapping[str, str]) -> Cost:
     """Run a command in a folder, in an environment with these variables, and say what it cost with all it started."""
     start = time.perf_counter()
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), **variables}
     process = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     told = process.stdout.read()
@@ -66,13 +67,14 @@ def cost(folder: Path, words: list[str], variables: Mapping[str, str]) -> Cost:
     return Cost(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
 
 
-def measured(n_cells: int) -> dict[str, Cost]:
-    """Costs of a sweep of so many cells, from an empty folder on."""
+def measured(n_cells: int) -> tuple[dict[str, Cost], float]:
+    """Costs of a sweep of so many cells, from an empty folder on, and what the stages of a cell take of a processor."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(config(n_cells), encoding="utf-8")
         found = {"first plan (dry run)": run(folder, "--dry-run"), "plan again (dry run)": run(folder, "--dry-run")}
         found["cells, a job a batch"] = run(folder, *("--until", "batch"))
+        in_stages = stages_of_a_cell(folder / "results" / "benchmarks")
         found["summary and report"] = run(folder)
         found["nothing to do"] = run(folder)
         index = next(folder.glob(".snakemake/wgfpipe/plans/*/index.json"))
@@ -82,7 +84,14 @@ def measured(n_cells: int) -> dict[str, Cost]:
         (folder / "config.yaml").write_text(config(n_cells, more=1), encoding="utf-8")
         found["one value more: plan"] = run(folder, "--dry-run")
         found["one value more: run"] = run(folder)
-    return found
+    return found, in_stages
+
+
+def stages_of_a_cell(benchmarks: Path) -> float:
+    """Processor seconds that the stages of a cell take, median over the cells of the sweep: starts of jobs are none of them."""
+    cells = [path for path in benchmarks.iterdir() if path.name.startswith("seeds-")]
+    spent = [sum(float(path.read_text().split()[-1]) for path in cell.rglob("*.tsv")) for cell in cells]
+    return statistics.median(spent)
 
 
 def job(folder: Path, batch: str) -> Cost:
@@ -99,7 +108,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", type=int, default=[100, 1000], help="numbers of cells")
     numbers = parser.parse_args().cells
-    columns = {n_cells: measured(n_cells) for n_cells in numbers}
+    found = {n_cells: measured(n_cells) for n_cells in numbers}
+    columns = {n_cells: costs for n_cells, (costs, _) in found.items()}
     print("| wall s / processor s / GB | " + " | ".join(f"{n_cells:,} cells" for n_cells in columns) + " |")
     print("|---|" + "---|" * len(columns))
     for name in next(iter(columns.values())):
@@ -107,6 +117,7 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(f"{c.wall:.1f} / {c.processor:.1f} / {c.memory:.2f}" for c in costs) + " |")
     cells = [column["cells, a job a batch"].processor / n_cells for n_cells, column in columns.items()]
     print("| processor seconds a cell | " + " | ".join(f"{seconds:.3f}" for seconds in cells) + " |")
+    print("| of these in its stages | " + " | ".join(f"{seconds:.3f}" for _, seconds in found.values()) + " |")
 
 
 if __name__ == "__main__":
