@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,6 +168,40 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, kind, make):
     for path in paths:
         write(make(), path, kind)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@every_file
+def test_files_hold_what_xarray_would_write(tmp_path, kind, make):
+    """All that is in a file is as ``to_netcdf`` has it, and what is kept in memory is what is in the file."""
+    dataset = make()
+    write(dataset, tmp_path / "ours.nc", kind)
+    kept = read(tmp_path / "ours.nc", kind)
+    written = dataset.copy()
+    written.attrs = kept.attrs
+    numbers = [name for name, variable in written.variables.items() if variable.dtype.kind in "fiu"]
+    written.to_netcdf(tmp_path / "xarray.nc", encoding={name: {"_FillValue": None} for name in numbers})
+    said = []
+    for path in (tmp_path / "ours.nc", tmp_path / "xarray.nc"):
+        with netCDF4.Dataset(path) as file:
+            attributes = [(name, *told(file.getncattr(name))) for name in file.ncattrs()]
+            sizes = [(name, dimension.size, dimension.isunlimited()) for name, dimension in file.dimensions.items()]
+            of = [
+                (name, v.dtype, v.dimensions, [(key, *told(v.getncattr(key))) for key in v.ncattrs()])
+                for name, v in file.variables.items()
+            ]
+            said.append((attributes, sizes, of))
+    assert said[0] == said[1]
+    for path in (tmp_path / "ours.nc", tmp_path / "xarray.nc"):
+        stored = xr.load_dataset(path, engine="netcdf4")
+        xr.testing.assert_identical(stored, kept)
+        assert {name: variable.dtype for name, variable in stored.variables.items()} == {
+            name: variable.dtype for name, variable in kept.variables.items()
+        }
+
+
+def told(value):
+    """Type and value of an attribute, to compare."""
+    return type(value), np.asarray(value).dtype, np.asarray(value).tolist()
 
 
 def test_writing_leaves_the_dataset_alone(tmp_path):

@@ -70,7 +70,7 @@ def _data_of(x: Array, y: Array, names: tuple[str, ...], shift: Array, scale: Ar
             "label_shift": ((), float(shift[-1])),
             "label_scale": ((), float(scale[-1])),
         },
-        coords={"feature": ("feature", np.asarray(names, dtype=object))},
+        coords={"feature": ("feature", np.asarray(names, dtype=str))},
     )
     made.attrs.update(title="Training data: given" if len(y) else "Training data: none", references="", label="y")
     return describe(
@@ -106,48 +106,48 @@ def grid_dataset(
     grid = spec.make(space, n_features, n_samples, initial)
     nothing = np.empty((0, len(names))), np.empty(0), np.empty(0, np.int8)
     points, weights, sign = nothing if isinstance(grid, str) else (grid.points, initial.on_grid(grid, space), grid.sign)
-    made = xr.Dataset(
-        {"points": (("atom", "param"), points), "weights": ("atom", weights), "species": ("atom", sign)},
-        coords={"param": ("param", np.asarray(names, dtype=object))},
-    )
-    made.attrs.update(
-        title=f"Grid and initial measure: {initial.kind}",
-        no_grid=grid if isinstance(grid, str) else "",
-        law=json.dumps(initial.model_dump(mode="json"), sort_keys=True),
-    )
-    describe(
-        made,
-        points="nodes of the grid, once a sign",
-        weights="initial masses",
-        species="fixed output sign",
-        param="neuron parameter",
-    )
+    variables: dict[str, Any] = {
+        "points": (("atom", "param"), points, "nodes of the grid, once a sign"),
+        "weights": ("atom", weights, "initial masses"),
+        "species": ("atom", sign, "fixed output sign"),
+    }
     if isinstance(grid, Grid):
-        _add_axes(made, grid, names)
+        variables |= _axes_of(grid, names)
     if initial.drawn:
         seeds = [seed_of(seed, "initial", repetition=number) for number in range(repetitions)]
         drawn = [initial.draw(np.random.default_rng(one), space, n_features) for one in seeds]
-        made["sampled_points"] = ((REPETITION, "particle", "param"), np.stack([measure.points for measure in drawn]))
-        made["sampled_weights"] = ((REPETITION, "particle"), np.stack([measure.weights for measure in drawn]))
-        made["sampled_species"] = ((REPETITION, "particle"), np.stack([measure.sign for measure in drawn]))
-        describe(
-            made,
-            sampled_points="neurons drawn at random",
-            sampled_weights="masses of the neurons drawn",
-            sampled_species="fixed output sign of the neurons drawn",
-        )
+        each = (REPETITION, "particle")
+        variables |= {
+            "sampled_points": ((*each, "param"), np.stack([measure.points for measure in drawn]), "neurons drawn at random"),
+            "sampled_weights": (each, np.stack([measure.weights for measure in drawn]), "masses of the neurons drawn"),
+            "sampled_species": (each, np.stack([measure.sign for measure in drawn]), "fixed output sign of the neurons drawn"),
+        }
+    made = xr.Dataset(
+        {name: (dims, values) for name, (dims, values, _) in variables.items()},
+        coords={"param": ("param", np.asarray(names, dtype=str))},
+        attrs={
+            "title": f"Grid and initial measure: {initial.kind}",
+            "no_grid": grid if isinstance(grid, str) else "",
+            "law": json.dumps(initial.model_dump(mode="json"), sort_keys=True),
+        },
+    )
+    describe(made, param="neuron parameter", **{name: long_name for name, (_, _, long_name) in variables.items()})
+    if isinstance(grid, Grid):
+        for k, name in enumerate(names):
+            if (period := grid.period(k)) is not None:
+                made.variables[f"axis_{name}"].attrs["period"] = period
     return made
 
 
-def _add_axes(made: xr.Dataset, grid: Grid, names: tuple[str, ...]) -> None:
-    """Add the axes of every block, from which the grid can be made again."""
+def _axes_of(grid: Grid, names: tuple[str, ...]) -> dict[str, tuple[str, np.ndarray, str]]:
+    """Axes of every block, from which the grid can be made again: dimension, values and long name."""
+    axes: dict[str, tuple[str, np.ndarray, str]] = {}
     for k, name in enumerate(names):
-        axes = [block[k] for block in grid.blocks]
-        made[f"axis_{name}"] = (f"node_{name}", np.concatenate(axes))
-        made[f"block_{name}"] = (f"node_{name}", np.repeat(np.arange(len(axes), dtype=np.int32), [len(a) for a in axes]))
-        describe(made, **{f"axis_{name}": f"nodes of the axis {name}, block after block", f"block_{name}": "block of the node"})
-        if (period := grid.period(k)) is not None:
-            made[f"axis_{name}"].attrs["period"] = period
+        nodes = [block[k] for block in grid.blocks]
+        blocks = np.repeat(np.arange(len(nodes), dtype=np.int32), [len(axis) for axis in nodes])
+        axes[f"axis_{name}"] = f"node_{name}", np.concatenate(nodes), f"nodes of the axis {name}, block after block"
+        axes[f"block_{name}"] = f"node_{name}", blocks, "block of the node"
+    return axes
 
 
 def assemble(data: xr.Dataset, grid_data: xr.Dataset, space: Space, energy: Energy, repetition: int = 0) -> Problem:

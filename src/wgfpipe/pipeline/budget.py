@@ -164,7 +164,7 @@ def observed(runs: Mapping[str, xr.Dataset], observe: Any) -> xr.Dataset:
     status = np.asarray([Status[run.attrs["status"].upper()].code for run in runs.values()], np.int8)
     made = xr.Dataset(
         {"value": ((schema.REPETITION, "run", "time", "entry"), values), "status": ("run", status)},
-        coords={"run": ("run", np.asarray(list(runs), dtype=object)), "time": ("time", longest["time"].values)},
+        coords={"run": ("run", np.asarray(list(runs), dtype=str)), "time": ("time", longest["time"].values)},
     )
     if n_runs == 1:
         made = made.isel({schema.REPETITION: 0}, drop=True)

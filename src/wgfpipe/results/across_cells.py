@@ -80,8 +80,8 @@ def compare_functions(
             "prediction": (("cell", "time", "sample"), fits),
         },
         coords={
-            "cell": ("cell", np.asarray(list(members), dtype=object)),
-            "distance": ("distance", np.asarray(distances, dtype=object)),
+            "cell": ("cell", np.asarray(list(members), dtype=str)),
+            "distance": ("distance", np.asarray(distances, dtype=str)),
             "time": ("time", times),
         },
         attrs={

@@ -22,7 +22,8 @@ def flow_of(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def reference_of(distances: xr.Dataset) -> dict[str, Any]:
     """What the distances say of the reference: its status, the flow it solves, and whether it moves."""
     said = distances.attrs
-    moved = distances["travelled"].max("time") > distances["rounding"] * distances["size"]
+    travelled, rounding, size = (distances.variables[name] for name in ("travelled", "rounding", "size"))
+    moved = travelled.max("time") > rounding * size
     return {
         "label": said["reference"],
         "status": said.get("reference_status", "ok"),

@@ -148,8 +148,8 @@ def compare(
             "inputs": (("input", "feature"), inputs),
         },
         coords={
-            "label": ("label", np.asarray(labels, dtype=object)),
-            "distance": ("distance", np.asarray(names, dtype=object)),
+            "label": ("label", np.asarray(labels, dtype=str)),
+            "distance": ("distance", np.asarray(names, dtype=str)),
             "time": ("time", times),
         },
         attrs={

@@ -144,7 +144,7 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
     made = xr.Dataset(
         {name: ("label", np.array([getattr(one, name) for one in found])) for name in Descent._fields[:-1]}
         | {"theory": ("label", theory)},
-        coords={"label": ("label", np.asarray(list(trajectories), dtype=object))},
+        coords={"label": ("label", np.asarray(list(trajectories), dtype=str))},
     )
     described = describe(
         made,

@@ -63,7 +63,7 @@ def relative(distances: xr.Dataset) -> xr.Dataset:
         rounding makes of a distance, or moves infinitely far: of that there is no share.
     """
     travelled, rounding, size, value, carried, floor = (
-        distances[name].variable for name in ("travelled", "rounding", "size", "value", "carried", "floor")
+        distances.variables[name] for name in ("travelled", "rounding", "size", "value", "carried", "floor")
     )  # without coordinates: aligning those, which are the same, would take most of the time
     scale = travelled.max("time")
     scale = scale.where((scale > rounding * size) & np.isfinite(scale))
@@ -73,7 +73,7 @@ def relative(distances: xr.Dataset) -> xr.Dataset:
         "carried": carried.max("time", skipna=False) / scale,
         "floor": floor.max("time") / scale,
     }
-    return xr.Dataset(shares, {name: distances[name].variable for name in ("label", "distance")})
+    return xr.Dataset(shares, {name: distances.variables[name] for name in ("label", "distance")})
 
 
 def share_of(values: xr.DataArray) -> Share:

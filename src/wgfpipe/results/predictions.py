@@ -80,8 +80,8 @@ def predictions(problem: Problem, trajectories: Runs) -> xr.Dataset:
         except ValueError as reason:
             refused.append(str(reason))
     coords = {"claim": list(PREDICTIONS), "label": list(trajectories), "pair": list(pairs_of(trajectories))}
-    there = {name: ((name,), np.asarray(texts, dtype=object)) for name, texts in coords.items() if texts}
-    named = {name: values for name, values in found.items()} | {"refused": (("claim",), np.asarray(refused, dtype=object))}
+    there = {name: ((name,), np.asarray(texts, dtype=str)) for name, texts in coords.items() if texts}
+    named = {name: values for name, values in found.items()} | {"refused": (("claim",), np.asarray(refused, dtype=str))}
     used = {dim for dims, _ in named.values() for dim in dims}
     made = xr.Dataset(named, coords={name: values for name, values in there.items() if name in used})
     return describe(made, **{name: words for name, words in WORDS.items() if name in made.variables})

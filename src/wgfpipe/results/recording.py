@@ -69,8 +69,8 @@ def build(problem: Any, recorder: Recorder, method: Any, unsupported: str | None
         coords={
             "time": ("time", np.asarray(recorder.times, float)),
             "step_time": ("step", np.asarray(recorder.step_times, float)),
-            "param": ("param", np.asarray(parametrization.parameter_names(problem.x.shape[1]), dtype=object)),
-            "term": ("term", np.asarray(list(problem.parts), dtype=object)),
+            "param": ("param", np.asarray(parametrization.parameter_names(problem.x.shape[1]), dtype=str)),
+            "term": ("term", np.asarray(list(problem.parts), dtype=str)),
         },
     )
     describe(

@@ -78,16 +78,16 @@ def rows_of(
     """Rows of one cell; see :func:`table`."""
     said_by = {} if answer is None else {method["method"]: method["verdict"] for method in answer["methods"]}
     unsaid = "" if answer is None else "reference"
-    shares, travelled = relative(distances), distances["travelled"].max("time")
+    shares, value, travelled, floor = relative(distances), *(distances.variables[of] for of in ("value", "travelled", "floor"))
     of_runs = {
-        "final": distances["value"].isel(time=-1),
-        "largest": distances["value"].max("time", skipna=False),
-        "final_relative": shares["final"],
-        "largest_relative": shares["largest"],
-        "carried_relative": shares["carried"],
+        "final": value.isel(time=-1),
+        "largest": value.max("time", skipna=False),
+        "final_relative": shares.variables["final"],
+        "largest_relative": shares.variables["largest"],
+        "carried_relative": shares.variables["carried"],
     }
     means = {name: _mean(values).transpose("label", "distance").values for name, values in of_runs.items()}
-    lengths = {"travelled": _mean(travelled).values, "floor": _mean(distances["floor"].max("time")).values}
+    lengths = {"travelled": _mean(travelled.max("time")).values, "floor": _mean(floor.max("time")).values}
     names, rows = list(map(str, distances["distance"].values)), []
     for i, label in enumerate(map(str, distances["label"].values)):
         of_run = said_of(trajectories[label]) | {"verdict": said_by.get(label, unsaid)}
@@ -101,7 +101,7 @@ def rows_of(
     return [row | dict(groups or {}) for row in rows]
 
 
-def _mean(values: xr.DataArray) -> xr.DataArray:
+def _mean(values: xr.Variable) -> xr.Variable:
     """Mean over repetitions, where there are some; not finite if one of them is not."""
     return values.mean(REPETITION, skipna=False) if REPETITION in values.dims else values
 
