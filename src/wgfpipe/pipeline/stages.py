@@ -119,7 +119,7 @@ def distances(
     loaded = {label: trajectory.read(path, "trajectory") for label, path in trajectories.items()}
     with work():
         made = compare(problem, loaded, spec["reference"], tuple(spec["distances"]), Progress("distances"))
-        made = made.assign(descents(problem, loaded).data_vars)
+        made = trajectory.joined(made, descents(problem, loaded))
     trajectory.write(stamped(made, spec, code or code_of("distances", spec), inputs), out, "distances")
 
 

@@ -104,7 +104,8 @@ def compare(
         for r in range(n_repetitions):
             target = targets[r % len(targets)]
             n_times = len(target)
-            travelled[r, d, :n_times] = [measured(reference, distance, measure, target[0])[0] for measure in target]
+            travelled[r, d, 0] = 0.0
+            travelled[r, d, 1:n_times] = [measured(reference, distance, measure, target[0])[0] for measure in target[1:]]
             if grid is not None and distance.carries:
                 floor[r, d, :n_times] = [
                     distance.floor(problem, inputs, measure, *near)

@@ -33,7 +33,7 @@ from scipy.stats import qmc
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.results.predictions import predictions
-from wgfpipe.results.schema import describe, measure_at, repetitions
+from wgfpipe.results.schema import describe, joined, measure_at, repetitions
 from wgfpipe.results.sliding import least_force
 
 N_FUNCTIONS = 40
@@ -156,7 +156,7 @@ def descents(problem: Problem, trajectories: Mapping[str, xr.Dataset]) -> xr.Dat
         diffusion_error="standard error of the diffusion",
         theory="diffusion D of the flow that the scheme discretizes, and what debiasing leaves on a Gaussian",
     )
-    return described.assign(predictions(problem, trajectories).data_vars)
+    return joined(described, predictions(problem, trajectories))
 
 
 def _increments(problem: Problem, measures: list[Measure], time: Array, reach: float, fisher: float) -> list[Cluster]:

@@ -105,6 +105,13 @@ def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
     return dataset
 
 
+def joined(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
+    """Put the variables of two Datasets, whose labels agree, into one; what both have, and the attributes, are the first's."""
+    variables = {**first.variables, **{name: of for name, of in second.variables.items() if name not in first.variables}}
+    labels = {name: variables.pop(name) for name in {**first.coords, **second.coords}}
+    return xr.Dataset(variables, labels, first.attrs)  # of variables: aligning their labels would take most of the time
+
+
 def stack(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     """Put the repetitions of a run into one Dataset: what differs along the dimension ``repetition``, NaN after an early end.
 
