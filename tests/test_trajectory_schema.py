@@ -204,6 +204,21 @@ def told(value):
     return type(value), np.asarray(value).dtype, np.asarray(value).tolist()
 
 
+def test_only_results_of_the_same_labels_are_joined():
+    """Values never come to stand under the label of another method."""
+    first, second, swapped = (
+        xr.Dataset({name: ("label", values)}, {"label": labels})
+        for name, values, labels in (
+            ("a", [1.0, 2.0], ["x", "y"]),
+            ("b", [3.0, 4.0], ["x", "y"]),
+            ("b", [4.0, 3.0], ["y", "x"]),
+        )
+    )
+    xr.testing.assert_identical(trajectory.joined(first, second), first.assign(second.data_vars))
+    with pytest.raises(ValueError, match="differ in label"):
+        trajectory.joined(first, swapped)
+
+
 def test_writing_leaves_the_dataset_alone(tmp_path):
     """The global attributes of a file are added to a copy."""
     dataset = data_of(cell_of())

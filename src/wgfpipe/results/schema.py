@@ -106,7 +106,18 @@ def describe(dataset: xr.Dataset, **long_names: str) -> xr.Dataset:
 
 
 def joined(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
-    """Put the variables of two Datasets, whose labels agree, into one; what both have, and the attributes, are the first's."""
+    """Put the variables of two Datasets of the same labels into one; of what both have, and attributes, it has the first's.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate of both is not the same in both: named.
+    """
+    other = [
+        str(name) for name in first.coords if name in second.coords and not first.variables[name].equals(second.variables[name])
+    ]
+    if other:
+        raise ValueError(f"got Datasets that differ in {', '.join(other)}, expected the same labels in both")
     variables = {**first.variables, **{name: of for name, of in second.variables.items() if name not in first.variables}}
     labels = {name: variables.pop(name) for name in {**first.coords, **second.coords}}
     return xr.Dataset(variables, labels, first.attrs)  # of variables: aligning their labels would take most of the time
