@@ -20,7 +20,8 @@ from wgfpipe.pipeline.timing import work
 from wgfpipe.results import schema
 from wgfpipe.results.budget import REFERENCE_SHARE, Budget, Hop
 from wgfpipe.results.budget import budget as split
-from wgfpipe.results.limits import CONFIDENCE, UNCHECKED, Limit, Model, Spread, extrapolated, size, spread, unrefined, widened
+from wgfpipe.results.confidence import student
+from wgfpipe.results.limits import UNCHECKED, Limit, Model, Spread, extrapolated, size, spread, unrefined, widened
 from wgfpipe.results.observables import observables
 from wgfpipe.status import Status
 
@@ -309,9 +310,7 @@ class _Values:
         draws = self.draws(runs)
         if len(draws) == 1 or not np.ptp(draws, axis=0).any():
             return draws[0], 0.0
-        from scipy.stats import t as student
-
-        factor = float(student.ppf(0.5 + CONFIDENCE / 2, len(draws) - 1)) / math.sqrt(len(draws))
+        factor = student(len(draws) - 1) / math.sqrt(len(draws))
         return draws.mean(axis=0), factor * size(draws.std(axis=0, ddof=1))
 
 

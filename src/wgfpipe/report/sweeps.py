@@ -12,15 +12,13 @@ from matplotlib.ticker import NullLocator
 from wgfpipe.measure import Array
 from wgfpipe.report.layout import grow, panels
 from wgfpipe.report.style import GREY, ON_GRID, STYLE, WIDTHS, group_of, log_scale, looks_of, render_figure, styled
+from wgfpipe.results.confidence import student
 
 PREDICTED = {"linestyle": (0, (4.0, 2.0)), "linewidth": 0.9, "marker": None, "zorder": 1.5}
 """Look of the line that theory predicts, in the colour of its label."""
 
 HEIGHT, LINE = 1.6, 1.2 * STYLE["font.size"] / 72.0
 """Height of a panel and of a line of text, in inches."""
-
-CONFIDENCE = 0.95
-"""Of the interval of a slope, Student's for a least-squares line through logarithms."""
 
 POINTS = "points_per_axis"
 """What a grid has many of is drawn against its spacing, in units of the width of its box: 1 / (points - 1)."""
@@ -80,7 +78,7 @@ def sweep_figure(
 
 
 def slope_of(x: Array, y: Array) -> tuple[float, float]:
-    """Slope of a least-squares line through (log x, log y), and half the width of its confidence interval.
+    """Slope of a least-squares line through (log x, log y), and half the width of its confidence interval, Student's.
 
     Parameters
     ----------
@@ -92,8 +90,6 @@ def slope_of(x: Array, y: Array) -> tuple[float, float]:
     (float, float)
         The half width is NaN for two points, which every line fits, and both are where all x are one.
     """
-    from scipy.stats import t as student
-
     across, up = np.log(x) - np.log(x).mean(), np.log(y) - np.log(y).mean()
     spread = float(across @ across)
     if len(x) < 2 or not spread > 0.0:
@@ -102,7 +98,7 @@ def slope_of(x: Array, y: Array) -> tuple[float, float]:
     if len(x) == 2:
         return slope, math.nan
     variance = float(((up - slope * across) ** 2).sum()) / (len(x) - 2)
-    return slope, float(student.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * math.sqrt(variance / spread)
+    return slope, student(len(x) - 2) * math.sqrt(variance / spread)
 
 
 def comparable(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:

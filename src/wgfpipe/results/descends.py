@@ -28,7 +28,6 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
@@ -179,6 +178,8 @@ def _increments(problem: Problem, measures: list[Measure], time: Array, reach: f
 
 def _anchors(measures: list[Measure], periods: tuple[float | None, ...]) -> tuple[Array, float]:
     """Centres of the test functions, (function, param), and their width b."""
+    from scipy.stats import qmc  # a quarter of the start of a job, and most jobs have nothing to test
+
     points = np.concatenate([measure.points for measure in measures])
     weights = np.concatenate([measure.weights for measure in measures])
     weights = weights / weights.sum()

@@ -21,9 +21,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.optimize import root_scalar
 from scipy.special import exprel
-from scipy.stats import t as student
 
 from wgfpipe.measure import Array
+from wgfpipe.results.confidence import student
 
 Model = Literal["order", "linear", "square", "sqrt"]
 
@@ -49,9 +49,6 @@ MAX_ORDER = 20.0
 
 WIDTH_RATE = 0.5
 """Rate of the spread of draws of m neurons, m^-1/2."""
-
-CONFIDENCE = 0.95
-"""Of the interval of draws, Student's."""
 
 
 class Limit(NamedTuple):
@@ -247,7 +244,7 @@ def widened(counts: Sequence[int], samples: Sequence[Array], judged: Array) -> L
     inverse = np.linalg.inv(design.T @ (precision[:, None] * design))
     value = (inverse @ design.T @ (precision[:, None] * np.stack([sample.mean(axis=0) for sample in draws])))[0]
     scale = float((steps * variances * (numbers - 1)).sum()) / freedom  # variance of a draw, times m
-    interval = float(student.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(scale * inverse[0, 0])
+    interval = student(freedom) * math.sqrt(scale * inverse[0, 0])
     if not (variances > 0.0).all():  # nothing is drawn: the means are exact
         return Limit(value, value - judged, interval, math.nan, math.nan, "")
     found = spread(counts, draws)
@@ -277,5 +274,5 @@ def spread(counts: Sequence[int], samples: Sequence[Array]) -> Spread:
     log_counts -= share @ log_counts / share.sum()
     precision = float(share * log_counts @ log_counts)
     rate = -float(share * log_counts @ np.log(deviations)) / precision
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, 0.5 * share.sum())) / math.sqrt(precision)
+    half = student(0.5 * float(share.sum())) / math.sqrt(precision)
     return Spread(tuple(counts), tuple(deviations), rate, half)

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from wgfpipe.results.confidence import student
+
 INFINITELY_FAR = "infinitely far"
 """What stands for an infinite share in a sentence."""
-
-CONFIDENCE = 0.95
-"""Of the interval of a share over repetitions, Student's for a mean."""
 
 
 class Share(NamedTuple):
@@ -78,11 +77,9 @@ def relative(distances: xr.Dataset) -> xr.Dataset:
 
 def share_of(values: xr.DataArray) -> Share:
     """Mean and confidence interval of a share over its repetitions, if it has any; NaN if one of them is."""
-    from scipy.stats import t as student
-
     samples = np.atleast_1d(values.values).astype(float)
     mean = float(samples.mean())
     if len(samples) == 1 or not math.isfinite(mean):
         return Share(mean, mean, mean)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, len(samples) - 1) * samples.std(ddof=1) / math.sqrt(len(samples)))
+    half = student(len(samples) - 1) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
     return Share(mean, max(mean - half, 0.0), mean + half)
