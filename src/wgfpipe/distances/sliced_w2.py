@@ -1,6 +1,11 @@
-"""Sliced distance: the root mean square, over directions, of W2 between projections on lines; places in a Euclidean space."""
+"""Sliced distance: the root mean square, over directions, of W2 between projections on lines; places in a Euclidean space.
 
-from typing import Any, ClassVar
+The directions form tight frames, over which the mean of ``<e, s>^2`` is ``|s|^2 / d``: the distance of a translation is exact.
+Source: Rabin, Peyre, Delon and Bernot, SSVM 2011.
+"""
+
+from functools import cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,9 +14,10 @@ from wgfpipe.distances.wasserstein import TRIM, Length
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.transport.plan import _signs as checked_signs
+from wgfpipe.transport.sliced import SlicedTransport, lines
 
 N_PROJECTIONS = 64
-"""Directions, drawn once with a fixed seed: the distance only monitors."""
+"""Directions, rounded up to whole frames and drawn once with a fixed seed: the distance only monitors."""
 
 
 class SlicedW2(Length):
@@ -23,19 +29,27 @@ class SlicedW2(Length):
     preference: ClassVar[int] = 2
 
     def between(self, problem: Problem, inputs: Array, first: Measure, second: Measure) -> tuple[float, float]:
-        import ot
-
         first, second = _embedded(problem, first), _embedded(problem, second)
         checked_signs(first, second)
+        dimension = first.points.shape[1]
         total = 0.0
         for sign in np.unique(first.sign[first.weights > 0.0]):
-            a, b = first.of_sign(int(sign)).trimmed(TRIM), second.of_sign(int(sign)).trimmed(TRIM)
-            mass = a.weights.sum()
-            value: Any = ot.sliced_wasserstein_distance(
-                a.points, b.points, a.weights / mass, b.weights / b.weights.sum(), n_projections=N_PROJECTIONS, p=2, seed=0
-            )
-            total += mass * float(value) ** 2
+            mass = first.mass(int(sign))
+            one, other = (_of_mass_one(measure.of_sign(int(sign)).trimmed(TRIM)) for measure in (first, second))
+            total += mass * SlicedTransport(other, _directions(dimension)).pull(one)[0] / dimension
         return float(np.sqrt(total)), 0.0
+
+
+@cache
+def _directions(dimension: int) -> Array:
+    """Directions of a space, (line, param)."""
+    directions = lines(dimension, N_PROJECTIONS, seed=0)
+    directions.setflags(write=False)
+    return directions
+
+
+def _of_mass_one(measure: Measure) -> Measure:
+    return Measure(measure.points, measure.weights / measure.weights.sum(), measure.sign)
 
 
 def _embedded(problem: Problem, measure: Measure) -> Measure:
