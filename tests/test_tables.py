@@ -3,7 +3,10 @@
 import itertools
 import json
 import re
+from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -12,6 +15,8 @@ from wgfpipe.__main__ import main
 from wgfpipe.report import tables
 from wgfpipe.results import schema
 from wgfpipe.results.summary import summary_dataset, swept_dataset
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def method(name, **others):
@@ -128,3 +133,37 @@ def test_a_sweep_is_a_labelled_hypercube(tmp_path):
     with xr.open_dataset(tmp_path / "summary.nc", group="sweeps/s") as swept:
         assert list(swept.w1.sel(label="jko").dims) == ["n", "methods.jko.dt"]
     assert schema.read(tmp_path / "summary.nc", "summary")["final"].sel(cell="16-0.2", label="jko", distance="w2") == 501.0
+
+
+def test_a_sweep_opens_and_is_drawn_in_the_line_that_the_readme_shows(tmp_path, monkeypatch):
+    """Its swept key is the axis."""
+    (line,) = re.findall(r'`(xr\.open_dataset\("results/summary\.nc".*?\.plot\(\))`', README.read_text(encoding="utf-8"))
+    cells = {f"grid-{n}": {"grid.points_per_axis": n} for n in (24, 32, 48)}
+    frame = rows_of_sweep(cells)
+    monkeypatch.chdir(tmp_path)
+    schema.write(
+        summary_dataset(frame, groups=cells), "results/summary.nc", "summary", {"sweeps/grid": swept_dataset(frame, cells)}
+    )
+    (drawn,) = eval(line, {"xr": xr})
+    assert drawn.axes.get_xlabel().startswith("grid.points_per_axis, as")
+    np.testing.assert_array_equal(drawn.get_xdata(), [24, 32, 48])
+    np.testing.assert_array_equal(drawn.get_ydata(), [0.0, 100.0, 200.0])
+    plt.close(drawn.figure)
+
+
+def test_show_says_how_the_sweeps_of_a_summary_are_opened(tmp_path, capsys):
+    """The lines that it prints open them."""
+    product = {f"{n}-{dt}": {"data.n": n, "methods.jko.dt": dt} for n in (4, 8) for dt in (0.1, 0.2)}
+    frame, path = rows_of_sweep(product), tmp_path / "summary.nc"
+    cube = swept_dataset(frame, product)
+    schema.write(
+        summary_dataset(frame, groups=product), path, "summary", {"sweeps/s": cube, "sweeps/z": cube.sel(label=["jko"])}
+    )
+    assert main(["show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{path}: a summary file of wgfpipe")
+    lines = re.findall(r"^(xr\.open_dataset\(.*\)) has beside:$", shown, flags=re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        with eval(line, {"xr": xr}) as swept:
+            assert swept["w1"].dims == ("n", "methods.jko.dt", "label")

@@ -200,8 +200,11 @@ def _show(path: Path) -> int:
         print(f"{path}: no such file; results are made by `snakemake --cores 8`", file=sys.stderr)
         return 1
     try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            loaded = dataset.load()
+        groups = {}
+        for name, dataset in xr.open_groups(path, engine="netcdf4").items():
+            with dataset:
+                groups[name.strip("/")] = dataset.load()
+        loaded = groups.pop("")
     except (OSError, RuntimeError, ValueError) as error:
         print(f"{path} is not a NetCDF-4 file, or a damaged one: {error}", file=sys.stderr)
         return 1
@@ -217,6 +220,9 @@ def _show(path: Path) -> int:
     spec = loaded.attrs.pop("wgfpipe_spec", None)
     with xr.set_options(display_max_rows=len(loaded.variables) + len(loaded.attrs)):  # none is left out
         print(loaded)
+    for group, content in groups.items():
+        if content.variables:
+            print(f"\nxr.open_dataset({str(path)!r}, group={group!r}) has beside:\n{content}")
     for key in ("status", "advice", "caveat"):
         if loaded.attrs.get(key):
             print(f"{key}: {loaded.attrs[key]}")
