@@ -1,6 +1,8 @@
 """Sliced distance: the root mean square, over directions, of W2 between projections on lines; places in a Euclidean space.
 
 The directions form tight frames, over which the mean of ``<e, s>^2`` is ``|s|^2 / d``: the distance of a translation is exact.
+They are none of those that a sliced energy is the mean over, along which its flows agree better than elsewhere: measured along
+its own 64 directions in sixteen dimensions (cell ``digits``), implicit steps looked a third nearer to the flow than they are.
 Source: Rabin, Peyre, Delon and Bernot, SSVM 2011.
 """
 
@@ -13,6 +15,7 @@ from wgfpipe.distances.base import laid_out
 from wgfpipe.distances.wasserstein import TRIM, Length
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
+from wgfpipe.seeds import seed_of
 from wgfpipe.transport.plan import _signs as checked_signs
 from wgfpipe.transport.sliced import SlicedTransport, lines
 
@@ -42,8 +45,8 @@ class SlicedW2(Length):
 
 @cache
 def _directions(dimension: int) -> Array:
-    """Directions of a space, (line, param)."""
-    directions = lines(dimension, N_PROJECTIONS, seed=0)
+    """Directions of a space, (line, param), with a seed that no energy and no method can have."""
+    directions = lines(dimension, N_PROJECTIONS, seed_of(0, "sliced_w2"))
     directions.setflags(write=False)
     return directions
 

@@ -17,7 +17,7 @@ import numpy as np
 from wgfpipe.measure import Array, Measure
 
 
-def lines(n_parameters: int, n_projections: int, seed: int) -> Array:
+def lines(n_parameters: int, n_projections: int, seed: int | np.random.SeedSequence) -> Array:
     """Directions of unit length that form a tight frame, (line, param); ``n_projections`` rounded up to whole frames."""
     rng = np.random.default_rng(seed)
     if n_parameters == 1:
