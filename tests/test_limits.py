@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from wgfpipe.results.confidence import student
 from wgfpipe.results.limits import extrapolated, size, widened
 
 EPS = np.finfo(float).eps
@@ -148,6 +149,12 @@ def drawn(rng, counts, draws, rate=0.5, entries=40):
     modes = rng.standard_normal((3, entries))
     samples = [truth + bias / m + m**-rate * rng.standard_normal((n, 3)) @ modes for m, n in zip(counts, draws, strict=True)]
     return truth, samples
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (2, 4.303), (10, 2.228), (1e9, 1.960)])
+def test_intervals_are_students_at_95_percent(freedom, quantile):
+    """As tables have it, to their last digit."""
+    assert student(freedom) == pytest.approx(quantile, abs=5.1e-4)
 
 
 def test_the_interval_of_the_width_covers():

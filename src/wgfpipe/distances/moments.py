@@ -16,7 +16,7 @@ from wgfpipe.distances.wasserstein import Length
 from wgfpipe.measure import Array, Measure
 from wgfpipe.problems import Problem
 from wgfpipe.solvers.gaussian import Gaussian, wasserstein
-from wgfpipe.transport.plan import _signs as checked_signs
+from wgfpipe.transport.plan import checked_signs
 
 
 class Moments(Length):

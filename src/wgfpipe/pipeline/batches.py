@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wgfpipe.config.model import Batch
 
 AIM = 60.0
-"""Seconds of work that a job should have: some thirty times what its start costs."""
+"""Seconds of work that a job should have: some eighteen times what its start costs."""
 
 UNKNOWN = 12
 """Batches of cells of which nothing is known, unless they would have more than :data:`MANY` cells each."""

@@ -178,7 +178,7 @@ def _increments(problem: Problem, measures: list[Measure], time: Array, reach: f
 
 def _anchors(measures: list[Measure], periods: tuple[float | None, ...]) -> tuple[Array, float]:
     """Centres of the test functions, (function, param), and their width b."""
-    from scipy.stats import qmc  # a quarter of the start of a job, and most jobs have nothing to test
+    from scipy.stats import qmc  # slow to load, and many jobs have nothing to test
 
     points = np.concatenate([measure.points for measure in measures])
     weights = np.concatenate([measure.weights for measure in measures])

@@ -101,7 +101,7 @@ def exact_plan(source: Measure, target: Measure, power: int = 2, squared_distanc
     TransportError
         If the masses of a sign differ: no mass moves between signs.
     """
-    signs = _signs(source, target)
+    signs = checked_signs(source, target)
     return Plan(tuple(_solve_sign(source, target, int(sign), power, squared_distance) for sign in signs))
 
 
@@ -122,7 +122,8 @@ def wasserstein(
     return value, value - max(plan.cost - plan.gap, 0.0) ** (1 / power)
 
 
-def _signs(source: Measure, target: Measure) -> np.ndarray:
+def checked_signs(source: Measure, target: Measure) -> np.ndarray:
+    """Signs of two measures, of which each has the same mass on both sides; TransportError where one has not."""
     signs = np.union1d(source.sign, target.sign)
     for sign in signs:
         mass, goal = source.mass(sign), target.mass(sign)
@@ -137,7 +138,7 @@ def _signs(source: Measure, target: Measure) -> np.ndarray:
 def _solve_sign(source: Measure, target: Measure, sign: int, power: int, squared_distance: SquaredDistance | None) -> SignPlan:
     rows, columns = np.flatnonzero(source.sign == sign), np.flatnonzero(target.sign == sign)
     used_rows, used_columns = np.flatnonzero(source.weights[rows]), np.flatnonzero(target.weights[columns])
-    if len(used_rows) == 0:  # a sign without mass, on either side: see _signs
+    if len(used_rows) == 0:  # a sign without mass, on either side: see checked_signs
         nothing = np.empty(0, np.intp)
         return SignPlan(rows, columns, (nothing, nothing), np.empty(0), 0.0, 0.0)
     x, y = source.points[rows[used_rows]], target.points[columns[used_columns]]
