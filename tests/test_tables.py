@@ -145,7 +145,13 @@ def test_a_sweep_opens_and_is_drawn_in_the_line_that_the_readme_shows(tmp_path, 
         summary_dataset(frame, groups=cells), "results/summary.nc", "summary", {"sweeps/grid": swept_dataset(frame, cells)}
     )
     (drawn,) = eval(line, {"xr": xr})
-    assert drawn.axes.get_xlabel().startswith("grid.points_per_axis, as")
+    assert drawn.axes.get_xlabel() == "grid.points_per_axis [1]"
+    drawn.figure.canvas.draw()
+    whole = drawn.figure.bbox
+    for text in (drawn.axes.xaxis.label, drawn.axes.yaxis.label, drawn.axes.title):  # none is cut
+        box = text.get_window_extent()
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
     np.testing.assert_array_equal(drawn.get_xdata(), [24, 32, 48])
     np.testing.assert_array_equal(drawn.get_ydata(), [0.0, 100.0, 200.0])
     plt.close(drawn.figure)

@@ -257,12 +257,8 @@ def swept_dataset(frame: pd.DataFrame, cells: Mapping[str, Mapping[str, Any]]) -
         if variable.dtype.kind not in "fiu":
             filled = pd.Series(np.asarray(variable.values, dtype=object).ravel()).fillna("").astype(object)
             made[name] = variable.dims, filled.to_numpy().reshape(variable.shape)
-    said = {name: f"{name} to the reference at the horizon, as a share of what that travelled" for name in distances}
-    said |= (
-        OF_LABELS
-        | {"label": LABEL, "cell": "name of the cell"}
-        | {name: f"{key}, as the sweep set it" for key, name in names.items()}
-    )
+    said = {name: f"final {name} as a share of the distance travelled" for name in distances}  # two lines of an axis
+    said |= OF_LABELS | {"label": LABEL, "cell": "name of the cell"} | {name: key for key, name in names.items()}
     made.attrs = {"title": "Cells of a sweep"}
     return describe(made, **{name: text for name, text in said.items() if name in made.variables})
 
